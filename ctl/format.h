@@ -1,0 +1,49 @@
+/*
+ * How figures and names are shown: durations, counts, sizes, times; display widths, cutting and cleaning of names.
+ * All names come from strangers (whoever may send a datagram): ctl_clean makes them harmless for a terminal.
+ */
+#ifndef CTL_FORMAT_H
+#define CTL_FORMAT_H
+
+#include "ctl/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Returned by value: `puts(ctl_duration(x).text)`. */
+struct ctl_figure {
+    char text[48];
+};
+
+struct ctl_figure ctl_duration(double seconds); /* 1.23 s, 45.6 ms, 789 µs, 3 m 20 s, 2 h 05 m, 3 d 04 h */
+struct ctl_figure ctl_span(double seconds);     /* an exact width: 10 s, 1 m, 250 ms */
+struct ctl_figure ctl_count(double count);      /* 12, 1,234, 1.23 M */
+struct ctl_figure ctl_size(double bytes);       /* 12 B, 1.50 KiB */
+struct ctl_figure ctl_time(double epoch);       /* 2026-01-31 10:00:00Z, with milliseconds where there are any */
+
+/* The shortest form of times that still tells all of a set apart. */
+struct ctl_clock {
+    bool date, year, hours, seconds, fraction;
+};
+struct ctl_clock ctl_clock_for(const double *times, size_t n);
+struct ctl_figure ctl_clock_time(const struct ctl_clock *clock, double epoch);
+
+/* Takes one code point off text (len > 0); returns the bytes used. Bytes that are not UTF-8: 1, and *ret_point = -1. */
+size_t ctl_decode(const char *text, size_t len, int32_t *ret_point);
+/* Columns a code point takes: 0, 1 or 2. */
+int ctl_point_width(int32_t point);
+/* Columns a clean text takes. */
+int ctl_width(const char *clean);
+
+/* Appends text with everything escaped that a terminal might act upon: control characters, bytes that are not UTF-8,
+ * and the marks that turn the direction of writing. */
+void ctl_clean(struct ctl_text *out, const char *text);
+
+enum ctl_cut { CTL_CUT_END, CTL_CUT_MIDDLE };
+/* Appends a clean text, cut with … so that it takes at most width columns. Returns the columns taken. */
+int ctl_fit(struct ctl_text *out, const char *clean, int width, enum ctl_cut cut);
+/* Appends a clean text broken at spaces (or anywhere, where there is none) into lines of width columns, indented. */
+void ctl_wrap(struct ctl_text *out, const char *clean, int width, int indent);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Clocks. A wall clock may jump; what is judged by it says in which direction a jump must not matter.
+ */
+#ifndef TSD_CLOCK_H
+#define TSD_CLOCK_H
+
+#include <stdint.h>
+
+/* Taken once at start: what the wall clock would say if it had run evenly since. */
+struct tsd_clock {
+    int64_t wall_at_start; /* ns since the epoch */
+    int64_t mono_at_start; /* ns */
+};
+
+void tsd_clock_init(struct tsd_clock *clock);
+int64_t tsd_clock_wall(void);
+int64_t tsd_clock_mono(void);
+/* The later and the earlier of the wall clock and the even one. */
+int64_t tsd_clock_latest(const struct tsd_clock *clock);
+int64_t tsd_clock_earliest(const struct tsd_clock *clock);
+
+#endif

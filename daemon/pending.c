@@ -1,0 +1,154 @@
+#include "daemon/pending.h"
+
+#include <stdlib.h>
+
+void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint32_t max_label_sets)
+{
+    tsd_names_init(&pending->locations, max_locations, TS_OVERFLOW_NAME);
+    tsd_names_init(&pending->label_sets, max_label_sets, TS_OVERFLOW_LABELS);
+    ts_intern_init(&pending->functions);
+    ts_counters_init(&pending->counters);
+    pending->messages = 0;
+}
+
+void tsd_pending_deinit(struct tsd_pending *pending)
+{
+    tsd_names_deinit(&pending->locations);
+    tsd_names_deinit(&pending->label_sets);
+    ts_intern_deinit(&pending->functions);
+    ts_counters_deinit(&pending->counters);
+}
+
+void tsd_source_init(struct tsd_source *source)
+{
+    *source = (struct tsd_source){.full = false};
+    tsd_batch_init(&source->batch);
+}
+
+void tsd_source_deinit(struct tsd_source *source)
+{
+    tsd_batch_deinit(&source->batch);
+    free(source->locations.numbers);
+    free(source->label_sets.numbers);
+    source->locations = source->label_sets = (struct tsd_translation){.n = 0};
+}
+
+static int count_function(struct tsd_pending *pending, struct ts_str raw_name)
+{
+    struct ts_location key = {.raw_name = ts_function_name(raw_name), .line_number = -1};
+    uint32_t ignored;
+    return ts_intern_add(&pending->functions, &key, &ignored);
+}
+
+static int load_location(void *data, uint32_t id, const struct ts_location *location)
+{
+    struct tsd_pending *pending = data;
+    int rc = tsd_names_load(&pending->locations, id, location);
+    return rc ? rc : count_function(pending, location->raw_name);
+}
+
+static int load_labels(void *data, uint32_t id, const char *canonical_json, size_t len)
+{
+    struct tsd_pending *pending = data;
+    struct ts_location key = {.raw_name = {canonical_json, len}, .line_number = -1};
+    return tsd_names_load(&pending->label_sets, id, &key);
+}
+
+int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
+{
+    return ts_store_load(store, load_location, load_labels, pending);
+}
+
+/* Room for n more. */
+static int reserve(struct tsd_translation *translation, uint32_t n)
+{
+    if (n <= translation->cap - translation->n)
+        return 0;
+    uint32_t cap = translation->cap ? translation->cap : 128;
+    while (cap - translation->n < n)
+        cap *= 2;
+    uint32_t *numbers = realloc(translation->numbers, cap * sizeof(*numbers));
+    if (!numbers)
+        return TS_ENOMEM;
+    translation->numbers = numbers;
+    translation->cap = cap;
+    return 0;
+}
+
+static int translate_locations(struct tsd_pending *pending, struct tsd_source *source)
+{
+    struct tsd_translation *to = &source->locations;
+    const struct tsd_batch *batch = &source->batch;
+    int rc = reserve(to, batch->first_location + batch->n_locations - to->n);
+    /* Begins where an attempt that ran out of memory ended. */
+    for (uint32_t i = to->n - batch->first_location; !rc && i < batch->n_locations; i++) {
+        rc = count_function(pending, batch->locations[i].raw_name);
+        if (!rc)
+            rc = tsd_names_number(&pending->locations, &batch->locations[i], false, &to->numbers[to->n]);
+        if (!rc)
+            to->n++;
+    }
+    return rc;
+}
+
+static int translate_label_sets(struct tsd_pending *pending, struct tsd_source *source)
+{
+    struct tsd_translation *to = &source->label_sets;
+    const struct tsd_batch *batch = &source->batch;
+    int rc = reserve(to, batch->first_label_set + batch->n_label_sets - to->n);
+    for (uint32_t i = to->n - batch->first_label_set; !rc && i < batch->n_label_sets; i++) {
+        const struct ts_location *key = &batch->label_sets[i];
+        bool none = key->raw_name.len == 2; /* "{}": no labels is no label set that somebody could have too many of */
+        rc = tsd_names_number(&pending->label_sets, key, none, &to->numbers[to->n]);
+        if (!rc)
+            to->n++;
+    }
+    return rc;
+}
+
+int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
+{
+    struct tsd_batch *batch = &source->batch;
+    int rc = translate_locations(pending, source);
+    if (!rc)
+        rc = translate_label_sets(pending, source);
+    if (!rc)
+        rc = ts_counters_merge(&pending->counters, &batch->counters, source->locations.numbers,
+                               source->label_sets.numbers);
+    if (rc)
+        return rc;
+    if (batch->retired)
+        source->locations.n = source->label_sets.n = 0;
+    pending->messages += batch->messages;
+    tsd_batch_clear(batch);
+    source->full = false;
+    return 0;
+}
+
+bool tsd_pending_is_empty(const struct tsd_pending *pending)
+{
+    return !pending->counters.n_rows && !pending->counters.n_profiles;
+}
+
+size_t tsd_pending_bytes(const struct tsd_pending *pending)
+{
+    const struct ts_counters *c = &pending->counters;
+    return c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
+           c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->slots));
+}
+
+struct ts_store_batch tsd_pending_batch(const struct tsd_pending *pending)
+{
+    struct ts_store_batch batch = {.counters = &pending->counters};
+    batch.locations = tsd_names_fresh(&pending->locations, &batch.n_locations, &batch.first_location);
+    batch.label_sets = tsd_names_fresh(&pending->label_sets, &batch.n_label_sets, &batch.first_label_set);
+    return batch;
+}
+
+void tsd_pending_committed(struct tsd_pending *pending)
+{
+    tsd_names_committed(&pending->locations);
+    tsd_names_committed(&pending->label_sets);
+    ts_counters_clear(&pending->counters);
+    pending->messages = 0;
+}

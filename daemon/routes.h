@@ -1,0 +1,21 @@
+/* From a request to a reply: Host, target, path, method, parameters; what takes time goes to daemon/answer. */
+#ifndef TSD_ROUTES_H
+#define TSD_ROUTES_H
+
+#include "daemon/answer.h"
+#include "daemon/http.h"
+#include "daemon/rejects.h"
+#include "daemon/state.h"
+
+struct tsd_routes {
+    struct tsd_state *state;
+    struct tsd_rejects *rejects;
+    struct tsd_answers *answers;
+    char *allowed_hosts; /* names separated by spaces or commas */
+};
+
+/* The callbacks of struct tsd_http_config; data is a struct tsd_routes. */
+void tsd_routes_request(void *data, struct tsd_client *client);
+void tsd_routes_gone(void *data, struct tsd_client *client);
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * Start: store (a database that must not be used ends it before anything else is touched) -> sockets -> ingest threads
+ * -> writer -> control -> ready. Whatever is missing ends it with a line in the log; what was made so far is undone.
+ *
+ * Stop, on the main loop, each step once the one before has called back:
+ *
+ *     RUNNING --signal--> DRAINING   the ingest threads read their sockets out, at most a second, and close them
+ *                         COMMITTING the writer commits what was received; the ingest threads still hand over
+ *                         CLOSING    control answers who waits, and closes
+ *                         (loop ends) threads are joined, the store is closed
+ *
+ * Reload (SIGHUP): the configuration is read again from where it came from. A bad one changes nothing. Of a good one
+ * the keys that can change do, the others are named in the log.
+ */
+#include "daemon/server.h"
+
+#include "daemon/clock.h"
+#include "daemon/control.h"
+#include "daemon/listen.h"
+#include "daemon/log.h"
+#include "daemon/sd.h"
+#include "daemon/shard.h"
+#include "daemon/writer.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* A commit waits that long for an operator's lock. A query that came just after such a commit began still gets its
+   answer within 2 s. */
+enum { BUSY_MS = 500, SPARE_DESCRIPTORS = 192 };
+
+enum stage { RUNNING, DRAINING, COMMITTING, CLOSING };
+enum { N_SIGNALS = 3 };
+
+struct tsd_server {
+    struct tsd_config *config;
+    const struct tsd_origin *origin;
+    struct tsd_passed passed;
+    struct tsd_sockets sockets;
+    struct tsd_state state;
+    struct tsd_rejects rejects;
+    struct tsd_shard_shared shared;
+    struct tsd_shard *shards[TSD_THREADS_MAX];
+    size_t n_shards;
+    struct ts_store *store; /* until the writer has it */
+    struct tsd_writer *writer;
+    struct tsd_control *control;
+    uv_loop_t loop;
+    uv_signal_t signals[N_SIGNALS];
+    uv_async_t event; /* something below has changed */
+    atomic_uint drained;
+    atomic_bool writer_stopped;
+    enum stage stage;
+};
+
+/* ---- Stop ---- */
+
+static void close_handle(uv_handle_t *handle, void *data)
+{
+    (void)data;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void on_control_closed(void *data)
+{
+    struct tsd_server *server = data;
+    for (int i = 0; i < N_SIGNALS; i++)
+        close_handle((uv_handle_t *)&server->signals[i], NULL);
+    close_handle((uv_handle_t *)&server->event, NULL);
+}
+
+static void on_shard_drained(void *data)
+{
+    struct tsd_server *server = data;
+    atomic_fetch_add(&server->drained, 1);
+    uv_async_send(&server->event);
+}
+
+static void on_writer_stopped(void *data)
+{
+    struct tsd_server *server = data;
+    atomic_store(&server->writer_stopped, true);
+    uv_async_send(&server->event);
+}
+
+static void on_writer_fatal(void *data)
+{
+    (void)data;
+    /* Nothing in memory can be trusted to reach the disk, so there is nothing to stop gracefully for. */
+    _exit(EXIT_FAILURE);
+}
+
+static void on_pressure(void *data)
+{
+    struct tsd_server *server = data;
+    tsd_writer_hurry(server->writer);
+}
+
+static void on_event(uv_async_t *async)
+{
+    struct tsd_server *server = async->data;
+    if (server->stage == DRAINING && atomic_load(&server->drained) == server->n_shards) {
+        server->stage = COMMITTING;
+        tsd_writer_stop(server->writer);
+    }
+    if (server->stage == COMMITTING && atomic_load(&server->writer_stopped)) {
+        server->stage = CLOSING;
+        tsd_control_close(server->control, on_control_closed, server);
+    }
+}
+
+static void stop(struct tsd_server *server, int number)
+{
+    if (server->stage != RUNNING)
+        return;
+    server->stage = DRAINING;
+    tsd_log_info("%s: reading the sockets out and committing what was received",
+                 number == SIGINT ? "SIGINT" : "SIGTERM");
+    tsd_sd_stopping();
+    for (size_t i = 0; i < server->n_shards; i++)
+        tsd_shard_drain(server->shards[i], on_shard_drained, server);
+}
+
+/* ---- Limits, reload ---- */
+
+/* What a reload may change, to those who go by it. */
+static void apply(struct tsd_server *server)
+{
+    const struct tsd_config *config = server->config;
+    struct tsd_shard_shared *shared = &server->shared;
+    atomic_store(&shared->limits.max_future, config->aggregation.max_future);
+    atomic_store(&shared->limits.max_locations, config->aggregation.max_locations);
+    atomic_store(&shared->limits.max_label_sets, config->aggregation.max_label_sets);
+    atomic_store(&shared->max_message, config->ingest.max_message);
+    atomic_store(&shared->max_connections, config->ingest.max_connections);
+    atomic_store(&shared->memory_limit, config->ingest.memory_limit);
+    tsd_log_set_level((enum tsd_log_level)config->log.level);
+}
+
+static void note_change(void *data, const char *key, bool reloadable)
+{
+    (void)data;
+    if (reloadable)
+        tsd_log_info("reload: %s has changed", key);
+    else
+        tsd_log_warning("reload: %s cannot change while the daemon runs; restart it", key);
+}
+
+static void reload(struct tsd_server *server)
+{
+    struct tsd_config next;
+    struct tsd_config_error error;
+    const struct tsd_origin *origin = server->origin;
+    tsd_sd_reloading();
+    int rc = tsd_config_load(origin->file, origin->sets, origin->n_sets, tsd_clock_wall(), &next, &error);
+    if (rc) {
+        tsd_log_error("reload: %s; the old configuration stays", error.message);
+    } else {
+        if (tsd_config_reload(server->config, &next, note_change, NULL) ||
+            tsd_control_set_allowed_hosts(server->control, server->config->control.allowed_hosts)) {
+            tsd_log_error("reload: out of memory; some of the configuration is still the old one");
+        } else {
+            tsd_log_info("reload: done");
+        }
+        tsd_config_deinit(&next);
+        apply(server);
+        tsd_writer_reconfigure(server->writer, server->config->aggregation.max_locations,
+                               server->config->aggregation.max_label_sets, server->config->store.flush_interval);
+    }
+    tsd_sd_ready("running");
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct tsd_server *server = handle->data;
+    if (number != SIGHUP)
+        stop(server, number);
+    else if (server->stage == RUNNING)
+        reload(server);
+}
+
+/* ---- Start ---- */
+
+static int open_store(struct tsd_server *server)
+{
+    const struct tsd_config *config = server->config;
+    struct ts_store_error error;
+    struct ts_store_config how = {
+        .path = config->store.path,
+        .grid = {.start_time = config->aggregation.start_time, .time_slice = config->aggregation.time_slice},
+        .start_time_is_now = config->aggregation.start_time_is_now,
+        .sync_each_commit = config->store.durability_power,
+        .busy_ms = BUSY_MS,
+    };
+    int rc = ts_store_open(&how, &server->store, &server->state.grid, &error);
+    if (!rc)
+        return 0;
+    tsd_log_error("%s", error.message);
+    return rc == TS_EREFUSED ? TSD_EX_CONFIG : EXIT_FAILURE;
+}
+
+static void fill_state(struct tsd_server *server)
+{
+    struct tsd_state *state = &server->state;
+    const struct tsd_config *config = server->config;
+    state->n_retention = config->aggregation.n_retention;
+    memcpy(state->retention, config->aggregation.retention, sizeof(state->retention));
+    snprintf(state->store_path, sizeof(state->store_path), "%s", config->store.path);
+    state->started_mono = tsd_clock_mono();
+    state->started_wall = tsd_clock_wall();
+
+    struct tsd_limits *limits = &server->shared.limits;
+    limits->grid = state->grid;
+    tsd_clock_init(&limits->clock);
+    for (size_t i = 0; i < state->n_retention; i++) {
+        if (state->retention[i].keep > limits->longest_keep)
+            limits->longest_keep = state->retention[i].keep;
+    }
+    server->shared.rejects = &server->rejects;
+    server->shared.writer_waiting_bytes = &state->writer.waiting_bytes;
+    server->shared.on_pressure = on_pressure;
+    server->shared.data = server;
+    apply(server);
+}
+
+/* Running out of descriptors is worse than refusing a connection: raise the limit, or say that it is low. */
+static void raise_descriptors(const struct tsd_config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < (rlim_t)config->ingest.max_connections + SPARE_DESCRIPTORS)
+        tsd_log_warning("ingest.max_connections is %u, but only %llu files may be open; raise LimitNOFILE",
+                        config->ingest.max_connections, (unsigned long long)limit.rlim_cur);
+}
+
+static int open_sockets(struct tsd_server *server)
+{
+    struct tsd_listen_error error;
+    int rc = tsd_sd_sockets(&server->passed, error.message, sizeof(error.message));
+    if (!rc)
+        rc = tsd_listen_open(server->config, &server->passed, &server->state, &server->sockets, &error);
+    if (rc)
+        tsd_log_error("%s", error.message);
+    return rc ? EXIT_FAILURE : 0;
+}
+
+static int start_shards(struct tsd_server *server)
+{
+    for (unsigned i = 0; i < server->sockets.n_shards; i++) {
+        struct tsd_shard_config how = {.shared = &server->shared, .sockets = server->sockets.shards[i], .number = i};
+        if (tsd_shard_start(&how, &server->shards[i])) {
+            tsd_log_error("ingest thread %u cannot be started: out of memory, threads or descriptors", i);
+            return EXIT_FAILURE;
+        }
+        server->sockets.shards[i] = (struct tsd_shard_sockets){-1, -1, -1, -1};
+        server->state.shards[i] = tsd_shard_stats(server->shards[i]);
+        server->state.n_shards = ++server->n_shards;
+    }
+    return 0;
+}
+
+static int start_writer(struct tsd_server *server)
+{
+    struct ts_store_error error;
+    struct tsd_writer_config how = {
+        .store = server->store,
+        .state = &server->state,
+        .shards = server->shards,
+        .n_shards = server->n_shards,
+        .max_locations = server->config->aggregation.max_locations,
+        .max_label_sets = server->config->aggregation.max_label_sets,
+        .flush_interval = server->config->store.flush_interval,
+        .on_fatal = on_writer_fatal,
+        .on_stopped = on_writer_stopped,
+        .data = server,
+    };
+    if (tsd_writer_start(&how, &server->writer, &error)) {
+        tsd_log_error("the writer cannot be started: %s", error.message);
+        return EXIT_FAILURE;
+    }
+    server->store = NULL;
+    return 0;
+}
+
+static int start_control(struct tsd_server *server)
+{
+    struct tsd_control_config how = {
+        .loop = &server->loop,
+        .unix_fd = server->sockets.control,
+        .http_fd = server->sockets.http,
+        .allowed_hosts = server->config->control.allowed_hosts,
+        .state = &server->state,
+        .writer = server->writer,
+        .rejects = &server->rejects,
+    };
+    if (tsd_control_start(&how, &server->control)) {
+        tsd_log_error("the control side cannot be started");
+        return EXIT_FAILURE;
+    }
+    server->sockets.control = server->sockets.http = -1;
+    return 0;
+}
+
+static void say_ready(struct tsd_server *server)
+{
+    struct ts_buf text;
+    ts_buf_init(&text);
+    for (size_t i = 0; i < server->state.n_listeners; i++)
+        ts_buf_printf(&text, "%s%s %s", i ? ", " : "", server->state.listeners[i].name,
+                      server->state.listeners[i].address);
+    ts_buf_putc(&text, '\0');
+    const char *words = ts_buf_failed(&text) ? "running" : text.data;
+    tsd_log_info("timesliced " TSD_VERSION " is ready: %s", words);
+    tsd_sd_ready(words);
+    ts_buf_deinit(&text);
+}
+
+static int start(struct tsd_server *server)
+{
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    signal(SIGPIPE, SIG_IGN);
+    server->event.data = server;
+    uv_async_init(&server->loop, &server->event, on_event);
+    for (int i = 0; i < N_SIGNALS; i++) {
+        uv_signal_init(&server->loop, &server->signals[i]);
+        server->signals[i].data = server;
+        uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+    }
+    int code = open_store(server);
+    if (code)
+        return code;
+    fill_state(server);
+    raise_descriptors(server->config);
+    code = open_sockets(server);
+    /* The writer before the shards' first message: on_pressure needs it; but it needs the shards. They share no message
+       before the loop of each has run, and the store's names are read meanwhile: pressure waits for fill_state's
+       limits. */
+    if (!code)
+        code = start_shards(server);
+    if (!code)
+        code = start_writer(server);
+    if (!code)
+        code = start_control(server);
+    return code;
+}
+
+/* Joins threads, frees, closes: whatever of it is there. True where nothing received was lost. */
+static bool release(struct tsd_server *server)
+{
+    if (server->writer)
+        tsd_writer_stop(server->writer);
+    bool whole = tsd_writer_free(server->writer);
+    for (size_t i = 0; i < server->n_shards; i++)
+        tsd_shard_free(server->shards[i]);
+    tsd_control_free(server->control);
+    ts_store_close(server->store);
+    tsd_listen_close(&server->sockets);
+    return whole;
+}
+
+int tsd_server_run(struct tsd_config *config, const struct tsd_origin *origin)
+{
+    struct tsd_server *server = calloc(1, sizeof(*server));
+    if (!server || tsd_state_init(&server->state) || tsd_rejects_init(&server->rejects) ||
+        uv_loop_init(&server->loop)) {
+        tsd_log_error("out of memory");
+        return EXIT_FAILURE; /* the process ends; what was taken goes with it */
+    }
+    server->config = config;
+    server->origin = origin;
+    server->passed = (struct tsd_passed){-1, -1, -1, -1, -1, -1};
+    server->sockets.control = server->sockets.http = -1;
+
+    int code = start(server);
+    if (!code) {
+        say_ready(server);
+    } else {
+        uv_walk(&server->loop, close_handle, NULL);
+    }
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    if (!release(server) && !code)
+        code = EXIT_FAILURE;
+    uv_loop_close(&server->loop);
+    tsd_rejects_deinit(&server->rejects);
+    tsd_state_deinit(&server->state);
+    free(server);
+    if (!code)
+        tsd_log_info("stopped; everything received is committed");
+    return code;
+}

@@ -1,0 +1,397 @@
+/*
+ * A cycle:
+ *
+ *     wait -> collect (all ingest threads at once) -> merge -> commit -> call back those who asked
+ *
+ * Who asks before a cycle's collect began is served by it; who asks later, by the next. Requests that are not at_once
+ * (queries) wait until SHARED_NS after the last commit that such requests forced, so that many of them share one.
+ *
+ * Failures: a commit that the store refuses keeps what is pending and calls back with TS_ESTORE; it is tried again
+ * after a pause that grows from RETRY_MIN_NS to RETRY_MAX_NS, or as soon as somebody asks. Collecting goes on
+ * meanwhile: what is pending grows only with new (bucket, labels, location) keys, and counts into ingest.memory_limit.
+ * Memory that runs out leaves a batch where it is, and its thread is not asked again until it is merged. A sync that
+ * fails is fatal.
+ *
+ * End: one last cycle, repeated for STOP_NS where the store refuses.
+ */
+#include "daemon/writer.h"
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/pending.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define SHARED_NS (50 * MS)
+#define RETRY_MIN_NS (100 * MS)
+#define RETRY_MAX_NS (2000 * MS)
+#define STOP_NS (5000 * MS)
+
+struct writer_source {
+    struct tsd_source source;
+    struct tsd_collect collect;
+};
+
+struct tsd_writer {
+    struct tsd_writer_config config;
+    struct tsd_state *state;
+    uv_thread_t thread;
+    struct tsd_pending pending;
+    struct writer_source sources[TSD_THREADS_MAX];
+
+    int64_t next_cycle; /* monotonic ns */
+    int64_t last_forced;
+    int64_t retry_pause; /* 0: the last commit worked */
+
+    uv_mutex_t lock; /* what follows is under it */
+    uv_cond_t changed;
+    size_t collecting; /* ingest threads that have not answered */
+    struct tsd_flush *first;
+    struct tsd_flush **last;
+    bool hurry; /* memory is short */
+    bool stopping;
+    bool ended;
+    uint32_t max_locations;
+    uint32_t max_label_sets;
+    int64_t flush_interval;
+};
+
+/* ---- Waiting ---- */
+
+/* When the requests in the queue may be served. Under the lock. */
+static int64_t requests_due(const struct tsd_writer *writer)
+{
+    if (!writer->first)
+        return INT64_MAX;
+    for (const struct tsd_flush *flush = writer->first; flush; flush = flush->next) {
+        if (flush->at_once)
+            return 0;
+    }
+    return writer->last_forced + SHARED_NS;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Until there is something to do. Gives the requests this cycle serves; sets ret_stopping. */
+static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stopping)
+{
+    struct tsd_flush *requests = NULL;
+    uv_mutex_lock(&writer->lock);
+    for (;;) {
+        int64_t now = tsd_clock_mono();
+        int64_t due = requests_due(writer);
+        if (now >= due || writer->stopping) {
+            requests = writer->first;
+            writer->first = NULL;
+            writer->last = &writer->first;
+            break;
+        }
+        /* While the store refuses, memory pressure would only make it be asked more often. */
+        if (now >= writer->next_cycle || (writer->hurry && !writer->retry_pause))
+            break;
+        uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(earlier(due, writer->next_cycle) - now));
+    }
+    writer->hurry = false;
+    writer->pending.locations.known.max = writer->max_locations;
+    writer->pending.label_sets.known.max = writer->max_label_sets;
+    writer->next_cycle = tsd_clock_mono() + writer->flush_interval;
+    *ret_stopping = writer->stopping;
+    uv_mutex_unlock(&writer->lock);
+    return requests;
+}
+
+/* ---- Collecting ---- */
+
+static void on_collected(struct tsd_collect *collect, int status)
+{
+    struct tsd_writer *writer = collect->data;
+    struct writer_source *source = (struct writer_source *)((char *)collect - offsetof(struct writer_source, collect));
+    uv_mutex_lock(&writer->lock);
+    source->source.full = status == 0;
+    writer->collecting--;
+    uv_cond_signal(&writer->changed);
+    uv_mutex_unlock(&writer->lock);
+}
+
+/* False where memory was short: something is left for the next cycle. */
+static bool collect_all(struct tsd_writer *writer)
+{
+    bool whole = true;
+    size_t n = writer->config.n_shards;
+    bool asked[TSD_THREADS_MAX] = {false};
+    uv_mutex_lock(&writer->lock);
+    for (size_t i = 0; i < n; i++) {
+        asked[i] = !writer->sources[i].source.full;
+        writer->collecting += asked[i];
+    }
+    uv_mutex_unlock(&writer->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct writer_source *source = &writer->sources[i];
+        if (!asked[i])
+            continue;
+        source->collect = (struct tsd_collect){.batch = &source->source.batch, .data = writer, .cb = on_collected};
+        tsd_shard_collect(writer->config.shards[i], &source->collect);
+    }
+    uv_mutex_lock(&writer->lock);
+    while (writer->collecting)
+        uv_cond_wait(&writer->changed, &writer->lock);
+    uv_mutex_unlock(&writer->lock);
+
+    for (size_t i = 0; i < n; i++) {
+        struct tsd_source *source = &writer->sources[i].source;
+        if (source->full && tsd_pending_merge(&writer->pending, source) == 0)
+            whole = whole && asked[i]; /* a batch of an earlier cycle: what came since is still with its thread */
+        else
+            whole = false;
+    }
+    return whole;
+}
+
+/* ---- Committing ---- */
+
+static void publish(struct tsd_writer *writer)
+{
+    struct tsd_writer_stats *stats = &writer->state->writer;
+    tsd_set(&stats->functions, writer->pending.functions.n);
+    tsd_set(&stats->locations, writer->pending.locations.known.table.n);
+    tsd_set(&stats->label_sets, writer->pending.label_sets.known.table.n);
+    tsd_set(&stats->waiting_bytes, tsd_pending_bytes(&writer->pending));
+}
+
+static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t began)
+{
+    struct tsd_writer_stats *stats = &writer->state->writer;
+    tsd_add(&stats->rows, writer->pending.counters.n_rows);
+    tsd_add(&stats->saturated, saturated + writer->pending.counters.saturated);
+    tsd_add(&stats->committed, writer->pending.messages);
+    tsd_add(&stats->commits, 1);
+    tsd_add(&stats->commit_ns, (uint64_t)(tsd_clock_mono() - began));
+    tsd_set(&stats->last_commit, (uint64_t)tsd_clock_wall());
+    tsd_pending_committed(&writer->pending);
+}
+
+static void trouble(struct tsd_writer *writer, const char *message)
+{
+    if (!writer->retry_pause)
+        tsd_log_error("%s; it is tried again until it works", message);
+    tsd_state_set_store_error(writer->state, message);
+    writer->retry_pause = writer->retry_pause ? earlier(writer->retry_pause * 2, RETRY_MAX_NS) : RETRY_MIN_NS;
+}
+
+static void well_again(struct tsd_writer *writer)
+{
+    if (!writer->retry_pause)
+        return;
+    tsd_log_info("the store takes commits again");
+    tsd_state_set_store_error(writer->state, NULL);
+    writer->retry_pause = 0;
+}
+
+/* 0, TS_ESTORE or TS_ESYNC. */
+static int commit(struct tsd_writer *writer)
+{
+    struct ts_store_error error;
+    uint64_t saturated = 0;
+    int64_t began = tsd_clock_mono();
+    if (tsd_pending_is_empty(&writer->pending)) {
+        /* The store was not asked: an earlier refusal stays known, but there is nothing that it could be asked for. */
+        well_again(writer);
+        return 0;
+    }
+    struct ts_store_batch batch = tsd_pending_batch(&writer->pending);
+    int rc = ts_store_commit(writer->config.store, &batch, &saturated, &error);
+    if (!rc) {
+        well_again(writer);
+        commit_worked(writer, saturated, began);
+        return 0;
+    }
+    tsd_add(&writer->state->writer.commits_failed, 1);
+    trouble(writer, error.message);
+    return rc == TS_ESYNC ? TS_ESYNC : TS_ESTORE;
+}
+
+static int cycle(struct tsd_writer *writer, bool forced)
+{
+    bool whole = collect_all(writer);
+    uint64_t before = tsd_get(&writer->state->writer.commits);
+    publish(writer);
+    int rc = commit(writer);
+    publish(writer);
+    if (forced && tsd_get(&writer->state->writer.commits) != before)
+        writer->last_forced = tsd_clock_mono();
+    if (!rc && !whole) {
+        trouble(writer, "out of memory while collecting from the ingest threads");
+        rc = TS_ESTORE;
+    }
+    if (writer->retry_pause)
+        writer->next_cycle = earlier(writer->next_cycle, tsd_clock_mono() + writer->retry_pause);
+    return rc;
+}
+
+/* ---- The thread ---- */
+
+static void call_back(struct tsd_flush *requests, int status)
+{
+    struct tsd_flush *next;
+    for (; requests; requests = next) {
+        next = requests->next; /* the callback may free it */
+        requests->cb(requests, status);
+    }
+}
+
+/* From here on requests are called back where they are made. */
+static void end_requests(struct tsd_writer *writer)
+{
+    uv_mutex_lock(&writer->lock);
+    struct tsd_flush *rest = writer->first;
+    writer->first = NULL;
+    writer->last = &writer->first;
+    writer->ended = true;
+    uv_mutex_unlock(&writer->lock);
+    call_back(rest, TS_ECANCELED);
+}
+
+static int last_cycles(struct tsd_writer *writer, bool forced)
+{
+    int64_t deadline = tsd_clock_mono() + STOP_NS;
+    int rc;
+    while ((rc = cycle(writer, forced)) == TS_ESTORE && tsd_clock_mono() < deadline)
+        uv_sleep((unsigned)(writer->retry_pause / MS));
+    return rc;
+}
+
+static void run(void *data)
+{
+    struct tsd_writer *writer = data;
+    bool stopping = false;
+    int rc = 0;
+    while (!stopping && rc != TS_ESYNC) {
+        struct tsd_flush *requests = wait_for_work(writer, &stopping);
+        rc = stopping ? last_cycles(writer, requests != NULL) : cycle(writer, requests != NULL);
+        call_back(requests, rc == TS_ESYNC ? TS_ESTORE : rc);
+    }
+    end_requests(writer);
+    if (rc == TS_ESYNC) {
+        tsd_log_error("what the store has written may be lost: the process ends, and starts over from what is on disk");
+        writer->config.on_fatal(writer->config.data);
+        return;
+    }
+    if (rc)
+        tsd_log_error("%llu messages that were received could not be committed, and are lost",
+                      (unsigned long long)tsd_state_pending(writer->state));
+    writer->config.on_stopped(writer->config.data);
+}
+
+/* ---- From other threads ---- */
+
+static void free_memory(struct tsd_writer *writer)
+{
+    for (size_t i = 0; i < writer->config.n_shards; i++)
+        tsd_source_deinit(&writer->sources[i].source);
+    tsd_pending_deinit(&writer->pending);
+    uv_cond_destroy(&writer->changed);
+    uv_mutex_destroy(&writer->lock);
+    free(writer);
+}
+
+int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer **ret_writer,
+                     struct ts_store_error *ret_error)
+{
+    struct tsd_writer *writer = calloc(1, sizeof(*writer));
+    strcpy(ret_error->message, "out of memory");
+    if (!writer)
+        return TS_ENOMEM;
+    if (uv_mutex_init(&writer->lock)) {
+        free(writer);
+        return TS_ENOMEM;
+    }
+    if (uv_cond_init(&writer->changed)) {
+        uv_mutex_destroy(&writer->lock);
+        free(writer);
+        return TS_ENOMEM;
+    }
+    writer->config = *config;
+    writer->state = config->state;
+    writer->last = &writer->first;
+    writer->max_locations = config->max_locations;
+    writer->max_label_sets = config->max_label_sets;
+    writer->flush_interval = config->flush_interval;
+    writer->next_cycle = tsd_clock_mono() + config->flush_interval;
+    writer->last_forced = tsd_clock_mono() - SHARED_NS;
+    tsd_pending_init(&writer->pending, config->max_locations, config->max_label_sets);
+    for (size_t i = 0; i < config->n_shards; i++)
+        tsd_source_init(&writer->sources[i].source);
+    int rc = tsd_pending_load(&writer->pending, config->store);
+    if (rc == TS_ESTORE)
+        strcpy(ret_error->message, "the names in the database cannot be read");
+    publish(writer);
+    if (!rc && uv_thread_create(&writer->thread, run, writer))
+        rc = TS_ENOMEM;
+    if (rc) {
+        free_memory(writer);
+        return rc;
+    }
+    *ret_writer = writer;
+    return 0;
+}
+
+void tsd_writer_flush(struct tsd_writer *writer, struct tsd_flush *flush)
+{
+    uv_mutex_lock(&writer->lock);
+    bool ended = writer->ended;
+    if (!ended) {
+        flush->next = NULL;
+        *writer->last = flush;
+        writer->last = &flush->next;
+        uv_cond_signal(&writer->changed);
+    }
+    uv_mutex_unlock(&writer->lock);
+    if (ended)
+        flush->cb(flush, TS_ECANCELED);
+}
+
+void tsd_writer_hurry(struct tsd_writer *writer)
+{
+    uv_mutex_lock(&writer->lock);
+    writer->hurry = true;
+    uv_cond_signal(&writer->changed);
+    uv_mutex_unlock(&writer->lock);
+}
+
+void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
+                            int64_t flush_interval)
+{
+    uv_mutex_lock(&writer->lock);
+    writer->max_locations = max_locations;
+    writer->max_label_sets = max_label_sets;
+    writer->flush_interval = flush_interval;
+    writer->hurry = true; /* so that the new interval begins now */
+    uv_cond_signal(&writer->changed);
+    uv_mutex_unlock(&writer->lock);
+}
+
+void tsd_writer_stop(struct tsd_writer *writer)
+{
+    uv_mutex_lock(&writer->lock);
+    writer->stopping = true;
+    uv_cond_signal(&writer->changed);
+    uv_mutex_unlock(&writer->lock);
+}
+
+bool tsd_writer_free(struct tsd_writer *writer)
+{
+    if (!writer)
+        return true;
+    uv_thread_join(&writer->thread);
+    bool whole = tsd_pending_is_empty(&writer->pending);
+    for (size_t i = 0; i < writer->config.n_shards; i++)
+        whole = whole && !writer->sources[i].source.full;
+    ts_store_close(writer->config.store);
+    free_memory(writer);
+    return whole;
+}

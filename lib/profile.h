@@ -1,0 +1,89 @@
+/*
+ * One message, bytes in memory, to one profile: all or nothing.
+ *
+ * Strings of the result are views, into the message where it has no escapes, else into the decoder's own memory; both
+ * live until the next decode, or until the message's bytes change. A warm decoder allocates nothing.
+ */
+#ifndef TS_PROFILE_H
+#define TS_PROFILE_H
+
+#include "lib/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TS_DEPTH_MAX = 16,
+    TS_NAME_MAX = 1024,      /* bytes of a raw name */
+    TS_FILE_NAME_MAX = 4096, /* bytes */
+    TS_LABELS_MAX = 16,
+    TS_LABEL_KEY_MAX = 64,
+    TS_LABEL_VALUE_MAX = 256
+};
+#define TS_CALLS_MAX (INT64_C(1) << 53)
+#define TS_TIME_MAX_NS (INT64_C(10000000) * 1000000000) /* 10^7 s, both ways */
+
+/* Bytes of somebody else, not terminated. data == NULL: the sender gave none. */
+struct ts_str {
+    const char *data;
+    size_t len;
+};
+
+struct ts_entry {
+    struct ts_str raw_name;  /* as sent, with its leading underscores; never NULL, may be empty */
+    struct ts_str file_name; /* may be none */
+    int32_t line_number;     /* -1: none */
+    int64_t cumtime;         /* ns */
+    int64_t tottime;         /* ns */
+    int64_t ncalls;
+    int64_t pcalls;
+};
+
+struct ts_label {
+    struct ts_str key;
+    struct ts_str value;
+};
+
+struct ts_profile {
+    int64_t
+        timestamp;    /* ns since the epoch, the decimal text rounded down, so that floor() into a bucket stays exact */
+    int64_t total_tt; /* ns */
+    bool exact;
+    int64_t part_index; /* 0 .. part_count-1; 0 without `part` */
+    int64_t part_count; /* 0: no `part` */
+    bool has_seq;
+    int64_t seq;
+    size_t n_labels;
+    struct ts_label labels[TS_LABELS_MAX]; /* ascending by key, in bytes */
+    size_t n_entries;
+    struct ts_entry *entries;
+};
+
+/* What was wrong: where, in bytes into the message, and in words that name the function where there is one. */
+struct ts_fault {
+    size_t offset;
+    char message[256]; /* terminated, valid UTF-8 */
+};
+
+/* Not a rejection code: a well-formed object with a member `hello`, which only a stream's first line may be. */
+enum { TS_HELLO = 100 };
+
+struct ts_decoder;
+
+struct ts_decoder *ts_decoder_new(void); /* NULL: no memory */
+struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder);
+
+/*
+ * Gives the profile of the message, owned by the decoder, good until the next call.
+ * 0, an enum ts_reject (TS_BAD_JSON .. TS_OUT_OF_RANGE except TS_TOO_LARGE) or TS_HELLO with ret_fault set,
+ * or TS_ENOMEM. Syntax, UTF-8 and depth are judged over the whole message first, then shape, labels and names, then
+ * ranges; within each the lowest offset wins.
+ */
+int ts_decode(struct ts_decoder *decoder, const char *bytes, size_t len, const struct ts_profile **ret_profile,
+              struct ts_fault *ret_fault) TS_MUST_USE;
+
+/* Bytes the decoder holds, for the memory limit. */
+size_t ts_decoder_memory(const struct ts_decoder *decoder);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * A query: parameters -> plan -> rows -> JSON or CSV. No clock, no HTTP, no threads: the time is given, the store read
+ * through lib/store.h's readers. The contract of parameters and answers is docs/interfaces.md.
+ */
+#ifndef TS_QUERY_H
+#define TS_QUERY_H
+
+#include "lib/buf.h"
+#include "lib/grid.h"
+#include "lib/store.h"
+
+#include <stdbool.h>
+
+enum ts_query_kind { TS_QUERY_BUCKETS, TS_QUERY_TOP, TS_QUERY_FUNCTIONS, TS_QUERY_LABELS };
+
+/* One parameter as the URL gave it, decoded; value NULL where there was no "=". */
+struct ts_query_param {
+    const char *name;
+    const char *value;
+};
+
+/* What the caller answers with: {"error": {"code", "parameter", "message"}}. */
+struct ts_query_error {
+    int status;         /* of HTTP: 400, 500, 503 */
+    char code[32];      /* bad_parameter, too_large, not_kept, store_unavailable, internal */
+    char parameter[96]; /* "" where none is to blame */
+    char message[256];
+};
+
+struct ts_query;
+
+/* TS_EINVAL with ret_error set: an unknown, repeated (where not repeatable) or malformed parameter. now_ns: `now`. */
+int ts_query_parse(enum ts_query_kind kind, const struct ts_query_param *params, size_t n_params,
+                   const struct ts_grid *grid, int64_t now_ns, struct ts_query **ret_query,
+                   struct ts_query_error *ret_error) TS_MUST_USE;
+struct ts_query *ts_query_free(struct ts_query *query);
+
+bool ts_query_fresh(const struct ts_query *query, bool otherwise); /* the parameter `fresh`, else otherwise */
+bool ts_query_csv(const struct ts_query *query);
+
+/*
+ * Reads, between a ts_reader_begin() and ts_reader_end() of its own, and appends the whole answer to out; a failure
+ * leaves out as it was. TS_EINVAL (answer too large), TS_ENOMEM, TS_ESTORE, TS_ECANCELED with ret_error.
+ *
+ * Orders, so that equal data gives equal answers: buckets ascend; functions descend by total, then ascend by name
+ * (bytes), raw name, file, line; `functions` ascends by the same; `labels` ascends by the canonical text of the set.
+ * A bucket is shown where a profile with the labels asked for fell into it, whatever `function` says.
+ */
+int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct ts_buf *out,
+                 struct ts_query_error *ret_error) TS_MUST_USE;
+
+#endif

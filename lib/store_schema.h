@@ -1,0 +1,78 @@
+/*
+ * The schema of the database, version 1, and the marks that tell it from other files.
+ *
+ *     grid        one row: origin and time_slice, in ns. They hold for the life of the file.
+ *     levels      widths of the levels, ns. Level 0 is the finest and the only one of version 1.
+ *     label_sets  number <-> canonical JSON
+ *     locations   number <-> (raw name, file, line); NULL file and line are values of their own
+ *     sums        (level, bucket, labels, location) -> times in ns, calls
+ *     profiles    (level, bucket, labels) -> what belongs to the profiles as wholes
+ *
+ * `bucket` is the bucket's number on the grid of its level's width, so that no stored number depends on how wide a
+ * second is or how far away the origin. Keys begin with level and bucket: a query reads one range, a flush walks the
+ * b-tree once, and what retention will delete lies together. There are no foreign keys: the one writer keeps names and
+ * sums in one transaction, and a lookup per row would double the cost of a flush.
+ *
+ * What is not here: any function of the application's own. The view has to work in a plain sqlite3 shell with
+ * trusted_schema off.
+ */
+#ifndef TS_STORE_SCHEMA_H
+#define TS_STORE_SCHEMA_H
+
+#define TS_SCHEMA_APPLICATION_ID 0x74736c63 /* "tslc" */
+#define TS_SCHEMA_VERSION 1
+#define TS_SCHEMA_PAGE_SIZE 4096
+
+#define TS_SCHEMA_TABLES \
+    "CREATE TABLE grid(one INTEGER PRIMARY KEY CHECK (one = 1), start_time INTEGER NOT NULL," \
+    " time_slice INTEGER NOT NULL CHECK (time_slice > 0)) STRICT;" \
+    "CREATE TABLE levels(level INTEGER PRIMARY KEY, width INTEGER NOT NULL CHECK (width > 0)) STRICT;" \
+    "CREATE TABLE label_sets(id INTEGER PRIMARY KEY, labels TEXT NOT NULL UNIQUE) STRICT;" \
+    "CREATE TABLE locations(id INTEGER PRIMARY KEY, raw_name TEXT NOT NULL, file_name TEXT, line_number INTEGER," \
+    " function TEXT NOT NULL GENERATED ALWAYS AS (ltrim(raw_name, '_')) VIRTUAL) STRICT;" /* A blob equals no text, so \
+                                                                                             a missing file name stays \
+                                                                                             apart from an empty one. \
+                                                                                           */ \
+    "CREATE UNIQUE INDEX locations_identity ON" \
+    " locations(raw_name, ifnull(file_name, x''), ifnull(line_number, -1));" \
+    "CREATE TABLE sums(level INTEGER NOT NULL, bucket INTEGER NOT NULL, labels INTEGER NOT NULL," \
+    " location INTEGER NOT NULL, cumtime INTEGER NOT NULL, tottime INTEGER NOT NULL, ncalls INTEGER NOT NULL," \
+    " pcalls INTEGER NOT NULL, PRIMARY KEY (level, bucket, labels, location)) STRICT, WITHOUT ROWID;" \
+    "CREATE TABLE profiles(level INTEGER NOT NULL, bucket INTEGER NOT NULL, labels INTEGER NOT NULL," \
+    " profiles INTEGER NOT NULL, exact_profiles INTEGER NOT NULL, total_tt INTEGER NOT NULL," \
+    " parts_expected INTEGER NOT NULL, parts_received INTEGER NOT NULL," \
+    " PRIMARY KEY (level, bucket, labels)) STRICT, WITHOUT ROWID;"
+
+/* Sums of values that may each stand at the bound: seconds and the rest apart, high and low halves apart. SUM() over
+   integers fails on overflow; 10^9 rows of halves do not reach it. */
+#define TS_SCHEMA_TIME_PARTS(x) " SUM(s." x " / 1000000000) AS " x "_s, SUM(s." x " % 1000000000) AS " x "_ns,"
+#define TS_SCHEMA_CALL_PARTS(x) " SUM(s." x " >> 32) AS " x "_high, SUM(s." x " & 4294967295) AS " x "_low"
+/* Below 2^53 ns one division gives the double nearest to the decimal, so 4.2 s reads as 4.2. */
+#define TS_SCHEMA_TIME(x) \
+    " CASE WHEN abs(" x "_s) < 9000000 THEN (" x "_s * 1000000000 + " x "_ns) / 1e9" \
+    " ELSE " x "_s + " x "_ns / 1e9 END,"
+#define TS_SCHEMA_CALLS(x) \
+    " CASE WHEN " x "_high + (" x "_low >> 32) >= 2147483648 THEN 9223372036854775807" \
+    " ELSE (" x "_high << 32) + " x "_low END"
+
+/* The contract with readers. A bucket's begin may pass 64 bits of nanoseconds, so it is in parts here too. */
+#define TS_SCHEMA_VIEW \
+    "CREATE VIEW bucket_totals(bucket, width, function, cumtime, tottime, ncalls, pcalls) AS" \
+    " WITH summed AS (SELECT s.bucket AS n, l.function AS function," TS_SCHEMA_TIME_PARTS("cumtime") \
+        TS_SCHEMA_TIME_PARTS("tottime") TS_SCHEMA_CALL_PARTS("ncalls") "," TS_SCHEMA_CALL_PARTS( \
+            "pcalls") " FROM sums AS s CROSS JOIN locations AS l ON l.id = s.location" \
+                      " WHERE s.level = 0 GROUP BY s.bucket, l.function)," \
+                      " parts AS (SELECT summed.*, v.width AS width," \
+                      " n * (v.width / 1000000000) + g.start_time / 1000000000 AS begin_s," \
+                      " n * (v.width % 1000000000) + g.start_time % 1000000000 AS begin_ns" \
+                      " FROM summed, levels AS v, grid AS g WHERE v.level = 0)" \
+                      " SELECT CASE begin_ns % 1000000000 WHEN 0 THEN begin_s + begin_ns / 1000000000" \
+                      " ELSE begin_s + begin_ns / 1000000000 + (begin_ns % 1000000000) / 1e9 END," \
+                      " CASE width % 1000000000 WHEN 0 THEN width / 1000000000 ELSE width / 1e9 END, function," TS_SCHEMA_TIME( \
+                          "cumtime") TS_SCHEMA_TIME("tottime") \
+                          TS_SCHEMA_CALLS("ncalls") "," TS_SCHEMA_CALLS("pcalls") " FROM parts;"
+
+#define TS_SQL_LOCATIONS "SELECT id, raw_name, file_name, line_number FROM locations ORDER BY id"
+#define TS_SQL_LABEL_SETS "SELECT id, labels FROM label_sets ORDER BY id"
+
+#endif

@@ -1,0 +1,514 @@
+/*
+ * The store on SQLite, the writing half: the one connection of the process that writes and checkpoints.
+ *
+ * Opening, each step under the lock of the one before:
+ *
+ *     resolve name -> lock -> header and length (plain read) -> [create] -> connection -> version, schema, grid -> work
+ *
+ * Up to "work" nothing is written, so a refused file is byte for byte what it was. Reading a database with a hot log
+ * builds an index of it in shared memory (-shm) and no more; checkpoint-on-close, which would write, stays off until
+ * the file is known to be ours. Without a log, closing deletes the empty one that reading made.
+ *
+ * A commit: BEGIN IMMEDIATE; names; sums, ascending by primary key so that each page is visited once; COMMIT; now and
+ * then a checkpoint. Any failure before COMMIT is done ends in ROLLBACK, and the same batch may come again, numbers
+ * and all.
+ *
+ * Sync. The default autocheckpoint swallows errors, a failed fsync of the database included: its next attempt would
+ * succeed on pages the kernel has dropped and then reset the log that still had them. So checkpoints are run here and
+ * their errors seen. After a failed sync the store is dead: every commit says TS_ESYNC, closing does not checkpoint.
+ * What a killed process left in the log may never have been synced; opening checkpoints it before anyone is told that
+ * it is stored.
+ *
+ * Saturation. SQLite turns an integer overflow into a REAL, which a STRICT table refuses, failing the batch for ever;
+ * the function ts_add() is registered for the upserts instead.
+ *
+ * Not here: threads (one at a time), time, retry.
+ */
+#include "lib/store_file.h"
+#include "lib/store_schema.h"
+#include "lib/store_sql.h"
+#include "lib/units.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CHECKPOINT_PAGES = 1000, /* SQLite's own default */
+    COUNT_MAX = 5            /* most columns of sums in one row */
+};
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    PUT_LOCATION,
+    PUT_LABEL_SET,
+    PUT_SUM,
+    PUT_PROFILE,
+    GET_LOCATIONS,
+    GET_LABEL_SETS,
+    CHECK_VIEW, /* only prepared: that the view can be read is part of "the schema is whole" */
+    N_STATEMENTS
+};
+
+static const char *const statements[N_STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [PUT_LOCATION] = "INSERT INTO locations(id, raw_name, file_name, line_number) VALUES(?1, ?2, ?3, ?4)",
+    [PUT_LABEL_SET] = "INSERT INTO label_sets(id, labels) VALUES(?1, ?2)",
+    [PUT_SUM] = "INSERT INTO sums(level, bucket, labels, location, cumtime, tottime, ncalls, pcalls)"
+                " VALUES(0, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
+                " cumtime = ts_add(cumtime, excluded.cumtime), tottime = ts_add(tottime, excluded.tottime),"
+                " ncalls = ts_add(ncalls, excluded.ncalls), pcalls = ts_add(pcalls, excluded.pcalls)",
+    [PUT_PROFILE] = "INSERT INTO profiles(level, bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
+                    " parts_received) VALUES(0, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
+                    " profiles = ts_add(profiles, excluded.profiles),"
+                    " exact_profiles = ts_add(exact_profiles, excluded.exact_profiles),"
+                    " total_tt = ts_add(total_tt, excluded.total_tt),"
+                    " parts_expected = ts_add(parts_expected, excluded.parts_expected),"
+                    " parts_received = ts_add(parts_received, excluded.parts_received)",
+    [GET_LOCATIONS] = TS_SQL_LOCATIONS,
+    [GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
+    [CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",
+};
+
+/* A row's place in the order of the primary key. */
+struct sort_key {
+    int64_t bucket;
+    uint64_t rest; /* labels, location */
+    uint32_t row;
+};
+
+struct ts_store {
+    sqlite3 *db;
+    int lock;
+    int wal_pages;      /* in the log after the last commit */
+    bool dead;          /* a sync failed */
+    uint64_t saturated; /* by the commit under way */
+    struct sort_key *keys;
+    size_t cap_keys;
+    sqlite3_stmt *stmts[N_STATEMENTS];
+};
+
+/* ---- Opening ---- */
+
+static void sql_add(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    struct ts_store *store = sqlite3_user_data(context);
+    int64_t stored = sqlite3_value_int64(argv[0]);
+    int64_t sum = ts_sat_add(stored, sqlite3_value_int64(argv[1]));
+    if ((sum == INT64_MAX || sum == INT64_MIN) && stored != sum)
+        store->saturated++;
+    sqlite3_result_int64(context, sum);
+}
+
+static int on_wal(void *data, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    struct ts_store *store = data;
+    store->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* The origin as the configuration takes it, and as people read it. */
+static void describe_time(int64_t ns, char *text, size_t size)
+{
+    struct ts_buf buf;
+    struct tm tm;
+    char date[32] = "";
+    time_t seconds = (time_t)ts_floor_div(ns, TS_NS_PER_S);
+    if (gmtime_r(&seconds, &tm) && strftime(date, sizeof(date), " (%Y-%m-%dT%H:%M:%SZ)", &tm) == 0)
+        date[0] = '\0';
+    ts_buf_init(&buf);
+    ts_buf_seconds(&buf, ns);
+    snprintf(text, size, "%.*s%s", (int)buf.len, buf.data ? buf.data : "", date);
+    ts_buf_deinit(&buf);
+}
+
+static int compare_grid(const struct ts_store_config *config, const char *path, const struct ts_grid *stored,
+                        struct ts_store_error *ret_error)
+{
+    char have[64];
+    char want[64];
+    const char *key = NULL;
+    if (stored->time_slice != config->grid.time_slice) {
+        key = "time_slice";
+        ts_format_duration(stored->time_slice, have);
+        ts_format_duration(config->grid.time_slice, want);
+    } else if (!config->start_time_is_now && stored->start_time != config->grid.start_time) {
+        key = "start_time";
+        describe_time(stored->start_time, have, sizeof(have));
+        describe_time(config->grid.start_time, want, sizeof(want));
+    }
+    if (!key)
+        return 0;
+    ts_sql_say(ret_error,
+               "the database %.200s has %s %s, the configuration says %s; set aggregation.%s back to the"
+               " stored value, or choose another store.path",
+               path, key, have, want, key);
+    return TS_EREFUSED;
+}
+
+/* A code met while the file is judged. */
+static int judge(struct ts_store *store, int rc, const char *path, struct ts_store_error *ret_error)
+{
+    struct ts_store_error why;
+    ts_sql_message(&why, store->db, rc, "cannot open the database");
+    /* SQLITE_ERROR: the statement does not fit the tables. */
+    if (!ts_sql_damaged(rc) && rc != SQLITE_ERROR) {
+        *ret_error = why;
+        return ts_sql_code(rc);
+    }
+    ts_sql_say(ret_error,
+               "the database %.160s is damaged (%.160s); restore it from a backup, or choose another"
+               " store.path",
+               path, sqlite3_errmsg(store->db));
+    return TS_EREFUSED;
+}
+
+/* Runs a query of one row of integers. SQLITE_CORRUPT where the row is not there. */
+static int get_integers(sqlite3 *db, const char *sql, int64_t *ret, int n)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (!rc) {
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW) {
+            for (int i = 0; i < n; i++)
+                ret[i] = sqlite3_column_int64(stmt, i);
+            rc = SQLITE_OK;
+        } else if (rc == SQLITE_DONE) {
+            rc = SQLITE_CORRUPT;
+        }
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int identify(struct ts_store *store, const struct ts_store_config *config, const char *path,
+                    struct ts_grid *ret_grid, struct ts_store_error *ret_error)
+{
+    int64_t version = 0;
+    int64_t values[3] = {0};
+    int rc = get_integers(store->db, "PRAGMA user_version", &version, 1);
+    if (!rc && version != TS_SCHEMA_VERSION) {
+        /* Before anything else: of a newer file nothing else is known. */
+        ts_sql_say(ret_error,
+                   "the database %.200s has schema version %lld%s, this program knows version %d; %s, or"
+                   " choose another store.path",
+                   path, (long long)version,
+                   version > TS_SCHEMA_VERSION ? ", made by a newer timesliced" : ", which never existed",
+                   TS_SCHEMA_VERSION,
+                   version > TS_SCHEMA_VERSION ? "install the newer one" : "restore it from a backup");
+        return TS_EREFUSED;
+    }
+    if (!rc)
+        rc = get_integers(store->db, "SELECT start_time, time_slice, width FROM grid, levels WHERE level = 0", values,
+                          3);
+    for (int i = 0; !rc && i < N_STATEMENTS; i++)
+        rc = ts_sql_prepare(store->db, statements[i], &store->stmts[i]);
+    if (rc)
+        return judge(store, rc, path, ret_error);
+    struct ts_grid grid = {.start_time = values[0], .time_slice = values[1]};
+    if (grid.time_slice <= 0 || grid.time_slice != values[2]) {
+        ts_sql_say(ret_error,
+                   "the database %.200s is damaged: its levels do not fit its grid; restore it from a"
+                   " backup, or choose another store.path",
+                   path);
+        return TS_EREFUSED;
+    }
+    *ret_grid = grid;
+    return compare_grid(config, path, &grid, ret_error);
+}
+
+static int checkpoint(struct ts_store *store, int mode)
+{
+    int rc = sqlite3_wal_checkpoint_v2(store->db, "main", mode, NULL, NULL);
+    if (ts_sql_code(rc) == TS_ESYNC)
+        store->dead = true;
+    return rc;
+}
+
+/* The file is ours: from here on it may be written. */
+static int start_work(struct ts_store *store, bool sync_each_commit, struct ts_store_error *ret_error)
+{
+    int rc = ts_sql_exec(store->db, "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
+                                    " PRAGMA cache_size=-16384");
+    if (!rc)
+        rc = ts_sql_exec(store->db, sync_each_commit ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    if (!rc)
+        rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    sqlite3_wal_hook(store->db, on_wal, store);
+    if (!rc) {
+        rc = checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
+        /* The log is synced before its pages are moved; that a reader or a full disk stops the moving is no harm. */
+        if (rc && !store->dead && !ts_sql_damaged(rc))
+            rc = SQLITE_OK;
+    }
+    if (rc)
+        ts_sql_message(ret_error, store->db, rc, "cannot open the database");
+    return ts_sql_code(rc);
+}
+
+static int connect(struct ts_store *store, const char *path, bool hot, int busy_ms, struct ts_store_error *ret_error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = sqlite3_open_v2(path, &store->db, flags, NULL);
+    if (!rc && sqlite3_db_readonly(store->db, "main") == 1) {
+        ts_sql_say(ret_error, "the database %.256s may not be written: check owner and mode", path);
+        return TS_ESTORE;
+    }
+    if (!rc)
+        rc = sqlite3_busy_timeout(store->db, busy_ms);
+    if (!rc && hot)
+        rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (!rc)
+        rc = sqlite3_create_function_v2(store->db, "ts_add", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                        store, sql_add, NULL, NULL, NULL);
+    if (!rc) /* none of these writes */
+        rc = ts_sql_exec(store->db, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0");
+    return rc ? judge(store, rc, path, ret_error) : 0;
+}
+
+int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_store, struct ts_grid *ret_grid,
+                  struct ts_store_error *ret_error)
+{
+    struct ts_grid grid = {0};
+    bool missing = false;
+    bool hot = false;
+    char *path = NULL;
+    int r = TS_ENOMEM;
+    struct ts_store *store = calloc(1, sizeof(*store));
+    if (!store) {
+        ts_sql_say(ret_error, "out of memory");
+        return r;
+    }
+    store->lock = -1;
+    r = ts_file_resolve(config->path, &path, ret_error);
+    if (!r)
+        r = ts_file_lock(path, &store->lock, ret_error);
+    if (!r)
+        r = ts_file_inspect(path, &missing, &hot, ret_error);
+    if (!r && missing)
+        r = ts_file_create(path, &config->grid, ret_error);
+    if (!r)
+        r = connect(store, path, hot, config->busy_ms, ret_error);
+    if (!r)
+        r = identify(store, config, path, &grid, ret_error);
+    if (!r)
+        r = start_work(store, config->sync_each_commit, ret_error);
+    free(path);
+    if (r) {
+        ts_store_close(store);
+        return r;
+    }
+    *ret_store = store;
+    *ret_grid = grid;
+    return 0;
+}
+
+struct ts_store *ts_store_close(struct ts_store *store)
+{
+    if (!store)
+        return NULL;
+    for (int i = 0; i < N_STATEMENTS; i++)
+        sqlite3_finalize(store->stmts[i]);
+    if (store->dead)
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(store->db);
+    /* Last: whoever gets the lock finds no connection of this process. */
+    if (store->lock >= 0)
+        close(store->lock);
+    free(store->keys);
+    free(store);
+    return NULL;
+}
+
+int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data)
+{
+    int r = ts_sql_walk_locations(store->stmts[GET_LOCATIONS], NULL, on_location, data);
+    return r ? r : ts_sql_walk_label_sets(store->stmts[GET_LABEL_SETS], NULL, on_labels, data);
+}
+
+/* ---- Committing ---- */
+
+/* Runs a statement that gives no row, its values bound. The code of the step is the one to report. */
+static int run(sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int bind_text(sqlite3_stmt *stmt, int i, const struct ts_str *text)
+{
+    if (!text->data)
+        return sqlite3_bind_null(stmt, i);
+    return sqlite3_bind_text64(stmt, i, text->data, text->len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static int put_names(struct ts_store *store, const struct ts_store_batch *batch)
+{
+    int rc = SQLITE_OK;
+    sqlite3_stmt *stmt = store->stmts[PUT_LABEL_SET];
+    for (uint32_t i = 0; !rc && i < batch->n_label_sets; i++) {
+        rc = sqlite3_bind_int64(stmt, 1, (int64_t)batch->first_label_set + i);
+        if (!rc)
+            rc = bind_text(stmt, 2, &batch->label_sets[i].raw_name);
+        if (!rc)
+            rc = run(stmt);
+    }
+    sqlite3_clear_bindings(stmt);
+    stmt = store->stmts[PUT_LOCATION];
+    for (uint32_t i = 0; !rc && i < batch->n_locations; i++) {
+        const struct ts_location *location = &batch->locations[i];
+        rc = sqlite3_bind_int64(stmt, 1, (int64_t)batch->first_location + i);
+        if (!rc)
+            rc = bind_text(stmt, 2, &location->raw_name);
+        if (!rc)
+            rc = bind_text(stmt, 3, &location->file_name);
+        if (!rc)
+            rc = location->line_number < 0 ? sqlite3_bind_null(stmt, 4)
+                                           : sqlite3_bind_int(stmt, 4, location->line_number);
+        if (!rc)
+            rc = run(stmt);
+    }
+    /* The bytes are the caller's and go when the commit returns. */
+    sqlite3_clear_bindings(stmt);
+    return rc;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct sort_key *x = a;
+    const struct sort_key *y = b;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
+    return x->rest < y->rest ? -1 : x->rest > y->rest;
+}
+
+/* Binds an integer to each of 1..n. Integers cannot fail to bind; the step would show a misuse. */
+static int put_row(sqlite3_stmt *stmt, int64_t bucket, uint32_t labels, const int64_t *values, int n)
+{
+    sqlite3_bind_int64(stmt, 1, bucket);
+    sqlite3_bind_int64(stmt, 2, labels);
+    for (int i = 0; i < n; i++)
+        sqlite3_bind_int64(stmt, 3 + i, values[i]);
+    return run(stmt);
+}
+
+static int put_sums(struct ts_store *store, const struct ts_counters *counters)
+{
+    struct sort_key *keys = store->keys;
+    for (uint32_t i = 0; i < counters->n_rows; i++) {
+        const struct ts_sum_row *row = &counters->rows[i];
+        uint64_t rest = (uint64_t)row->labels << 32 | row->location;
+        keys[i] = (struct sort_key){.bucket = row->bucket, .rest = rest, .row = i};
+    }
+    qsort(keys, counters->n_rows, sizeof(*keys), compare_keys);
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; !rc && i < counters->n_rows; i++) {
+        const struct ts_sum_row *row = &counters->rows[keys[i].row];
+        const struct ts_sums *sums = &row->sums;
+        int64_t values[COUNT_MAX] = {row->location, sums->cumtime, sums->tottime, sums->ncalls, sums->pcalls};
+        rc = put_row(store->stmts[PUT_SUM], row->bucket, row->labels, values, 5);
+    }
+    return rc;
+}
+
+static int put_profiles(struct ts_store *store, const struct ts_counters *counters)
+{
+    struct sort_key *keys = store->keys;
+    for (uint32_t i = 0; i < counters->n_profiles; i++) {
+        const struct ts_profile_row *row = &counters->profiles[i];
+        keys[i] = (struct sort_key){.bucket = row->bucket, .rest = row->labels, .row = i};
+    }
+    qsort(keys, counters->n_profiles, sizeof(*keys), compare_keys);
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; !rc && i < counters->n_profiles; i++) {
+        const struct ts_profile_row *row = &counters->profiles[keys[i].row];
+        const struct ts_profile_sums *sums = &row->sums;
+        int64_t values[COUNT_MAX] = {sums->profiles, sums->exact_profiles, sums->total_tt, sums->parts_expected,
+                                     sums->parts_received};
+        rc = put_row(store->stmts[PUT_PROFILE], row->bucket, row->labels, values, 5);
+    }
+    return rc;
+}
+
+/* Room to sort the larger of the two kinds of rows. */
+static int reserve_keys(struct ts_store *store, const struct ts_counters *counters)
+{
+    size_t n = counters->n_rows > counters->n_profiles ? counters->n_rows : counters->n_profiles;
+    if (n <= store->cap_keys && store->keys)
+        return 0;
+    struct sort_key *keys = realloc(store->keys, (n + 64) * sizeof(*keys));
+    if (!keys)
+        return TS_ENOMEM;
+    store->keys = keys;
+    store->cap_keys = n + 64;
+    return 0;
+}
+
+/* Ends a transaction that is still open. Many failures have ended it already; a failed COMMIT may not have. */
+static void roll_back(struct ts_store *store)
+{
+    if (!sqlite3_get_autocommit(store->db))
+        ts_sql_exec(store->db, "ROLLBACK");
+}
+
+static int put_batch(struct ts_store *store, const struct ts_store_batch *batch)
+{
+    int rc = put_names(store, batch);
+    if (!rc && batch->counters)
+        rc = put_sums(store, batch->counters);
+    if (!rc && batch->counters)
+        rc = put_profiles(store, batch->counters);
+    return rc ? rc : run(store->stmts[COMMIT]);
+}
+
+int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, uint64_t *ret_saturated,
+                    struct ts_store_error *ret_error)
+{
+    static const struct ts_counters none;
+    const struct ts_counters *counters = batch->counters ? batch->counters : &none;
+    if (store->dead) {
+        ts_sql_say(ret_error, "the store could not sync earlier; the process must end");
+        return TS_ESYNC;
+    }
+    if (!counters->n_rows && !counters->n_profiles && !batch->n_locations && !batch->n_label_sets) {
+        *ret_saturated = 0;
+        return 0;
+    }
+    if (reserve_keys(store, counters)) {
+        ts_sql_say(ret_error, "cannot commit: out of memory");
+        return TS_ESTORE;
+    }
+    store->saturated = 0;
+    roll_back(store); /* one whose ROLLBACK failed, too */
+    errno = 0;        /* for ts_sql_message() */
+    int rc = run(store->stmts[BEGIN]);
+    if (!rc)
+        rc = put_batch(store, batch);
+    if (rc) {
+        ts_sql_message(ret_error, store->db, rc, "cannot commit"); /* before the rollback overwrites the words */
+        roll_back(store);
+        int r = ts_sql_code(rc);
+        store->dead = r == TS_ESYNC;
+        return r == TS_ECANCELED ? TS_ESTORE : r;
+    }
+    if (store->wal_pages >= CHECKPOINT_PAGES) {
+        rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+        /* The batch is stored in the log; whatever else keeps its pages from moving on, a later commit tries again. */
+        if (store->dead) {
+            ts_sql_message(ret_error, store->db, rc, "cannot checkpoint");
+            return TS_ESYNC;
+        }
+    }
+    *ret_saturated = store->saturated;
+    return 0;
+}

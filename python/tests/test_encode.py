@@ -1,0 +1,351 @@
+"""Messages: what is in them against what was measured, that the daemon would take each, and how they are split."""
+import cProfile
+import dataclasses
+import json
+import pstats
+import random
+import re
+import unittest
+from decimal import Decimal
+
+from helpers import accept, many_functions, measured, small, stats_of, stored, to_ns
+from timesliced.encode import check_labels, check_timestamp, encode
+
+BIG = 10**9
+STAMP = "1732272009.25"
+
+
+def one(profile, labels="", stamp=STAMP):
+    """The single message of a profile, judged and parsed, and how much was altered."""
+    messages, altered = encode(profile, stamp, labels, BIG)
+    assert len(messages) == 1
+    return accept(messages[0]), altered
+
+
+def recursive(n):
+    return len(str(n)) + (recursive(n - 1) if n else 0)
+
+
+class FromProfile(unittest.TestCase):
+    def test_every_function_unrounded(self):
+        profile = cProfile.Profile()
+        profile.runcall(recursive, 5)
+        profile.runcall(json.dumps, list(range(50)), indent=1)
+        message, altered = one(profile)
+        self.assertEqual(altered, 0)
+        self.assertIs(message["exact"], True)
+        self.assertEqual(message["timestamp"], Decimal(STAMP))
+        rows = dict(message["rows"])
+        self.assertEqual(rows, measured(profile))
+        self.assertEqual(len(rows), len(message["rows"]))
+        self.assertEqual(rows["~", 0, "<built-in method builtins.len>"][:2], (6, 6))
+        place = (__file__, recursive.__code__.co_firstlineno, "recursive")
+        self.assertEqual(rows[place][:2], (6, 1))
+        total = to_ns(message["profile"]["total_tt"])
+        self.assertAlmostEqual(total, sum(row[2] for row in rows.values()), delta=2)
+        self.assertGreater(total, 0)
+
+    def test_the_figures_of_pstats(self):
+        profile = many_functions(200)
+        ours = dict(one(profile)[0]["rows"])
+        profile.create_stats()
+        theirs = {place: (calls, primitive, to_ns(tottime), to_ns(cumtime))
+                  for place, (primitive, calls, tottime, cumtime, _) in profile.stats.items()}
+        self.assertEqual(ours, theirs)
+
+    def test_functions_at_one_place_are_summed(self):
+        first, second = (lambda n: sum(range(n))), (lambda n: max(range(n)))  # noqa: E731
+        self.assertIsNot(first.__code__, second.__code__)
+        profile = cProfile.Profile()
+        for _ in range(3):
+            profile.runcall(first, 100)
+        profile.runcall(second, 2000)
+        entries = [entry for entry in profile.getstats() if getattr(entry.code, "co_name", "") == "<lambda>"]
+        self.assertEqual(len(entries), 2)
+        message, _ = one(profile)
+        found = [row for place, row in message["rows"] if place[2] == "<lambda>"]
+        self.assertEqual(len(found), 1)
+        self.assertEqual(found[0][:2], (4, 4))
+        self.assertEqual(found[0][3], sum(to_ns(entry.totaltime) for entry in entries))
+
+    def test_goes_on_running(self):
+        profile = cProfile.Profile()
+        profile.enable()
+        try:
+            recursive(0)
+            before, _ = one(profile)
+            recursive(0)
+            after, _ = one(profile)
+        finally:
+            profile.disable()
+        place = (__file__, recursive.__code__.co_firstlineno, "recursive")
+        self.assertEqual(dict(before["rows"])[place][0], 1)
+        self.assertEqual(dict(after["rows"])[place][0], 2)
+
+    def test_never_run(self):
+        message, _ = one(cProfile.Profile())
+        self.assertEqual(message["rows"], [])
+        self.assertEqual(message["profile"]["func_profiles"], [])
+        self.assertEqual(message["profile"]["total_tt"], 0)
+
+
+class FromStats(unittest.TestCase):
+    def test_stats(self):
+        rng = random.Random(1)
+
+        def seconds():
+            return rng.random() * 10.0**rng.randrange(-9, 6)
+        entries = {(f"/f{i % 7}.py", i, f"_f{i % 50}"): (i + 1, 2 * i + 1, seconds(), seconds()) for i in range(300)}
+        message, altered = one(stats_of(entries))
+        self.assertEqual(altered, 0)
+        self.assertIs(message["exact"], True)
+        self.assertEqual(dict(message["rows"]), {
+            place: (calls, primitive, to_ns(tottime), to_ns(cumtime))
+            for place, (primitive, calls, tottime, cumtime) in entries.items()})
+        self.assertLess(abs(message["profile"]["total_tt"] - sum(Decimal(row[2]) for row in entries.values())), 1e-6)
+
+    def test_stripped(self):
+        profile = many_functions(5)
+        stats = pstats.Stats(profile).strip_dirs()
+        message, _ = one(stats)
+        self.assertEqual({place[0] for place, _ in message["rows"]}, {"made.py"})
+        self.assertEqual(len(message["rows"]), 5)
+
+    def test_stats_profile_is_what_asdict_prints(self):
+        profile = many_functions(40)
+        profile.runcall(json.dumps, [1, "é"], indent=1)
+        made = pstats.Stats(profile).get_stats_profile()
+        messages, altered = encode(made, STAMP, "", BIG)
+        expected = json.dumps({"timestamp": float(STAMP), "profile": dataclasses.asdict(made)})
+        self.assertEqual(messages[0].decode(), expected)
+        self.assertEqual(altered, 0)
+
+    def test_empty_stats_profile(self):
+        message, _ = one(pstats.StatsProfile(0, {}))
+        self.assertEqual(message["profile"], {"total_tt": 0, "func_profiles": []})
+        self.assertNotIn("exact", message)
+
+
+class Numbers(unittest.TestCase):
+    def test_no_exponent_and_nothing_lost_below_a_nanosecond(self):
+        rng = random.Random(2)
+        values = [0.0, -0.0, 1e-9, -1e-9, 5e-324, 1e-7, 9.999e-5, 1e-4, 0.1, 1 / 3, 123456.000000001, 9999999.999999999]
+        values += [3] + [ticks * 1e-9 for ticks in (1, 7, 99_999, 100_001, 123_456_789, 4_000_000_000_000_007)]
+        values += [rng.random() * 10.0**rng.randrange(-12, 7) * rng.choice([1, -1]) for _ in range(3000)]
+        entries = {("f", i, "n"): (1, 1, value, value) for i, value in enumerate(values)}
+        text = encode(stats_of(entries), STAMP, "", BIG).messages[0].decode()
+        numbers = re.findall(r'"cumtime": ([^,]*),', text)
+        self.assertEqual(len(numbers), len(values))
+        for value, number in zip(values, numbers):
+            self.assertRegex(number, r"^-?(0|[1-9][0-9]*)\.[0-9]+$")
+            self.assertEqual(to_ns(Decimal(number)), to_ns(float(value)), value)
+            self.assertLessEqual(abs(Decimal(number) - Decimal(repr(value))), Decimal("1e-15"))
+
+    def test_not_finite(self):
+        inf = float("inf")
+        message, altered = one(stats_of({("f", 1, "a"): (1, 1, float("nan"), inf), ("f", 2, "b"): (1, 1, 0.5, -inf),
+                                         ("f", 3, "c"): (1, 1, 10**400, 0.25)}))
+        self.assertEqual([row[2:] for _, row in message["rows"]], [(0, 0), (5 * 10**8, 0), (0, 25 * 10**7)])
+        self.assertEqual(message["profile"]["total_tt"], Decimal("0.5"))
+        self.assertEqual(altered, 4)
+        broken = small()
+        broken.total_tt = broken.func_profiles["work"].percall_cumtime = float("nan")
+        message, altered = one(broken)
+        self.assertEqual(message["profile"]["total_tt"], 0)
+        self.assertEqual(altered, 2)
+
+    def test_a_total_past_all_bounds(self):
+        messages, altered = encode(stats_of({("f", i, "a"): (1, 1, 1e308, 0.0) for i in range(3)}), STAMP, "", BIG)
+        self.assertIn(b'"total_tt": 0.0,', messages[0])
+        self.assertEqual(altered, 1)
+
+    def test_times_the_daemon_refuses_stay(self):
+        text = encode(stats_of({("f", 1, "a"): (1, 1, 0.0, 1e7 + 1)}), STAMP, "", BIG).messages[0]
+        self.assertIn(b'"cumtime": 10000001.0,', text)
+
+    def test_counts_and_lines(self):
+        for calls, primitive, line, expected in (
+            (2**53, 2**53, 2**31 - 1, (2**53, 2**53, 2**31 - 1)), (0, 0, 0, (0, 0, 0)),
+            (2**53 + 1, 5, 1, (2**53, 5, 1)), (-1, -1, 1, (0, 0, 1)), (3, 4, 1, (3, 3, 1)), (3, -4, 1, (3, 0, 1)),
+            (2, 2, -1, (2, 2, None)), (2, 2, 2**31, (2, 2, None)), (True, True, 1, (1, 1, 1)),
+        ):
+            with self.subTest(calls=calls, primitive=primitive, line=line):
+                message, altered = one(stats_of({("f", line, "a"): (primitive, calls, 0.5, 0.5)}))
+                (place, row), = message["rows"]
+                self.assertEqual((row[0], row[1], place[1]), expected)
+                self.assertEqual(altered, expected != (calls, primitive, line))
+        for text, expected in (("7", (7, 7)), ("7/0", (7, 0)), ("7/8", (7, 7)), ("9" * 20, (2**53, 2**53))):
+            profile = small()
+            profile.func_profiles["work"].ncalls = text
+            self.assertEqual(one(profile)[0]["rows"][0][1][:2], expected)
+
+
+class Names(unittest.TestCase):
+    def check(self, name, file_name, expected_name, expected_file, altered):
+        for profile in (stats_of({(file_name, 3, name): (1, 1, 0.5, 0.5)}), small(name)):
+            if isinstance(profile, pstats.StatsProfile):
+                profile.func_profiles[name].file_name = file_name
+            message, count = one(profile)
+            place = message["rows"][0][0]
+            self.assertEqual((place[2], place[0]), (expected_name, expected_file))
+            self.assertEqual(count, altered)
+
+    def test_kept(self):
+        for name in ("", "_", "日本語", "😀" * 256, "x" * 1024, "é" * 512, "quo\"te\\ \t\n\r\x1b\x7f\u2028", "half\ud800",
+                     "\udc80" * 341, "<lambda>"):
+            self.check(name, name * 4, name, name * 4, 0)
+
+    def test_shortened_between_characters(self):
+        for name, kept in (("x" * 1025, "x" * 1024), ("x" + "é" * 512, "x" + "é" * 511),
+                           ("xx" + "日" * 341, "xx" + "日" * 340), ("x" + "😀" * 256, "x" + "😀" * 255),
+                           ("\udc80" * 342, "\udc80" * 341), ("x" * 10**6, "x" * 1024)):
+            self.check(name, "f", kept, "f", 1)
+        self.check("n", "é" * 3000, "n", "é" * 2048, 1)
+        self.check("n", "x" + "é" * 3000, "n", "x" + "é" * 2047, 1)
+
+    def test_nul(self):
+        self.check("a\0b\0", "\0f", "ab", "f", 2)
+        self.check("\0" * 2000, "f", "", "f", 1)
+        self.check("\0" + "x" * 1024, "f", "x" * 1024, "f", 1)
+
+    def test_one_odd_function_among_many(self):
+        entries = {("/f.py", i, f"f{i}"): (1, 1, 0.5, 0.5) for i in range(20)}
+        entries["/f.py", 5, "y" * 3000 + "\0"] = (9, 4, float("nan"), 0.5)
+        message, altered = one(stats_of(entries))
+        self.assertEqual(len(message["rows"]), 21)
+        self.assertEqual(altered, 3)
+
+
+class Split(unittest.TestCase):
+    def check(self, profile, limit, labels=""):
+        whole, = encode(profile, STAMP, labels, BIG).messages
+        whole = accept(whole)
+        messages = encode(profile, STAMP, labels, limit).messages
+        parts = [accept(text) for text in messages]
+        if len(parts) == 1:
+            self.assertNotIn("part", parts[0])
+        else:
+            self.assertEqual([part["part"] for part in parts], [[i, len(parts)] for i in range(len(parts))])
+        self.assertEqual([row for part in parts for row in part["rows"]], whole["rows"])
+        for i, part in enumerate(parts):
+            self.assertTrue(part["rows"])
+            for key in ("timestamp", "labels", "exact"):
+                self.assertEqual(part.get(key), whole.get(key))
+            self.assertEqual(part["profile"].get("total_tt"), whole["profile"]["total_tt"] if i == 0 else None)
+        return messages
+
+    def test_at_every_limit(self):
+        for profile, labels in ((many_functions(60), ""), (many_functions(60), check_labels({"service": "wéb"})),
+                                (pstats.Stats(many_functions(60)).get_stats_profile(), "")):
+            whole, = encode(profile, STAMP, labels, BIG).messages
+            previous = 61
+            for limit in [*range(512, len(whole) + 2, 61), len(whole) - 1, len(whole)]:
+                messages = self.check(profile, limit, labels)
+                self.assertLessEqual(max(map(len, messages)), limit)
+                self.assertEqual(len(messages) == 1, limit >= len(whole), (limit, len(whole)))
+                if limit < len(whole) - 1:
+                    self.assertLessEqual(len(messages), previous)
+                    previous = len(messages)
+
+    def test_full(self):
+        """No message could have taken the next one's first entry too (less the room for a wider `part`)."""
+        messages = self.check(many_functions(5000), 65507)
+        self.assertLess(len(messages), 20)
+        self.assertLessEqual(max(map(len, messages)), 65507)
+        for message, following in zip(messages, messages[1:]):
+            entry = following[following.index(b"{\"func_name"):following.index(b"}", following.index(b"func_name")) + 1]
+            self.assertGreater(len(message) + 2 + len(entry) + 8, 65507)
+        self.assertGreater(len(self.check(many_functions(5000), 1400)), 500)
+
+    def test_the_largest_entry_fits_a_datagram(self):
+        labels = check_labels({"k" * 62 + f"{i:02}": "\x01" * 256 for i in range(16)})
+        odd = pstats.FunctionProfile("9007199254740992/9007199254740991", *[-1.7976931348623157e308] * 4,
+                                     "\x01" * 4096, 2**31 - 1)
+        profile = pstats.StatsProfile(-1.7976931348623157e308, {"\x01" * 1023 + str(i): odd for i in range(3)})
+        messages = encode(profile, "-9199999999.9999999", labels, 512).messages
+        self.assertEqual(len(messages), 3)
+        self.assertLess(max(map(len, messages)), 65507)
+
+    def test_small_ones_still_share_beside_a_large_one(self):
+        entries = {("/f.py", i, f"f{i}"): (1, 1, 0.5, 0.5) for i in range(10)}
+        entries["/f.py", 10, "x" * 1000] = (1, 1, 0.5, 0.5)
+        entries.update({("/f.py", i, f"f{i}"): (1, 1, 0.5, 0.5) for i in range(11, 20)})
+        sizes = [len(text) for text in self.check(stats_of(entries), 600)]
+        self.assertEqual(len([size for size in sizes if size > 600]), 1)
+
+
+class Arguments(unittest.TestCase):
+    def test_wrong_profiles(self):
+        import profile as pure
+        for wrong in (None, {}, [], "x", 1, pure.Profile(), cProfile.Profile, dataclasses.asdict(small())):
+            with self.subTest(type(wrong).__name__), self.assertRaises(TypeError):
+                encode(wrong, STAMP, "", BIG)
+
+    def test_profiles_with_foreign_contents(self):
+        broken = [stats_of({("f", 1, "a"): row}) for row in (
+            ("1", 1, 0.5, 0.5), (1, None, 0.5, 0.5), (1, 1, "0.5", 0.5), (1, 1, 0.5, None), (1.5, 1, 0.5, 0.5))]
+        broken += [stats_of({place: (1, 1, 0.5, 0.5)}) for place in (
+            (b"f", 1, "a"), ("f", "1", "a"), ("f", 1, None), ("f", 1), "f", (None, 1, "a"), (["f"][0], 1.0, "a"))]
+        stats = pstats.Stats()
+        stats.stats = {("f", 1, "a"): (1, 1, 0.5)}
+        broken.append(stats)
+        for member, value in (("ncalls", 3), ("ncalls", "3/"), ("ncalls", "-3"), ("ncalls", "３"), ("ncalls", ""),
+                              ("tottime", "1"), ("cumtime", None), ("percall_tottime", "x"), ("file_name", None),
+                              ("line_number", "7")):
+            profile = small()
+            setattr(profile.func_profiles["work"], member, value)
+            broken.append(profile)
+        broken += [pstats.StatsProfile("1", {}), pstats.StatsProfile(1.0, {1: small().func_profiles["work"]}),
+                   pstats.StatsProfile(1.0, {"a": {"ncalls": "1"}}), pstats.StatsProfile(1.0, None)]
+        for profile in broken:
+            with self.subTest(vars(profile)), self.assertRaises(TypeError):
+                encode(profile, STAMP, "", BIG)
+
+    def test_timestamps(self):
+        for value, text in ((0, "0"), (-90, "-90"), (1732272009.25, "1732272009.25"), (9.2e9, "9200000000.0"),
+                            (-9200000000, "-9200000000"), (1e-7, "0.0000001"), (-1e-20, "-0.00000000000000000001")):
+            self.assertEqual(check_timestamp(value), text)
+        for value in (True, "1", None, Decimal(1), 1j):
+            with self.assertRaises(TypeError):
+                check_timestamp(value)
+        for value in (float("nan"), float("inf"), -float("inf"), 9.2e9 + 1, 10**400, -10**400):
+            with self.assertRaises(ValueError):
+                check_timestamp(value)
+        with self.assertRaisesRegex(ValueError, "milliseconds"):
+            check_timestamp(1732272009250)
+
+    def test_labels(self):
+        self.assertEqual(check_labels(None), "")
+        self.assertEqual(check_labels({}), "")
+        good = [{"service": "web"}, {"_": ""}, {"k" * 64: "é" * 128}, {f"k{i}": "v" for i in range(16)},
+                {"K_9": "half\ud800 \" \\ \n"}, {"a": "\ud800" * 85}]
+        for labels in good:
+            message, _ = one(small(), check_labels(labels))
+            self.assertEqual(message["labels"], labels)
+        for labels in ({f"k{i}": "v" for i in range(17)}, {"": "v"}, {"9k": "v"}, {"a-b": "v"}, {"k" * 65: "v"},
+                       {"é": "v"}, {"k\n": "v"}, {"k": "x" * 257}, {"k": "é" * 128 + "x"}, {"k": "a\0"},
+                       {"k": "\ud800" * 86}):
+            with self.subTest(labels), self.assertRaises(ValueError):
+                check_labels(labels)
+        for labels in ([("k", "v")], "k=v", {"k": 1}, {1: "v"}, {"k": None}, {b"k": "v"}):
+            with self.subTest(labels), self.assertRaises(TypeError):
+                check_labels(labels)
+
+
+class Judge(unittest.TestCase):
+    """The judge itself refuses what it should: else the tests above prove nothing."""
+
+    def test_refuses(self):
+        good, = encode(small(), STAMP, "", BIG).messages
+        accept(good)
+        for old, new in ((b'"cumtime": 0.5', b'"cumtime": NaN'), (b'"3/2"', b'"3/4"'),
+                         (b'"work"', b'"' + b"x" * 1025 + b'"'), (b'"work"', b'"a\\u0000"'), (b"0.5", b"10000000.1"),
+                         (b", ", b",\n"), (b'"3/2"', b'"3/2", "ncalls": "1"')):
+            self.assertIn(old, good)
+            with self.assertRaises(AssertionError):
+                accept(good.replace(old, new, 1) if b"\n" not in new else good.replace(old, new))
+        self.assertEqual(stored("\ud800"), "\ufffd".encode())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,144 @@
+"""Forks, and the end of the process."""
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import unittest
+
+import timesliced
+from helpers import PATIENCE, Lines, many_functions, small, wait_until
+from test_client import Case, descriptors, free_port, stamps
+
+
+def in_child(what):
+    """Runs it in a forked child. Gives its exit code: 0 where what() was true."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(2 * PATIENCE)  # a deadlock is to fail, not to hang
+        code = 99
+        try:
+            code = 0 if what() else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class Fork(Case):
+    def test_both_send(self):
+        receiver = self.receiver(Lines())
+        client = self.client(receiver.address)
+        client.send(small(), 1)
+        self.assertTrue(client.flush(PATIENCE))
+        fds = descriptors()
+
+        def child():
+            stats = client.stats
+            return (stats == timesliced.ClientStats() and descriptors() == fds - 3 and client.send(small(), 2)
+                    and client.flush(PATIENCE) and client.stats.sent == 1 and client.close(PATIENCE))
+        self.assertEqual(in_child(child), 0)
+        client.send(small(), 3)
+        self.assertTrue(client.flush(PATIENCE))
+        wait_until(lambda: len(receiver.lines) == 3)
+        self.assertEqual(sorted(stamps(receiver.lines)), [1, 2, 3])
+        self.assertEqual(len(receiver.streams), 2)  # the parent went on with its own
+        self.assertEqual(sorted(data.count(b"\n") for data in receiver.streams), [1, 2])
+        self.counts(client, sent=2, errors=0)
+
+    def test_the_queue_stays_with_the_parent(self):
+        receiver = self.receiver(Lines(reading=False))
+        client = self.client(receiver.address)
+        profile = many_functions(5000)
+        for i in range(14):
+            client.send(profile, i)
+        wait_until(lambda: receiver.connections)
+        self.assertGreater(client.stats.queued, 0)
+        self.assertEqual(in_child(lambda: client.flush(0) and client.stats.queued == 0 and client.close(PATIENCE)), 0)
+        data, connection = bytearray(), receiver.connections[0]
+        connection.settimeout(PATIENCE)
+        while data.count(b"\n") < 14:
+            data += connection.recv(1 << 20)
+        self.assertTrue(client.flush(PATIENCE))
+        self.assertEqual(stamps(bytes(data).split(b"\n")[:-1]), list(range(14)))
+        self.assertEqual(len(receiver.connections), 1)
+
+    def test_while_another_thread_holds_the_lock(self):
+        receiver = self.receiver(Lines())
+        client = self.client(receiver.address)
+        client.send(small(), 1)
+        self.assertTrue(client.flush(PATIENCE))
+        held, go = threading.Event(), threading.Event()
+
+        def hold():
+            with client._sender._changed:
+                held.set()
+                go.wait(PATIENCE)
+        other = threading.Thread(target=hold)
+        other.start()
+        try:
+            held.wait(PATIENCE)
+            self.assertEqual(in_child(lambda: client.send(small(), 2) and client.flush(PATIENCE)), 0)
+        finally:
+            go.set()
+            other.join()
+        wait_until(lambda: len(receiver.lines) == 2)
+
+    def test_grandchildren_and_closed_clients(self):
+        receiver = self.receiver(Lines())
+        client = self.client(receiver.address)
+
+        def grandchild():
+            return client.send(small(), 2) and client.flush(PATIENCE)
+
+        def child():
+            return client.send(small(), 1) and in_child(grandchild) == 0 and client.flush(PATIENCE)
+        self.assertEqual(in_child(child), 0)
+        wait_until(lambda: len(receiver.lines) == 2)
+        client.close()
+        self.assertEqual(in_child(lambda: not client.send(small(), 3) and client.close()), 0)
+
+
+class Exit(Case):
+    def run_python(self, text, *arguments):
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+        return subprocess.run([sys.executable, "-c", textwrap.dedent(text), *arguments], env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * PATIENCE, check=False)
+
+    def test_what_is_queued_goes_out(self):
+        receiver = self.receiver(Lines())
+        done = self.run_python("""
+            import sys, timesliced
+            from helpers import many_functions
+            client = timesliced.Client(sys.argv[1])
+            profile = many_functions(1000)
+            for i in range(5):
+                client.send(profile, i)
+        """, receiver.address)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        wait_until(lambda: len(receiver.lines) == 5)
+        self.assertEqual(stamps(receiver.lines), list(range(5)))
+
+    def test_nobody_there_does_not_hold_it_up(self):
+        done = self.run_python("""
+            import sys, timesliced
+            from helpers import small
+            clients = [timesliced.Client(sys.argv[1]) for _ in range(5)]
+            for client in clients:
+                client.send(small())
+        """, f"tcp://127.0.0.1:{free_port()}")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_a_send_during_the_end_does_not_raise(self):
+        done = self.run_python("""
+            import atexit, sys
+            from helpers import small
+            atexit.register(lambda: print(client.send(small()) in (True, False)))  # runs after the package's own
+            import timesliced
+            client = timesliced.Client(sys.argv[1])
+        """, "udp://127.0.0.1:9")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "True\n", ""))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,78 @@
+"""Where the daemon listens, as text: udp://host:port, tcp://host:port, unix:///path, unixgram:///path.
+
+Nothing is resolved here: names are looked up on the background thread, each time a socket is opened. Paths are taken
+as they stand, without percent-decoding.
+"""
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+
+_PATH_MAX = 107  # bytes: Linux's sun_path less its NUL
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True)
+class Address:
+    """host and port of udp and tcp; path of unix and unixgram."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @property
+    def is_datagram(self) -> bool:
+        return self.scheme in ("udp", "unixgram")
+
+    @property
+    def is_loopback(self) -> bool:
+        """As far as the text tells."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse(text: str) -> Address:
+    """Raises ValueError that says what is wrong; TypeError where it is not a string."""
+    if not isinstance(text, str):
+        raise TypeError(f"address must be a str, not {type(text).__name__}")
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in ("unix", "unixgram"):
+        return Address(scheme, path=_path(text, rest))
+    if separator and scheme in ("udp", "tcp"):
+        return _inet(text, scheme, rest)
+    raise ValueError(f"address {text!r}: must be udp://host:port, tcp://host:port, unix:///path or unixgram:///path")
+
+
+def _path(text: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"address {text!r}: the path must be absolute, as in unix:///run/timesliced/stream.sock")
+    if "\0" in path:
+        raise ValueError(f"address {text!r}: a NUL in the path")
+    if len(os.fsencode(path)) > _PATH_MAX:
+        raise ValueError(f"address {text!r}: the path of a socket may have {_PATH_MAX} bytes")
+    return path
+
+
+def _inet(text: str, scheme: str, rest: str) -> Address:
+    match = _HOST_PORT.fullmatch(rest)
+    if match is None:
+        raise ValueError(f"address {text!r}: must be {scheme}://host:port, an IPv6 host in brackets")
+    port = int(match["port"])
+    if not 0 < port < 65536:
+        raise ValueError(f"address {text!r}: the port must be 1 to 65535")
+    if match["v6"] is not None:
+        try:
+            ipaddress.IPv6Address(match["v6"].partition("%")[0])
+        except ValueError:
+            raise ValueError(f"address {text!r}: not an IPv6 address in the brackets") from None
+        return Address(scheme, match["v6"], port)
+    try:
+        match["host"].encode("idna")  # else getaddrinfo raises it later, where nobody sees it
+    except UnicodeError as error:
+        raise ValueError(f"address {text!r}: not a host name: {error}") from None
+    return Address(scheme, match["host"], port)

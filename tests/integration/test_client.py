@@ -1,0 +1,320 @@
+"""The Python client and the daemon together: what cProfile measured is what the daemon has, to the nanosecond."""
+import cProfile
+import json
+import os
+import pathlib
+import pstats
+import sys
+import textwrap
+from decimal import Decimal
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "python"))
+
+import timesliced  # noqa: E402
+from support.daemon import PATIENCE, wait_until  # noqa: E402
+from support.oracle import exact_ns, seconds_to_ns, text_of  # noqa: E402
+
+WAYS = ["udp", "tcp", "unix", "unixgram"]
+STAMP = 1732272009.25
+ROUNDED = pstats.StatsProfile
+
+
+def address(daemon, way):
+    if way in ("udp", "tcp"):
+        return "{}://{}:{}".format(way, *daemon.address(way))
+    return f"{way}://{daemon.settings['ingest.unix_stream' if way == 'unix' else 'ingest.unix_datagram']}"
+
+
+@pytest.fixture
+def connect():
+    """connect(daemon, way) -> Client, closed at the end, before the daemon is."""
+    made = []
+
+    def new(daemon, way, *args, **more):
+        made.append(timesliced.Client(address(daemon, way), *args, **more))
+        return made[-1]
+    yield new
+    for client in made:
+        client.close(0)
+
+
+def many_functions(count):
+    names = {}
+    exec(compile("".join(f"def _made_{i}(n):\n    return n and _made_{i}(n - 1)\n" for i in range(count)),
+                 "/app/made.py", "exec"), names)
+    functions = [names[f"_made_{i}"] for i in range(count)]
+    profile = cProfile.Profile(builtins=False)
+    profile.enable()
+    for i, function in enumerate(functions):
+        function(i % 4)
+    profile.disable()
+    assert len(profile.getstats()) == count
+    return profile
+
+
+def busy():
+    """Real work of the standard library, with recursion, built-ins, lambdas and generators."""
+    data = [{"n": i, "text": "é" * i, "deep": [[i]] * 3} for i in range(40)]
+    json.loads(json.dumps(data, indent=1, sort_keys=True))
+    sorted(data, key=lambda one: -one["n"])
+    list(map(lambda one: one["text"].upper(), data))
+    return textwrap.fill(" ".join(str(n) for n in range(300)), 30), Decimal(2).sqrt()
+
+
+def ran(function=busy):
+    profile = cProfile.Profile()
+    profile.runcall(function)
+    return profile
+
+
+def ns(value):
+    return seconds_to_ns(repr(value))
+
+
+def add(sums, raw, file_name, line, calls, primitive, tottime, cumtime):
+    key = (text_of(raw), text_of(file_name), line)
+    before = sums.get(key, (0, 0, 0, 0))
+    sums[key] = tuple(map(sum, zip(before, (calls, primitive, ns(tottime), ns(cumtime)))))
+
+
+def measured(profile):
+    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}, read in the most direct way there is."""
+    sums = {}
+    if isinstance(profile, cProfile.Profile):
+        for entry in profile.getstats():
+            where = ("~", 0, entry.code) if isinstance(entry.code, str) else (
+                entry.code.co_filename, entry.code.co_firstlineno, entry.code.co_name)
+            add(sums, where[2], where[0], where[1], entry.callcount, entry.callcount - entry.reccallcount,
+                entry.inlinetime, entry.totaltime)
+    elif isinstance(profile, pstats.Stats):
+        for (file_name, line, raw), (primitive, calls, tottime, cumtime, _) in profile.stats.items():
+            add(sums, raw, file_name, line, calls, primitive, tottime, cumtime)
+    else:
+        for raw, one in profile.func_profiles.items():
+            calls = one.ncalls.split("/")
+            add(sums, raw, one.file_name, one.line_number, int(calls[0]), int(calls[-1]), one.tottime, one.cumtime)
+    return sums
+
+
+def stored(daemon, **params):
+    params = {key.replace("__", "."): value for key, value in params.items()}
+    rows = daemon.ask("/v1/top", {"by": "location", **params})["functions"]
+    found = {(row["raw_name"], row["file_name"], row["line_number"]):
+             (row["ncalls"], row["pcalls"], exact_ns(row["tottime"]), exact_ns(row["cumtime"])) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def bucket(daemon, **params):
+    """The only bucket there is."""
+    answer = daemon.ask("/v1/buckets", params)
+    assert len(answer["buckets"]) == 1
+    return {name: answer[name][0] for name in ("buckets", "profiles", "exact_profiles", "total_tt", "parts_missing")}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_5000_functions_arrive_whole(daemon, connect, way):
+    one = daemon()
+    profile = many_functions(5000)
+    client = connect(one, way, {"service": "web"})
+    assert client.send(profile, STAMP)
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] and bucket(one)["parts_missing"] == 0, lambda: f"{bucket(one)}")
+    found = bucket(one)
+    assert (found["buckets"], found["profiles"], found["exact_profiles"]) == (1732272000, 1, 1)
+    assert found["parts_missing"] == 0
+    sums = measured(profile)
+    assert len(sums) == 5000
+    assert stored(one, label__service="web") == sums
+    total = seconds_to_ns(repr(sum(entry.inlinetime for entry in profile.getstats())))
+    assert abs(exact_ns(found["total_tt"]) - total) <= 1
+    status = one.idle()
+    assert (status["received"] > 1) == (way in ("udp", "unixgram"))
+    assert (status["datagrams_dropped"], sum(status["rejected"].values())) == (0, 0)
+    stats = client.stats
+    assert (stats.sent, stats.dropped, stats.errors, stats.rejected, stats.altered) == (1, 0, 0, 0, 0), stats
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [cProfile.Profile, pstats.Stats, ROUNDED])
+def test_real_profiles(daemon, connect, way, kind):
+    one = daemon()
+    client = connect(one, way)
+    expected = {}
+    for i in range(3):
+        profile = ran()
+        if kind is not cProfile.Profile:
+            profile = pstats.Stats(profile)
+        if kind is ROUNDED:
+            profile = profile.get_stats_profile()
+        for key, row in measured(profile).items():
+            expected[key] = tuple(map(sum, zip(row, expected.get(key, (0, 0, 0, 0)))))
+        assert client.send(profile, STAMP + i * 0.125)
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] >= 3)
+    assert stored(one) == expected
+    found = bucket(one)
+    assert (found["profiles"], found["exact_profiles"], found["parts_missing"]) == (3, 0 if kind is ROUNDED else 3, 0)
+
+
+@pytest.mark.parametrize("limit", [512, 1400, 9000])
+def test_split_over_small_datagrams(daemon, connect, limit):
+    one = daemon()
+    client = connect(one, "udp", {"a": "b"}, max_datagram=limit)
+    profile = many_functions(200)
+    assert client.send(profile, STAMP)
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] and bucket(one)["parts_missing"] == 0)
+    assert stored(one) == measured(profile)
+    assert bucket(one)["profiles"] == 1
+    assert one.idle()["accepted"] > 200 * 100 // limit
+
+
+def test_one_that_goes_on_running(daemon, connect):
+    """send() takes what it holds now, and leaves it running; clear() begins anew."""
+    one = daemon()
+    client = connect(one, "tcp")
+    profile = cProfile.Profile()
+    profile.enable()
+    busy()
+    client.send(profile, STAMP)
+    profile.clear()
+    busy()
+    client.send(profile, STAMP)
+    profile.disable()
+    assert sum(entry.callcount for entry in profile.getstats() if entry.code is busy.__code__) == 1
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] == 2)
+    calls = one.ask("/v1/top", {"function": "busy", "by": "location"})["functions"][0]["ncalls"]
+    assert calls == 2
+
+
+def test_names_of_odd_characters(daemon, connect):
+    one = daemon()
+    names = ["", "_", "___", "__init__", "日本語", "_é", "e\u0301", "😀", "<lambda>", 'quo"te', "back\\slash", "a b",
+             "tab\t", "line\nbreak", "\r", "\x1b[31m", "\x7f", "\u2028", "half\ud800", "end\udc80", "\ud83d",
+             "x" * 1024, "é" * 512]
+    entries = {(f"/\udcff{name}.py", line, name): (line, line + 2, 0.1 + line, 0.2 + line)
+               for line, name in enumerate(names)}
+    for way in WAYS:
+        stats = pstats.Stats()
+        stats.stats = {place: (*row, {}) for place, row in entries.items()}
+        client = connect(one, way, {"way": way, "odd": "wéb \ud800\"\\\n"})
+        assert client.send(stats, STAMP)
+        assert client.flush(PATIENCE)
+        assert client.stats.altered == 0
+        wait_until(lambda: one.idle()["accepted"] == WAYS.index(way) + 1, one.rejects)
+        assert stored(one, label__way=way) == measured(stats)
+    assert {row["labels"]["odd"] for row in one.ask("/v1/labels")["labels"]} == {"wéb \ufffd\"\\\n"}
+
+
+def test_what_one_odd_function_must_not_cost(daemon, connect):
+    """Each of these alone would have the whole profile rejected."""
+    one = daemon()
+    inf = float("inf")
+    stats = pstats.Stats()
+    stats.stats = {
+        ("/app/a.py", 1, "good"): (2, 3, 0.25, 0.5, {}),
+        ("/app/a.py", 2, "n" * 5000): (1, 1, 0.25, 0.5, {}),
+        ("/app/a.py", 3, "nul\0"): (1, 1, 0.25, 0.5, {}),
+        ("/" + "日" * 5000, 4, "far"): (1, 1, 0.25, 0.5, {}),
+        ("/app/a.py", -5, "before"): (1, 1, 0.25, 0.5, {}),
+        ("/app/a.py", 6, "clock"): (1, 1, float("nan"), inf, {}),
+        ("/app/a.py", 7, "count"): (-1, 2**60, 0.25, 0.5, {}),
+    }
+    for n, way in enumerate(WAYS):
+        client = connect(one, way)
+        client.send(stats, STAMP)
+        assert client.flush(PATIENCE)
+        assert client.stats.altered == 7
+        wait_until(lambda: one.idle()["accepted"] == n + 1, one.rejects)
+    times = (250_000_000 * 4, 500_000_000 * 4)
+    assert stored(one) == {
+        ("good", "/app/a.py", 1): (12, 8, *times),
+        ("n" * 1024, "/app/a.py", 2): (4, 4, *times),
+        ("nul", "/app/a.py", 3): (4, 4, *times),
+        ("far", "/" + "日" * 1365, 4): (4, 4, *times),
+        ("before", "/app/a.py", None): (4, 4, *times),
+        ("clock", "/app/a.py", 6): (4, 4, 0, 0),
+        ("count", "/app/a.py", 7): (2**55, 0, *times),
+    }
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix"])
+def test_rejections_reach_the_sender(daemon, connect, way):
+    one = daemon()
+    client = connect(one, way)
+    stats = pstats.Stats()
+    stats.stats = {("/app/a.py", 1, "slow"): (1, 1, 0.25, 2e7, {})}
+    client.send(stats, STAMP)
+    client.send(ran(), STAMP)
+    assert client.flush(PATIENCE)
+    wait_until(lambda: client.stats.rejected == 1, lambda: f"{client.stats}")
+    assert client.stats.last_error.startswith("out_of_range: ")
+    wait_until(lambda: one.idle()["accepted"] == 1)
+    assert one.idle()["rejected"]["out_of_range"] == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_restart_in_the_middle(daemon, connect, way):
+    """At the same address. What is sent meanwhile is kept, but by udp, which counts errors and finds the new one."""
+    one = daemon()
+    if way in ("udp", "tcp"):
+        one.settings[f"ingest.{way}"] = "{}:{}".format(*one.address(way))
+    client = connect(one, way)
+    first, second, third = ran(), many_functions(50), ran()
+    assert client.send(first, STAMP)
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] >= 1)
+    one.check()
+    if way in ("tcp", "unix"):
+        wait_until(lambda: client.stats.errors)  # it saw the end of the stream
+    assert client.send(second, STAMP)
+    if way == "udp":
+        assert client.flush(PATIENCE)
+        wait_until(lambda: client.stats.errors)
+    else:
+        assert not client.flush(0.2)
+        assert client.stats.queued == 1
+    one.start()
+    assert client.send(third, STAMP)
+    assert client.flush(PATIENCE)
+    kept = [first, third] if way == "udp" else [first, second, third]
+    wait_until(lambda: one.idle()["accepted"] >= len(kept) - 1, one.log_text)  # of this process: the first was before
+    expected = {}
+    for profile in kept:
+        for key, row in measured(profile).items():
+            expected[key] = tuple(map(sum, zip(row, expected.get(key, (0, 0, 0, 0)))))
+    assert stored(one) == expected
+    assert bucket(one)["profiles"] == len(kept)
+    assert (client.stats.sent, client.stats.dropped) == (3, 0)
+
+
+def test_nobody_there(connect, tmp_path):
+    client = timesliced.Client(f"unix://{tmp_path}/none.sock")
+    assert client.send(ran())
+    assert not client.flush(0.1)
+    assert not client.close(0.1)
+    assert (client.stats.sent, client.stats.dropped) == (0, 1)
+
+
+def test_now_is_the_default_and_forks_send_for_themselves(daemon, connect):
+    one = daemon()
+    client = connect(one, "tcp", {"who": "parent"})
+    assert client.send(ran())
+    assert client.flush(PATIENCE)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if client.send(ran()) and client.close(PATIENCE) and client.stats.sent == 1 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert client.send(ran())
+    assert client.flush(PATIENCE)
+    wait_until(lambda: one.idle()["accepted"] == 3)
+    assert sum(one.ask("/v1/buckets", {"last": "10m"})["profiles"]) == 3

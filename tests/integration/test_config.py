@@ -1,0 +1,167 @@
+"""The configuration of the real binary: the sample file, every key of it, places that errors name, what wins over what.
+
+Reload is in test_lifecycle.py; each type's values, and the agreement of sample, README and table, in the unit tests.
+"""
+import re
+import subprocess
+
+import pytest
+
+from support.daemon import BINARY, EX_CONFIG, PATIENCE, ROOT
+
+SAMPLE = ROOT / "config" / "timesliced.conf"
+KEY = re.compile(r"#([a-z][a-z_]*) =(?: (.*))?")
+
+
+def sample_keys():
+    """(section, key, default) of each commented key."""
+    section, keys = None, []
+    for line in SAMPLE.read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif found := KEY.fullmatch(line):
+            keys.append((section, found[1], found[2] or ""))
+    return keys
+
+
+KEYS = sample_keys()
+
+
+@pytest.fixture
+def check(prepare, tmp_path, monkeypatch):
+    """check(text or path, *sets): what --check-config says of it."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    file = tmp_path / "t.conf"
+
+    def run(config, *sets):
+        if isinstance(config, str):
+            file.write_text(config)
+            config = file
+        words = [word for one in sets for word in ("--set", one)]
+        return subprocess.run([BINARY, "--config", config, "--check-config", *words], capture_output=True, text=True,
+                              cwd=tmp_path, timeout=PATIENCE)
+    run.file = file
+    return run
+
+
+def refused(result, *parts):
+    """One line, on standard error alone, that has the parts in this order."""
+    assert result.returncode == EX_CONFIG, (result.returncode, result.stderr)
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n"), result.stderr
+    at = 0
+    for part in parts:
+        found = result.stderr.find(part, at)
+        assert found >= 0, f"{part!r} is not in {result.stderr!r} from {at} on"
+        at = found + len(part)
+
+
+def taken(result):
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_sample_as_it_is_and_with_every_key(check):
+    taken(check(SAMPLE))
+    text = "".join(line[KEY.fullmatch(line.rstrip("\n")) is not None:] for line in SAMPLE.open())
+    assert len(re.findall(r"^[a-z_]+ =", text, re.M)) == len(KEYS) > 20
+    taken(check(text))
+
+
+@pytest.mark.parametrize(("section", "key", "default"), KEYS, ids=[f"{section}.{key}" for section, key, _ in KEYS])
+def test_each_key_of_the_sample(check, section, key, default):
+    """Its default passes, in the file and by --set; what is wrong is named with its place; twice is too often."""
+    taken(check(f"[{section}]\n{key} = {default}\n"))
+    taken(check("", f"{section}.{key}={default}"))
+    wrong = "there/is/none/" if key != "allowed_hosts" else "a/b"
+    refused(check(f"# first\n[{section}]\n\n{key} = {wrong}\n"), f"{check.file}:4: {section}.{key}: ", wrong)
+    refused(check("", f"{section}.{key}={wrong}"), f"--set {section}.{key}: ", wrong)
+    refused(check(f"[{section}]\n{key} = {default}\n{key} = {default}\n"),
+            f"{check.file}:3: {section}.{key}: ", "twice", "line 2")
+    refused(check(f"[{section}]\n{key}{key[-1]} = {default}\n"),
+            f"{check.file}:2: {section}.{key}", "did you mean", f"{section}.{key}?")
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("[aggregation]\ntime_slice = 0\n", ("2: aggregation.time_slice: ", '"0"', "1ms")),
+    ("[aggregation]\ntime_slice = 5s\nretention = 10s:2d\n", ("3: aggregation.retention: ", "10s", "time_slice, 5s")),
+    ("[ingest]\nudp\n", ("2: ", "name = value")),
+    ("udp = off\n", ("1: ", "[section]")),
+    ("[ingset]\n", ("1: [ingset]", "no such section", "ingest")),
+    ("[ingest]\nudp = off\n tcp = off\n", ("3: ingest.udp: ", "indented")),
+    ("[store]\npath = x\0y\n", ("2: ", "NUL")),
+    ("[store]\npath = " + "x" * 300 + "\n", ("2: ", "longer")),
+    ("[control]\nsocket_group = no-such-group-here\n", ("2: control.socket_group: ", "no such group")),
+    ("[ingest]\nunix_stream = /run/x\n[control]\nsocket = /run/x\n", ("4: control.socket: ", "ingest.unix_stream")),
+], ids=str)
+def test_places(check, text, parts):
+    refused(check(text), f"{check.file}:{parts[0]}", *parts[1:])
+
+
+def test_files_that_cannot_be_read(check, tmp_path):
+    refused(check(tmp_path / "none.conf"), str(tmp_path / "none.conf"), "No such file")
+    refused(check(tmp_path), str(tmp_path), "Is a directory")
+
+
+def test_a_bad_configuration_starts_nothing(prepare):
+    one = prepare({"ingest.threads": False}, "[ingest]\nthreads = 65\n")
+    code, log = one.refused()
+    assert code == EX_CONFIG and f"{one.config}:2: ingest.threads" in log and "64" in log
+    assert sorted(path.name for path in one.folder.iterdir()) == ["log.1", "timesliced.conf"]
+
+
+def test_checking_touches_nothing(daemon, prepare):
+    """Neither where no daemon runs nor where one has the very same configuration."""
+    one = prepare()
+    taken(subprocess.run(one.command("--check-config"), capture_output=True, text=True, cwd=one.folder,
+                         timeout=PATIENCE))
+    assert [path.name for path in one.folder.iterdir()] == ["timesliced.conf"]
+    running = daemon()
+    pid = running.status()["pid"]
+    before = {path.name for path in running.folder.iterdir()}
+    taken(subprocess.run(running.command("--check-config"), capture_output=True, text=True, cwd=running.folder,
+                         timeout=PATIENCE))
+    assert running.status()["pid"] == pid
+    assert {path.name for path in running.folder.iterdir()} == before
+
+
+def test_set_wins_over_the_file_and_the_file_over_the_default(daemon):
+    one = daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\nretention = 250ms:290y\n"
+                 "[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",
+                 aggregation__time_slice=False, aggregation__retention=False, ingest__udp=False,
+                 ingest__unix_stream=False, ingest__tcp="localhost:0")
+    status = one.status()
+    assert float(status["time_slice"]) == 0.25 and status["start_time"] == 7
+    assert {"udp", "unix_stream"}.isdisjoint(status["listeners"])
+    assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", status["listeners"]["tcp"])
+    assert status["listeners"]["unix_datagram"] == str(one.folder / "d.sock")
+
+
+def test_a_tiny_memory_limit(daemon):
+    """Below the longest message: that one could never come, but the daemon starts and takes others."""
+    one = daemon(ingest__memory_limit="1M")
+    assert one.status()["received"] == 0
+
+
+def test_folders_of_systemd(prepare, monkeypatch):
+    one = prepare({"control.socket": False, "store.path": False})
+    runtime, state = one.folder / "run", one.folder / "state"
+    runtime.mkdir()
+    state.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:{one.folder}/other")
+    monkeypatch.setenv("STATE_DIRECTORY", f"{state}:{one.folder}/other")
+    one.control, one.db = runtime / "control.sock", state / "timesliced.db"
+    one.start()
+    assert one.status()["listeners"]["control"] == str(one.control)
+    assert one.db.exists()
+    assert not (one.folder / "other").exists()
+
+
+def test_priorities_for_the_journal(check, monkeypatch):
+    text = "[log]\nlevel = loud\n"
+    refused(check(text), "error: ", f"{check.file}:2: log.level: ")
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    result = check(text)
+    refused(result, f"{check.file}:2: log.level: ")
+    assert result.stderr.startswith("<3>")

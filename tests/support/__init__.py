@@ -1,0 +1,1 @@
+"""Helpers of the integration tests. They know the contract, and nothing of the daemon's code."""

@@ -1,0 +1,111 @@
+"""HTTP over a Unix socket (or TCP), with the standard library; numbers of answers stay exact (Decimal)."""
+import http.client
+import json
+import socket
+from decimal import Decimal
+from urllib.parse import urlencode
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=30):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def no_repeats(pairs):
+    keys = [key for key, _ in pairs]
+    assert len(keys) == len(set(keys)), f"a member twice in an answer: {keys}"
+    return dict(pairs)
+
+
+def loads(body):
+    """Strict: UTF-8, no NaN, no repeated member; fractions as Decimal."""
+    def constant(name):
+        raise ValueError(f"{name} is not JSON")
+    return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=constant, object_pairs_hook=no_repeats)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def type(self):
+        return (self.headers.get("Content-Type") or "").split(";")[0].strip()
+
+    @property
+    def json(self):
+        assert self.type == "application/json", (self.status, self.headers, self.body[:300])
+        return loads(self.body)
+
+    @property
+    def error(self):
+        assert self.status >= 400, self.body[:300]
+        error = self.json["error"]
+        assert error["code"] and error["message"]
+        return error
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:300]!r}>"
+
+
+def request(address, method, path, params=(), headers=None, timeout=30):
+    """address: a path of a Unix socket, or (host, port). params: a dict, or pairs where a name repeats."""
+    if params:
+        path += "?" + urlencode(params)
+    if isinstance(address, tuple):
+        connection = http.client.HTTPConnection(*address, timeout=timeout)
+    else:
+        connection = UnixConnection(str(address), timeout)
+    try:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+def parse_metrics(text):
+    """Prometheus text format 0.0.4: {(name, labels): value}, {name: type}. Strict about HELP, TYPE and repeats."""
+    import re
+    series, types, helps = {}, {}, {}
+    sample = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?$')
+    label = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)')
+    current = None
+    assert text.endswith("\n"), "the last line must end in a line feed"
+    for line in text.split("\n"):
+        if not line:
+            continue
+        if line.startswith("# HELP "):
+            _, _, name, what = line.split(" ", 3)
+            assert name not in helps, f"HELP twice: {name}"
+            assert what.strip(), line
+            helps[name] = what
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, f"TYPE twice: {name}"
+            assert kind in ("counter", "gauge", "histogram", "summary", "untyped"), line
+            types[name] = kind
+            current = name
+        elif not line.startswith("#"):
+            match = sample.match(line)
+            assert match, f"not a sample: {line!r}"
+            name, labels, value = match.groups()
+            family = next((name[:-len(s)] for s in ("_bucket", "_sum", "_count") if name.endswith(s)
+                           and types.get(name[:-len(s)]) in ("histogram", "summary")), name)
+            assert family == current, f"{name} outside its group (TYPE {current})"
+            pairs = label.findall(labels[1:-1]) if labels else []
+            if labels and labels != "{}":
+                assert "".join(f'{k}="{v}",' for k, v in pairs).rstrip(",") == labels[1:-1].rstrip(","), line
+            assert len({k for k, _ in pairs}) == len(pairs), f"a label twice: {line}"
+            key = (name, tuple(sorted(pairs)))
+            assert key not in series, f"series twice: {line}"
+            series[key] = float(value)
+    for name in types:
+        assert name in helps, f"no HELP for {name}"
+    return series, types

@@ -1,0 +1,130 @@
+"""Ways to send. Each takes (daemon, list of bytes, number of sockets), and returns once all was handed to the kernel.
+
+UDP is paced by what the daemon has received: loopback drops silently when a buffer is full.
+"""
+import select
+import socket
+import threading
+import time
+
+WINDOW = 48_000  # bytes of datagrams on their way at once; far below the smallest default receive buffer
+
+
+def udp(daemon, messages, sockets=1):
+    to = daemon.address("udp")
+    before, waiting = daemon.status()["received"], 0
+    ways = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(sockets)]
+    try:
+        for n, message in enumerate(messages):
+            if waiting + len(message) > WINDOW and waiting:
+                daemon.wait_received(before + n)
+                waiting = 0
+            ways[n % sockets].sendto(message, to)
+            waiting += len(message) + 800
+    finally:
+        for way in ways:
+            way.close()
+
+
+def unix_datagram(daemon, messages, sockets=1):
+    ways = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(sockets)]
+    try:
+        for way in ways:
+            way.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            way.settimeout(15)
+        for n, message in enumerate(messages):
+            ways[n % sockets].sendto(message, str(daemon.settings["ingest.unix_datagram"]))
+    finally:
+        for way in ways:
+            way.close()
+
+
+class Stream:
+    """One connection. What the daemon answers is read all the while, so that sending never blocks on it."""
+
+    def __init__(self, daemon, kind="tcp"):
+        if kind == "tcp":
+            self.socket = socket.create_connection(daemon.address("tcp"), timeout=15)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(15)
+            self.socket.connect(str(daemon.settings["ingest.unix_stream"]))
+        self.read = bytearray()
+        self.closed = threading.Event()  # the daemon's end, or a reset
+        self.reset = False
+        self.reader = threading.Thread(target=self._reads, daemon=True)
+        self.reader.start()
+
+    def _reads(self):
+        try:
+            while True:
+                ready, _, _ = select.select([self.socket], [], [], 30)
+                more = self.socket.recv(65536) if ready else b""
+                if not more:
+                    break
+                self.read += more
+        except (OSError, ValueError):
+            self.reset = True
+        self.closed.set()
+
+    def send(self, data):
+        self.socket.sendall(data)
+        return self
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def answers(self):
+        """Whole lines so far, parsed."""
+        import json
+        return [json.loads(line) for line in bytes(self.read).split(b"\n")[:-1]]
+
+    def wait_answers(self, n, patience=10):
+        end = time.monotonic() + patience
+        while self.read.count(b"\n") < n:
+            assert time.monotonic() < end, f"{self.read.count(10)} answers of {n}: {bytes(self.read[-500:])}"
+            if self.closed.is_set() and self.read.count(b"\n") < n:
+                raise AssertionError(f"closed after {bytes(self.read[-500:])}")
+            time.sleep(0.002)
+        return self.answers()
+
+    def wait_closed(self, patience=10):
+        assert self.closed.wait(patience), f"still open; read so far: {bytes(self.read[-500:])}"
+        return self.answers()
+
+    def finish(self):
+        """Half-close, then everything it still answers."""
+        self.half_close()
+        answers = self.wait_closed()
+        self.close()
+        return answers
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.reader.join(5)
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def stream(kind):
+    def send(daemon, messages, sockets=1):
+        ways = [Stream(daemon, kind) for _ in range(sockets)]
+        for n, way in enumerate(ways):
+            lines = messages[n::sockets]
+            for at in range(0, len(lines), 50):
+                way.send(b"".join(line + b"\n" for line in lines[at:at + 50]))
+        for way in ways:
+            way.finish()
+    return send
+
+
+TRANSPORTS = {"udp": udp, "tcp": stream("tcp"), "unix_stream": stream("unix"), "unix_datagram": unix_datagram}

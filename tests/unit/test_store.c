@@ -1,0 +1,950 @@
+/*
+ * The store: what is refused and how carefully, what a commit adds up to, what survives. Every test has a folder of its
+ * own; at its end every database that the store accepted passes integrity_check.
+ */
+#include "lib/store.h"
+#include "lib/store_schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define S TS_NS_PER_S
+
+struct fixture {
+    char folder[64];
+    char path[96];
+    struct ts_store_config config;
+    struct ts_grid grid;
+    struct ts_store_error error;
+    struct ts_counters counters;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    if (!f)
+        return -1;
+    strcpy(f->folder, "/tmp/store-test-XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    snprintf(f->path, sizeof(f->path), "%s/t.db", f->folder);
+    f->config = (struct ts_store_config){
+        .path = f->path, .grid = {.start_time = 0, .time_slice = 10 * S}, .sync_each_commit = true, .busy_ms = 50};
+    ts_counters_init(&f->counters);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", f->folder);
+    ts_counters_deinit(&f->counters);
+    int r = system(command);
+    free(f);
+    return r;
+}
+
+static struct ts_store *open_ok(struct fixture *f)
+{
+    struct ts_store *store = NULL;
+    int r = ts_store_open(&f->config, &store, &f->grid, &f->error);
+    if (r)
+        print_error("open: %d %s\n", r, f->error.message);
+    assert_int_equal(r, 0);
+    return store;
+}
+
+static int open_fails(struct fixture *f, const char *words)
+{
+    struct ts_store *store = NULL;
+    int r = ts_store_open(&f->config, &store, &f->grid, &f->error);
+    assert_null(store);
+    if (!strstr(f->error.message, words))
+        fail_msg("\"%s\" is not in: %s", words, f->error.message);
+    return r;
+}
+
+/* A plain connection, as an operator's shell would have. */
+static sqlite3 *shell(struct fixture *f)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    return db;
+}
+
+static void execute(sqlite3 *db, const char *sql)
+{
+    char *text = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &text))
+        fail_msg("%s: %s", sql, text);
+}
+
+static void change(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = shell(f);
+    execute(db, sql);
+    sqlite3_close(db);
+}
+
+/* The rows of a query as the shell prints them: columns by |, rows by newline. */
+static void expect_sql(struct fixture *f, const char *sql, const char *expected)
+{
+    char got[4096] = "";
+    size_t len = 0;
+    sqlite3_stmt *stmt;
+    sqlite3 *db = shell(f);
+    execute(db, "PRAGMA trusted_schema=OFF");
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    int rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(stmt); i++) {
+            const char *text = (const char *)sqlite3_column_text(stmt, i);
+            len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%s",
+                                    i     ? "|"
+                                    : len ? "\n"
+                                          : "",
+                                    text ? text : "NULL");
+            assert_true(len < sizeof(got));
+        }
+    }
+    assert_int_equal(rc, SQLITE_DONE);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    assert_string_equal(got, expected);
+}
+
+static void expect_whole(struct fixture *f)
+{
+    expect_sql(f, "PRAGMA integrity_check", "ok");
+}
+
+struct bytes {
+    char *data;
+    size_t len;
+};
+
+static struct bytes slurp(const char *path)
+{
+    struct stat st;
+    struct bytes bytes = {0};
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fstat(fileno(file), &st), 0);
+    bytes.data = malloc((size_t)st.st_size + 1);
+    bytes.len = fread(bytes.data, 1, (size_t)st.st_size, file);
+    fclose(file);
+    return bytes;
+}
+
+static void spill(const char *path, const void *data, size_t len)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, len, file), len);
+    fclose(file);
+}
+
+static bool there(struct fixture *f, const char *suffix)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%s%s", f->path, suffix);
+    return access(name, F_OK) == 0;
+}
+
+/* Refused, every byte kept, nothing left beside it. */
+static void expect_refused(struct fixture *f, const char *words)
+{
+    struct bytes before = slurp(f->path);
+    assert_int_equal(open_fails(f, words), TS_EREFUSED);
+    struct bytes after = slurp(f->path);
+    assert_int_equal(before.len, after.len);
+    assert_memory_equal(before.data, after.data, before.len);
+    assert_false(there(f, "-wal"));
+    assert_false(there(f, "-shm"));
+    assert_false(there(f, "-journal"));
+    assert_false(there(f, "-new"));
+    free(before.data);
+    free(after.data);
+}
+
+static struct ts_location name(const char *raw, const char *file, int32_t line)
+{
+    return (struct ts_location){
+        .raw_name = {raw, strlen(raw)}, .file_name = {file, file ? strlen(file) : 0}, .line_number = line};
+}
+
+static void add(struct fixture *f, int64_t bucket, uint32_t labels, uint32_t location, int64_t cum, int64_t tot,
+                int64_t ncalls, int64_t pcalls)
+{
+    struct ts_sums sums = {cum, tot, ncalls, pcalls};
+    assert_int_equal(ts_counters_reserve(&f->counters, 1), 0);
+    ts_counters_add(&f->counters, bucket, labels, location, &sums);
+}
+
+static void add_profile(struct fixture *f, int64_t bucket, uint32_t labels, struct ts_profile_sums sums)
+{
+    assert_int_equal(ts_counters_reserve(&f->counters, 1), 0);
+    ts_counters_add_profile(&f->counters, bucket, labels, &sums);
+}
+
+static int commit(struct fixture *f, struct ts_store *store, const struct ts_location *locations, uint32_t n,
+                  uint32_t first, uint64_t *ret_saturated)
+{
+    struct ts_location labels = name("{}", NULL, -1);
+    struct ts_store_batch batch = {.counters = &f->counters,
+                                   .locations = locations,
+                                   .n_locations = n,
+                                   .first_location = first,
+                                   .label_sets = &labels,
+                                   .n_label_sets = first == 1 && n,
+                                   .first_label_set = 1};
+    return ts_store_commit(store, &batch, ret_saturated, &f->error);
+}
+
+static void commit_ok(struct fixture *f, struct ts_store *store, const struct ts_location *locations, uint32_t n,
+                      uint32_t first)
+{
+    uint64_t saturated = 99;
+    int r = commit(f, store, locations, n, first, &saturated);
+    if (r)
+        print_error("commit: %s\n", f->error.message);
+    assert_int_equal(r, 0);
+    assert_int_equal(saturated, 0);
+    ts_counters_clear(&f->counters);
+}
+
+/* One location, one row of a second in bucket 7. */
+static void seed(struct fixture *f)
+{
+    struct ts_store *store = open_ok(f);
+    struct ts_location one = name("_main", "/app/a.py", 3);
+    add(f, 7, 1, 1, S, S / 2, 2, 1);
+    commit_ok(f, store, &one, 1, 1);
+    ts_store_close(store);
+}
+
+/* ---- Opening ---- */
+
+static void creates_and_reopens(void **state)
+{
+    struct fixture *f = *state;
+    mode_t mask = umask(0);
+    seed(f);
+    umask(mask);
+    struct stat st;
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_false(there(f, "-wal")); /* closed cleanly */
+    assert_true(there(f, "-lock"));
+    expect_sql(f, "PRAGMA journal_mode", "wal");
+    expect_sql(f, "PRAGMA page_size", "4096");
+    expect_sql(f, "PRAGMA user_version", "1");
+
+    struct ts_store *store = open_ok(f);
+    char name_[128];
+    snprintf(name_, sizeof(name_), "%s-wal", f->path);
+    assert_int_equal(f->grid.time_slice, 10 * S);
+    add(f, 7, 1, 1, S, S / 2, 2, 1);
+    commit_ok(f, store, NULL, 0, 0);
+    assert_int_equal(stat(name_, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    ts_store_close(store);
+    expect_sql(f, "SELECT * FROM bucket_totals", "70|10|main|2.0|1.0|4|2");
+    expect_whole(f);
+    assert_null(ts_store_close(NULL));
+}
+
+static void creates_in_an_empty_file_and_clears_leftovers(void **state)
+{
+    struct fixture *f = *state;
+    char beside[128];
+    spill(f->path, "", 0);
+    snprintf(beside, sizeof(beside), "%s-wal", f->path);
+    spill(beside, "old log", 7);
+    snprintf(beside, sizeof(beside), "%s-new", f->path);
+    spill(beside, "half a database", 15);
+    seed(f);
+    assert_false(there(f, "-new"));
+    expect_sql(f, "SELECT count(*) FROM sums", "1");
+}
+
+static void one_lock_for_two_names(void **state)
+{
+    struct fixture *f = *state;
+    char link[96];
+    snprintf(link, sizeof(link), "%s/link.db", f->folder);
+    assert_int_equal(symlink("t.db", link), 0);
+    struct ts_store_config config = f->config;
+    f->config.path = link; /* dangling at first */
+    struct ts_store *store = open_ok(f);
+    assert_true(there(f, "")); /* the target was made, the link stands */
+    f->config = config;
+    assert_int_equal(open_fails(f, "another daemon"), TS_EREFUSED);
+    ts_store_close(store);
+    ts_store_close(open_ok(f));
+}
+
+static void no_folder_no_permission(void **state)
+{
+    struct fixture *f = *state;
+    f->config.path = "/tmp/store-test-nowhere/x/t.db";
+    assert_int_equal(open_fails(f, "No such file"), TS_ESTORE);
+    char folder[96];
+    snprintf(folder, sizeof(folder), "%s/d", f->folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    f->config.path = folder;
+    assert_int_equal(open_fails(f, "not a file"), TS_EREFUSED);
+    f->config.path = "/proc/t.db";
+    assert_int_equal(open_fails(f, "/proc/t.db"), TS_ESTORE);
+}
+
+static void second_daemon(void **state)
+{
+    struct fixture *f = *state;
+    char pid[32];
+    struct ts_store *store = open_ok(f);
+    snprintf(pid, sizeof(pid), "(pid %ld)", (long)getpid());
+    pid_t child = fork();
+    if (child == 0) {
+        struct ts_store *second = NULL;
+        int r = ts_store_open(&f->config, &second, &f->grid, &f->error);
+        _exit(r == TS_EREFUSED && strstr(f->error.message, pid) ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    ts_store_close(store);
+    ts_store_close(open_ok(f)); /* given back */
+}
+
+static void another_grid(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    f->config.grid.time_slice = 60 * S;
+    expect_refused(f, "has time_slice 10s, the configuration says 1m; set aggregation.time_slice back");
+    f->config.grid.time_slice = 10 * S;
+    f->config.grid.start_time = 1732272000 * S + S / 2;
+    expect_refused(f, "has start_time 0 (1970-01-01T00:00:00Z), the configuration says 1732272000.5 (2024-11-22T");
+    f->config.start_time_is_now = true;
+    ts_store_close(open_ok(f));
+    assert_int_equal(f->grid.start_time, 0);
+    assert_int_equal(f->grid.time_slice, 10 * S);
+    f->config.grid.time_slice = 20 * S; /* `now` excuses only the origin */
+    expect_refused(f, "20s");
+    expect_whole(f);
+}
+
+static void newer_schema(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    change(f, "PRAGMA user_version=2; DROP VIEW bucket_totals; DROP TABLE grid");
+    expect_refused(f, "schema version 2, made by a newer timesliced");
+    change(f, "PRAGMA user_version=0");
+    expect_refused(f, "schema version 0");
+}
+
+static void foreign_files(void **state)
+{
+    struct fixture *f = *state;
+    change(f, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
+    expect_refused(f, "another program");
+    change(f, "PRAGMA journal_mode=WAL; PRAGMA application_id=7");
+    expect_refused(f, "application_id 7");
+    spill(f->path, "hello\n", 6);
+    expect_refused(f, "not a database");
+    char text[8192];
+    memset(text, 'x', sizeof(text));
+    spill(f->path, text, sizeof(text));
+    expect_refused(f, "not a database");
+    spill(f->path, "SQLite format 3", 16);
+    expect_refused(f, "not a database");
+}
+
+static void cut_short(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    struct bytes whole = slurp(f->path);
+    for (size_t len = 1; len < whole.len; len += len < 200 ? 33 : 1777) {
+        spill(f->path, whole.data, len);
+        expect_refused(f, len < 100 ? "not a database" : "damaged");
+    }
+    spill(f->path, whole.data, whole.len);
+    ts_store_close(open_ok(f));
+    free(whole.data);
+}
+
+static void damaged_header_or_schema(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    struct bytes whole = slurp(f->path);
+    /* Each byte of the first page in turn: taken or refused, never a crash, never another change of what is refused. */
+    for (size_t i = 0; i < 4096; i += i < 110 ? 1 : 13) {
+        char kept = whole.data[i];
+        whole.data[i] = (char)(kept ^ 0x55);
+        spill(f->path, whole.data, whole.len);
+        whole.data[i] = kept;
+        struct bytes before = slurp(f->path);
+        struct ts_store *store = NULL;
+        int r = ts_store_open(&f->config, &store, &f->grid, &f->error);
+        assert_true(r == 0 || r == TS_EREFUSED || r == TS_ESTORE);
+        if (r == TS_ESTORE)
+            print_message("byte %zu: %s\n", i, f->error.message);
+        ts_store_close(store);
+        if (r) {
+            struct bytes after = slurp(f->path);
+            assert_int_equal(before.len, after.len);
+            assert_memory_equal(before.data, after.data, before.len);
+            free(after.data);
+        }
+        free(before.data);
+        assert_false(there(f, "-wal"));
+    }
+    spill(f->path, whole.data, whole.len);
+    change(f, "DROP TABLE levels");
+    expect_refused(f, "damaged");
+    spill(f->path, whole.data, whole.len);
+    change(f, "UPDATE levels SET width = 1");
+    expect_refused(f, "levels do not fit");
+    spill(f->path, whole.data, whole.len);
+    change(f, "DELETE FROM grid");
+    expect_refused(f, "damaged");
+    spill(f->path, whole.data, whole.len);
+    change(f, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE x(' WHERE name='sums'");
+    expect_refused(f, "damaged");
+    free(whole.data);
+}
+
+/* Killed right after a commit: the log holds it, and is read again. */
+static void hot_log(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    pid_t child = fork();
+    if (child == 0) {
+        struct ts_store *store = NULL;
+        uint64_t saturated;
+        if (ts_store_open(&f->config, &store, &f->grid, &f->error))
+            _exit(1);
+        struct ts_location two = name("two", NULL, -1);
+        add(f, 7, 1, 1, 4 * S, 0, 1, 1);
+        add(f, -3, 1, 2, S, 0, 1, 1);
+        _exit(commit(f, store, &two, 1, 2, &saturated) ? 2 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+
+    char wal[128];
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    struct bytes db = slurp(f->path);
+    struct bytes log = slurp(wal);
+    assert_true(log.len > 0);
+
+    /* Refused with a hot log: neither file changes. */
+    f->config.grid.time_slice = 60 * S;
+    assert_int_equal(open_fails(f, "time_slice"), TS_EREFUSED);
+    struct bytes db_after = slurp(f->path);
+    struct bytes log_after = slurp(wal);
+    assert_int_equal(db.len, db_after.len);
+    assert_memory_equal(db.data, db_after.data, db.len);
+    assert_int_equal(log.len, log_after.len);
+    assert_memory_equal(log.data, log_after.data, log.len);
+    f->config.grid.time_slice = 10 * S;
+
+    struct ts_store *store = open_ok(f);
+    struct stat st;
+    assert_int_equal(stat(wal, &st), 0);
+    assert_int_equal(st.st_size, 0); /* moved and synced before anybody was told */
+    ts_store_close(store);
+    expect_sql(f, "SELECT bucket, function, cumtime, ncalls FROM bucket_totals ORDER BY 1",
+               "-30|two|1.0|1\n70|main|5.0|3");
+    expect_whole(f);
+    free(db.data);
+    free(log.data);
+    free(db_after.data);
+    free(log_after.data);
+}
+
+/* ---- Committing ---- */
+
+static void batches_add_up(void **state)
+{
+    struct fixture *f = *state;
+    struct ts_store *store = open_ok(f);
+    struct ts_location names[2] = {name("a", "f", 1), name("b", "f", 2)};
+    int64_t sum[3][2] = {{0}};
+    unsigned seed_ = 1;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 50; i++) {
+            int bucket = rand_r(&seed_) % 3;
+            int location = rand_r(&seed_) % 2;
+            int64_t value = rand_r(&seed_) % 1000 - 500;
+            sum[bucket][location] += value;
+            add(f, bucket - 1, 1, (uint32_t)location + 1, value, -value, 3, 2);
+        }
+        add_profile(f, 0, 1, (struct ts_profile_sums){1, 1, -5, 4, 3});
+        commit_ok(f, store, round ? NULL : names, round ? 0 : 2, 1);
+    }
+    commit_ok(f, store, NULL, 0, 0); /* empty */
+    ts_store_close(store);
+    char expected[512];
+    size_t len = 0;
+    for (int b = 0; b < 3; b++)
+        for (int l = 0; l < 2; l++)
+            len += (size_t)snprintf(expected + len, sizeof(expected) - len, "%s%d|%d|%lld|%lld", len ? "\n" : "", b - 1,
+                                    l + 1, (long long)sum[b][l], (long long)-sum[b][l]);
+    expect_sql(f, "SELECT bucket, location, cumtime, tottime FROM sums", expected);
+    expect_sql(f, "SELECT sum(ncalls), sum(pcalls) FROM sums", "3000|2000");
+    expect_sql(f, "SELECT * FROM profiles", "0|0|1|20|20|-100|80|60");
+    expect_whole(f);
+}
+
+static void saturates_and_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct ts_store *store = open_ok(f);
+    struct ts_location one = name("a", NULL, -1);
+    uint64_t saturated = 99;
+    add(f, 0, 1, 1, INT64_MAX - 1, INT64_MIN + 1, INT64_MAX - 1, 1);
+    add_profile(f, 0, 1, (struct ts_profile_sums){1, 0, INT64_MIN + 1, 0, 0});
+    commit_ok(f, store, &one, 1, 1);
+
+    add(f, 0, 1, 1, 5, -5, 1, 1); /* reached exactly counts too */
+    add_profile(f, 0, 1, (struct ts_profile_sums){1, 0, -7, 0, 0});
+    assert_int_equal(commit(f, store, NULL, 0, 0, &saturated), 0);
+    assert_int_equal(saturated, 4);
+    ts_counters_clear(&f->counters);
+
+    add(f, 0, 1, 1, -1000, 1000, 1, 1); /* already there: counted once, and no way back */
+    commit_ok(f, store, NULL, 0, 0);
+    ts_store_close(store);
+    expect_sql(f, "SELECT cumtime, tottime, ncalls, pcalls FROM sums",
+               "9223372036854775807|-9223372036854775808|9223372036854775807|3");
+    expect_sql(f, "SELECT profiles, total_tt FROM profiles", "2|-9223372036854775808");
+    expect_whole(f);
+}
+
+/* An operator holds the write lock, then a row in the middle fails. The same batch counts once. */
+static void retries(void **state)
+{
+    struct fixture *f = *state;
+    struct ts_store *store = open_ok(f);
+    struct ts_location names[2] = {name("a", "f", 1), name("b", "f", 2)};
+    uint64_t saturated = 99;
+    sqlite3 *db = shell(f);
+    execute(db, "PRAGMA wal_autocheckpoint=0; BEGIN IMMEDIATE");
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    add(f, 1, 1, 1, 3 * S, 0, 1, 1);
+    add(f, 1, 1, 2, 4 * S, 0, 1, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(commit(f, store, names, 2, 1, &saturated), TS_ESTORE);
+        assert_non_null(strstr(f->error.message, "locked"));
+        assert_int_equal(saturated, 99);
+    }
+    execute(db, "ROLLBACK");
+    /* Names go in, then the sums fail. */
+    execute(db, "CREATE TRIGGER bad BEFORE INSERT ON sums WHEN new.location = 2"
+                " BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    assert_int_equal(commit(f, store, names, 2, 1, &saturated), TS_ESTORE);
+    assert_non_null(strstr(f->error.message, "no room"));
+    execute(db, "DROP TRIGGER bad");
+    sqlite3_close(db);
+    commit_ok(f, store, names, 2, 1);
+    expect_sql(f, "SELECT location, cumtime FROM sums", "1|3000000000\n2|4000000000");
+    ts_store_close(store);
+    expect_whole(f);
+}
+
+/* ---- Faults in the system calls ---- */
+
+static int fail_after = -1; /* writes that still work; -1: all do */
+static int fail_errno;
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+
+static ssize_t faulty_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    if (fail_after == 0) {
+        errno = fail_errno;
+        return -1;
+    }
+    if (fail_after > 0)
+        fail_after--;
+    return real_pwrite(fd, data, len, at);
+}
+
+static void every_write_fails_once(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    /* Which of the two it uses depends on how SQLite was built; the other is NULL. */
+    const char *call = vfs->xGetSystemCall(vfs, "pwrite64") ? "pwrite64" : "pwrite";
+    sqlite3_syscall_ptr real = vfs->xGetSystemCall(vfs, call);
+    ssize_t (*faulty)(int, const void *, size_t, off_t) = faulty_pwrite;
+    sqlite3_syscall_ptr replacement;
+    memcpy(&real_pwrite, &real, sizeof(real));
+    memcpy(&replacement, &faulty, sizeof(faulty));
+    assert_int_equal(vfs->xSetSystemCall(vfs, call, replacement), SQLITE_OK);
+
+    seed(f);
+    struct ts_store *store = open_ok(f);
+    int failed = 0;
+    int n = 0;
+    for (int round = 0; round < 2; round++) {
+        fail_errno = round ? EIO : ENOSPC;
+        bool hit = true;
+        for (int at = 0; hit; at++, n++) {
+            for (int64_t b = 0; b < 3000; b++)
+                add(f, b, 1, 1, 1, 0, 0, 0);
+            uint64_t saturated;
+            fail_after = at;
+            int r = commit(f, store, NULL, 0, 0, &saturated);
+            hit = r != 0;
+            fail_after = -1;
+            if (r) {
+                failed++;
+                assert_int_equal(r, TS_ESTORE);
+                if (!strstr(f->error.message, round ? "Input/output error" : "full"))
+                    fail_msg("write %d, errno %d: %s", at, fail_errno, f->error.message);
+                assert_int_equal(commit(f, store, NULL, 0, 0, &saturated), 0);
+            }
+            ts_counters_clear(&f->counters);
+        }
+    }
+    assert_true(failed > 4);
+    ts_store_close(store);
+    vfs->xSetSystemCall(vfs, NULL, NULL);
+    char expected[64];
+    snprintf(expected, sizeof(expected), "%d|3000", n);
+    expect_sql(f, "SELECT cumtime - (bucket = 7) * 1000000000, count(*) FROM sums GROUP BY 1", expected);
+    expect_whole(f);
+}
+
+/* The program's own fsync and fdatasync stand before the C library's, for SQLite too. */
+static bool fail_sync;
+
+int fsync(int fd)
+{
+    if (fail_sync) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return fsync(fd);
+}
+
+static void failed_sync_is_the_end(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t saturated;
+    seed(f);
+    struct ts_store *store = open_ok(f);
+    add(f, 7, 1, 1, S, 0, 0, 0);
+    fail_sync = true;
+    assert_int_equal(commit(f, store, NULL, 0, 0, &saturated), TS_ESYNC);
+    fail_sync = false;
+    assert_int_equal(commit(f, store, NULL, 0, 0, &saturated), TS_ESYNC); /* it would "work" now */
+    ts_store_close(store);
+    assert_true(there(f, "-wal"));
+    ts_counters_clear(&f->counters);
+
+    /* A checkpoint's sync: the batches are in the log, the log must stay. */
+    f->config.sync_each_commit = false;
+    store = open_ok(f);
+    int r = 0;
+    int n = 0;
+    for (; !r && n < 100; n++) {
+        fail_sync = n > 0; /* a new log's header is synced at once */
+        for (int64_t b = 100; b < 6100; b++)
+            add(f, b, 1, 1, 1, 0, 0, 0);
+        r = commit(f, store, NULL, 0, 0, &saturated);
+        ts_counters_clear(&f->counters);
+    }
+    fail_sync = false;
+    assert_int_equal(r, TS_ESYNC);
+    ts_store_close(store);
+    ts_store_close(open_ok(f));
+    char expected[64];
+    snprintf(expected, sizeof(expected), "%d|%d|6000", n, n);
+    expect_sql(f, "SELECT min(cumtime), max(cumtime), count(*) FROM sums WHERE bucket >= 100", expected);
+    expect_whole(f);
+}
+
+/* A log grown past its bound is moved by the same connection, and so stays short. */
+static void checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    char wal[128];
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    seed(f);
+    f->config.sync_each_commit = false;
+    struct ts_store *store = open_ok(f);
+    for (int i = 0; i < 40; i++) {
+        for (int64_t b = 0; b < 6000; b++)
+            add(f, b, 1, 1, 1, 0, 0, 0);
+        commit_ok(f, store, NULL, 0, 0);
+    }
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size < 8 << 20);
+    ts_store_close(store);
+    expect_sql(f, "SELECT min(cumtime), count(*) FROM sums", "40|6000");
+    expect_whole(f);
+}
+
+/* ---- Names ---- */
+
+struct seen {
+    char text[4096];
+    size_t len;
+};
+
+static int see_location(void *data, uint32_t id, const struct ts_location *location)
+{
+    struct seen *seen = data;
+    seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%u %.*s %s%.*s %d\n", id,
+                                  (int)location->raw_name.len, location->raw_name.data,
+                                  location->file_name.data ? ":" : "-", (int)location->file_name.len,
+                                  location->file_name.data ? location->file_name.data : "", location->line_number);
+    return 0;
+}
+
+static int see_labels(void *data, uint32_t id, const char *json, size_t len)
+{
+    struct seen *seen = data;
+    seen->len +=
+        (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%u %.*s\n", id, (int)len, json);
+    return 0;
+}
+
+static int stop(void *data, uint32_t id, const struct ts_location *location)
+{
+    (void)data;
+    (void)location;
+    return id == 2 ? 42 : 0;
+}
+
+static void names(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const expected = "1 __init__ - -1\n2 __init__ : -1\n3 __init__ - 0\n4 __init__ : 0\n5 ___ - -1\n"
+                                        "6  - -1\n7 _\xf0\x9d\x94\x98\xe2\x80\xae\x7f\t' :/\xef\xbf\xbd.py 2147483647\n"
+                                        "8 __INIT__ - -1\n1 {}\n2 {\"service\": \"w\xc3\xa9"
+                                        "b\"}\n";
+    struct ts_location locations[8] = {name("__init__", NULL, -1),
+                                       name("__init__", "", -1),
+                                       name("__init__", NULL, 0),
+                                       name("__init__", "", 0),
+                                       name("___", NULL, -1),
+                                       name("", NULL, -1),
+                                       name("_\xf0\x9d\x94\x98\xe2\x80\xae\x7f\t'", "/\xef\xbf\xbd.py", INT32_MAX),
+                                       name("__INIT__", NULL, -1)};
+    struct ts_location labels[2] = {name("{}", NULL, -1), name("{\"service\": \"w\xc3\xa9"
+                                                               "b\"}",
+                                                               NULL, -1)};
+    struct ts_store_batch batch = {.locations = locations,
+                                   .n_locations = 8,
+                                   .first_location = 1,
+                                   .label_sets = labels,
+                                   .n_label_sets = 2,
+                                   .first_label_set = 1};
+    uint64_t saturated = 99;
+    struct ts_store *store = open_ok(f);
+    assert_int_equal(ts_store_commit(store, &batch, &saturated, &f->error), 0); /* names alone */
+    assert_int_equal(saturated, 0);
+    struct seen seen = {.len = 0};
+    assert_int_equal(ts_store_load(store, see_location, see_labels, &seen), 0);
+    assert_string_equal(seen.text, expected);
+    assert_int_equal(ts_store_load(store, stop, see_labels, &seen), 42);
+
+    /* A location given twice under two numbers is a mistake of the caller, and nothing of the batch stays. */
+    batch.first_location = 9;
+    assert_int_equal(ts_store_commit(store, &batch, &saturated, &f->error), TS_ESTORE);
+    ts_store_close(store);
+    expect_sql(f, "SELECT id, function FROM locations WHERE id IN (1, 5, 6, 8)", "1|init__\n5|\n6|\n8|INIT__");
+    expect_sql(f, "SELECT count(*) FROM locations", "8");
+    expect_whole(f);
+}
+
+/* ---- The view ---- */
+
+static void view_values(void **state)
+{
+    struct fixture *f = *state;
+    struct ts_store *store = open_ok(f);
+    struct ts_location locations[3] = {name("_send", "a.py", 1), name("send", "b.py", 2), name("x", NULL, -1)};
+    add(f, -1, 1, 1, 1100000000, 1, 5, 4);
+    add(f, -1, 1, 2, 3100000000, -3, 6, 6);
+    add(f, -1, 2, 2, -1, 1, 1, 1); /* other labels */
+    add(f, 2, 1, 3, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MAX - 1);
+    add(f, 3, 1, 1, INT64_MAX, INT64_MIN, INT64_MAX, (INT64_C(1) << 62) + 1);
+    add(f, 3, 1, 2, INT64_MAX, INT64_MIN, INT64_MAX, INT64_C(1) << 61);
+    commit_ok(f, store, locations, 3, 1);
+    expect_sql(f, "SELECT * FROM bucket_totals ORDER BY bucket, function",
+               "-10|10|send|4.199999999|-1.0e-09|12|11\n"
+               "20|10|x|9223372036.85478|-9223372036.85478|9223372036854775807|9223372036854775806\n"
+               "30|10|send|18446744073.7096|-18446744073.7096|9223372036854775807|6917529027641081857");
+    expect_sql(f, "SELECT DISTINCT typeof(bucket), typeof(width), typeof(cumtime), typeof(ncalls) FROM bucket_totals",
+               "integer|integer|real|integer");
+    ts_store_close(store);
+    expect_whole(f);
+}
+
+static void view_fractions(void **state)
+{
+    struct fixture *f = *state;
+    f->config.grid = (struct ts_grid){.start_time = 1732272000 * S + S / 4, .time_slice = S / 4};
+    struct ts_store *store = open_ok(f);
+    struct ts_location one = name("a", NULL, -1);
+    add(f, -1, 1, 1, 4200000000, 0, 1, 1);
+    add(f, 0, 1, 1, 0, 0, 1, 1);
+    add(f, -6929088003, 1, 1, 0, 0, 1, 1); /* before 1970: -0.5 s */
+    commit_ok(f, store, &one, 1, 1);
+    expect_sql(f, "SELECT bucket, width, cumtime, typeof(bucket) FROM bucket_totals ORDER BY 1",
+               "-0.5|0.25|0.0|real\n1732272000|0.25|4.2|integer\n1732272000.25|0.25|0.0|real");
+    ts_store_close(store);
+}
+
+static void view_far_away(void **state)
+{
+    struct fixture *f = *state;
+    /* Begins outside 64 bits of nanoseconds. */
+    f->config.grid = (struct ts_grid){.start_time = 0, .time_slice = INT64_C(9000000000) * S};
+    struct ts_store *store = open_ok(f);
+    struct ts_location one = name("a", NULL, -1);
+    add(f, -2, 1, 1, 0, 0, 1, 1);
+    add(f, 1, 1, 1, 0, 0, 1, 1);
+    add(f, INT64_MIN, 1, 1, 0, 0, 1, 1);
+    add(f, INT64_MAX, 1, 1, 0, 0, 1, 1);
+    commit_ok(f, store, &one, 1, 1);
+    expect_sql(f, "SELECT bucket, width FROM bucket_totals WHERE abs(bucket) < 1e12 ORDER BY 1",
+               "-18000000000|9000000000\n9000000000|9000000000");
+    expect_sql(f, "SELECT count(*) FROM bucket_totals", "4");
+    ts_store_close(store);
+}
+
+/* ---- Reading ---- */
+
+static int see_sum(void *data, const struct ts_sum_row *row)
+{
+    struct seen *seen = data;
+    seen->len +=
+        (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%lld/%u/%u %lld %lld %lld %lld\n",
+                         (long long)row->bucket, row->labels, row->location, (long long)row->sums.cumtime,
+                         (long long)row->sums.tottime, (long long)row->sums.ncalls, (long long)row->sums.pcalls);
+    return 0;
+}
+
+static int see_profile(void *data, const struct ts_profile_row *row)
+{
+    struct seen *seen = data;
+    seen->len += (size_t)snprintf(
+        seen->text + seen->len, sizeof(seen->text) - seen->len, "%lld/%u %lld %lld %lld %lld %lld\n",
+        (long long)row->bucket, row->labels, (long long)row->sums.profiles, (long long)row->sums.exact_profiles,
+        (long long)row->sums.total_tt, (long long)row->sums.parts_expected, (long long)row->sums.parts_received);
+    return 0;
+}
+
+static void readers(void **state)
+{
+    struct fixture *f = *state;
+    struct ts_reader *reader = NULL;
+    assert_int_equal(ts_reader_open(f->path, &reader, &f->error), TS_ESTORE);
+    assert_null(reader);
+    assert_false(there(f, ""));
+    char text[200];
+    memset(text, 'x', sizeof(text));
+    spill(f->path, text, sizeof(text));
+    assert_int_equal(ts_reader_open(f->path, &reader, &f->error), TS_ESTORE);
+    unlink(f->path);
+
+    seed(f);
+    struct ts_store *store = open_ok(f);
+    assert_int_equal(ts_reader_open(f->path, &reader, &f->error), 0);
+    struct ts_location two = name("two", NULL, -1);
+    add(f, -2, 1, 2, 1, 2, 3, 4);
+    add_profile(f, -2, 1, (struct ts_profile_sums){1, 2, 3, 4, 5});
+    commit_ok(f, store, &two, 1, 2);
+
+    assert_int_equal(ts_reader_begin(reader), 0);
+    add(f, -2, 1, 2, 1, 2, 3, 4);
+    commit_ok(f, store, NULL, 0, 0); /* after the snapshot */
+    struct seen seen = {.len = 0};
+    assert_int_equal(ts_reader_sums(reader, INT64_MIN, INT64_MAX, see_sum, &seen), 0);
+    assert_int_equal(ts_reader_profiles(reader, -2, -1, see_profile, &seen), 0);
+    assert_int_equal(ts_reader_profiles(reader, -1, 5, see_profile, &seen), 0);
+    assert_int_equal(ts_reader_locations(reader, see_location, &seen), 0);
+    assert_int_equal(ts_reader_label_sets(reader, see_labels, &seen), 0);
+    assert_string_equal(seen.text, "-2/1/2 1 2 3 4\n7/1/1 1000000000 500000000 2 1\n-2/1 1 2 3 4 5\n"
+                                   "1 _main :/app/a.py 3\n2 two - -1\n1 {}\n");
+    ts_reader_end(reader);
+    ts_reader_end(reader); /* twice does nothing */
+
+    assert_int_equal(ts_reader_begin(reader), 0);
+    seen.len = 0;
+    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), 0); /* half open */
+    assert_string_equal(seen.text, "-2/1/2 2 4 6 8\n");
+    assert_int_equal(ts_reader_locations(reader, stop, NULL), 42);
+    ts_reader_interrupt(reader);
+    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), TS_ECANCELED);
+    assert_int_equal(ts_reader_locations(reader, see_location, &seen), TS_ECANCELED);
+    ts_reader_end(reader);
+    assert_int_equal(ts_reader_begin(reader), 0); /* a new start */
+    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), 0);
+    ts_reader_end(reader);
+    ts_store_close(store);
+    assert_null(ts_reader_close(reader));
+    assert_null(ts_reader_close(NULL));
+    expect_whole(f);
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(creates_and_reopens),
+        T(creates_in_an_empty_file_and_clears_leftovers),
+        T(one_lock_for_two_names),
+        T(no_folder_no_permission),
+        T(second_daemon),
+        T(another_grid),
+        T(newer_schema),
+        T(foreign_files),
+        T(cut_short),
+        T(damaged_header_or_schema),
+        T(hot_log),
+        T(batches_add_up),
+        T(saturates_and_stays),
+        T(retries),
+        T(every_write_fails_once),
+        T(failed_sync_is_the_end),
+        T(checkpoints),
+        T(names),
+        T(view_values),
+        T(view_fractions),
+        T(view_far_away),
+        T(readers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
