@@ -105,7 +105,7 @@ static int on_set(void *data, uint32_t id, const char *json, size_t len)
 {
     struct set_walk *walk = data;
     struct ts_location key = {.raw_name = {json, len}, .line_number = -1};
-    uint32_t number;
+    uint32_t number = 0;
     int r = check_set(walk, json, len);
     if (!r)
         r = ts_intern_add(&walk->sets, &key, &number);

@@ -109,7 +109,7 @@ class Runner:
             try:
                 result = run(log)
                 if not isinstance(result, Counts):
-                    result = Counts(passed=result == 0, failed=result != 0)
+                    result = Counts(passed=int(result == 0), failed=int(result != 0))
             except (StepFailed, OSError) as problem:
                 log.write(f"{problem}\n")
                 result = Counts(failed=1)

@@ -48,13 +48,20 @@ ssize_t write(int fd, const void *bytes, size_t len)
     return (ssize_t)n;
 }
 
+/* Apart, and by a plain pointer: glibc declares that poll() only writes what fds points at, and gcc believes it. */
+__attribute__((noinline)) static bool waits_to_write(void *data)
+{
+    const struct pollfd *fds = data;
+    return fds->fd == STDERR_FILENO && fds->events == POLLOUT;
+}
+
 int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
     if (!fake.on)
         return (int)syscall(SYS_poll, fds, n, timeout);
     fake.polls++;
     errno = EBADF; /* must not be seen by anybody */
-    return n == 1 && fds->fd == STDERR_FILENO && fds->events == POLLOUT && timeout > 0 && timeout <= 1000;
+    return n == 1 && waits_to_write(fds) && timeout > 0 && timeout <= 1000;
 }
 
 static void capture(const int *plan)

@@ -339,6 +339,7 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
             if (!rows[j].shown && (!best || model_order(&rows[j], best, ask->metric) < 0))
                 best = &rows[j];
         }
+        assert_non_null(best);
         best->shown = true;
         ts_buf_puts(out, i ? ", " : "");
         ts_buf_puts(out, best->key);
