@@ -206,6 +206,8 @@ static void on_work(uv_work_t *work)
         job->rc = open_reader(job);
     if (!job->rc)
         job->rc = ts_query_run(job->query, job->slot->reader, &job->out, &job->error);
+    if (!job->rc && !ts_query_csv(job->query))
+        ts_buf_putc(&job->out, '\n'); /* as every other answer ends */
     if (job->rc == TS_ESTORE)
         drop_reader(job->slot); /* the next one begins with a new connection */
 }

@@ -1,11 +1,12 @@
 /*
  * libFuzzer target: the message decoder. Beyond what the sanitizers see it asks for what must hold of every result:
- * the same twice, also from a decoder that has seen other messages; offsets inside the text; bounds of the contract;
- * views that lie in the message or in the decoder; messages that are terminated UTF-8.
+ * the same by the direct way and by the general one alone, also from a decoder that has seen other messages; offsets
+ * inside the text; bounds of the contract; views that lie in the message or in the decoder; messages that are
+ * terminated UTF-8.
  */
 #include "lib/grid.h"
 #include "lib/json.h"
-#include "lib/profile.h"
+#include "lib/profile_decoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *copy = malloc(size ? size : 1); /* exactly as long, so that a byte read too many is seen */
     if (!used || !fresh || !copy)
         abort();
+    fresh->general_only = true;
     if (size)
         memcpy(copy, data, size);
     const struct ts_profile *first = NULL;

@@ -1,5 +1,7 @@
 #include "lib/buf.h"
 
+#include "lib/json.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,26 +82,6 @@ void ts_buf_printf(struct ts_buf *buf, const char *format, ...)
     buf->len += (size_t)len;
 }
 
-/* Length of the well-formed UTF-8 sequence at text, 0 where there is none (RFC 3629, table 3-7 of Unicode). */
-static size_t utf8_len(const unsigned char *text, size_t len)
-{
-    unsigned char c = text[0];
-    if (c < 0x80)
-        return 1;
-    size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-    if (c < 0xC2 || c > 0xF4 || len < need)
-        return 0;
-    unsigned char low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < need; i++) {
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    return need;
-}
-
 void ts_buf_json_string(struct ts_buf *buf, const char *text, size_t len)
 {
     ts_buf_putc(buf, '"');
@@ -116,7 +98,7 @@ void ts_buf_json_string(struct ts_buf *buf, const char *text, size_t len)
             ts_buf_printf(buf, "\\u%04x", c);
             i++;
         } else {
-            size_t n = utf8_len((const unsigned char *)text + i, len - i);
+            size_t n = ts_utf8_len(text + i, text + len);
             if (n)
                 ts_buf_append(buf, text + i, n);
             else

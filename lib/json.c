@@ -1,15 +1,12 @@
 /*
  * See lib/json.h. Nearly all bytes of a profile lie in strings; those are searched for their end, an escape, a control
- * character and a byte beyond ASCII all at once, 16 bytes at a time where there is SSE2, else 8 in one word.
+ * character and a byte beyond ASCII all at once (lib/json_scan.h).
  */
 #include "lib/json.h"
 
-#include <stdint.h>
+#include "lib/json_scan.h"
+
 #include <string.h>
-#if defined(__SSE2__) && !defined(TS_JSON_PORTABLE) /* the tests run both ways */
-#include <emmintrin.h>
-#define HAVE_SSE2 1
-#endif
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -131,40 +128,6 @@ bool ts_json_begin(struct ts_json *json)
     return true;
 }
 
-/* The first byte that is a quote, a backslash, a control character or beyond ASCII; end where there is none. */
-static inline const char *scan_plain(const char *p, const char *end)
-{
-#ifdef HAVE_SSE2
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(' ');
-    for (; end - p >= 16; p += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-        /* As signed numbers both the control characters and the bytes from 0x80 are below the space. */
-        __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                    _mm_cmplt_epi8(bytes, space));
-        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
-        if (mask)
-            return p + __builtin_ctz(mask);
-    }
-#else
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    const uint64_t tops = ones << 7;
-    for (; end - p >= 8; p += 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        /* x - 1 borrows into the top bit where a byte is 0; a false hit beside a true one only ends the loop. */
-        uint64_t quote = word ^ ones * '"';
-        uint64_t backslash = word ^ ones * '\\';
-        if ((word | (word - ones * ' ') | (quote - ones) | (backslash - ones)) & tops)
-            break;
-    }
-#endif
-    while (p < end && (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
 static int hex_value(char c)
 {
     if (is_digit(c))
@@ -200,7 +163,7 @@ static inline bool take_string(struct ts_json *json, struct ts_json_string *ret_
     const char *p = begin;
     bool escaped = false;
     for (;;) {
-        p = scan_plain(p, end);
+        p = ts_json_scan(p, end);
         if (UNLIKELY(p == end))
             return unexpected(json, p, "");
         if (LIKELY(*p == '"'))

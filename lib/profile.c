@@ -354,6 +354,7 @@ static void start(struct ts_decoder *decoder, const char *bytes, size_t len)
     ts_json_init(&decoder->json, len ? bytes : "", len, TS_DEPTH_MAX);
     *profile = (struct ts_profile){.entries = profile->entries};
     decoder->arena_len = 0;
+    decoder->n_direct = 0;
     decoder->no_memory = false;
     decoder->hello = false;
     decoder->entry = 0;

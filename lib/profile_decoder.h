@@ -28,6 +28,8 @@ struct ts_decoder {
     char *arena; /* strings that had escapes; as long as what is left of the message, so it never moves */
     size_t arena_len;
     size_t arena_cap;
+    bool general_only; /* for tests that hold the two ways together: the direct one is not tried */
+    size_t n_direct;   /* entries of this message that went the direct way */
     bool no_memory;
     bool hello;
     size_t hello_offset;
@@ -73,5 +75,15 @@ bool ts_member_twice(struct ts_decoder *decoder, unsigned *seen, unsigned bit, s
 
 /* The value of func_profiles. */
 bool ts_take_functions(struct ts_decoder *decoder);
+/* The place of the next entry, its defaults set; NULL: no memory. It counts once profile.n_entries is raised. */
+struct ts_entry *ts_next_entry(struct ts_decoder *decoder);
+
+/* ---- lib/profile_direct.c ---- */
+
+/*
+ * Inside func_profiles: takes the entries that stand at json->at in the shape that json.dumps prints. Afterwards json
+ * stands before the first that is not, as if the general way had taken the others. False: no memory.
+ */
+bool ts_take_direct(struct ts_decoder *decoder, bool listed);
 
 #endif

@@ -3,6 +3,8 @@
  *
  * An entry is filled in where it will stay; one with a fault is given up by not counting it, since the message is
  * rejected then anyway. A fault may be met before func_name is: ts_note_function() adds the name to it.
+ *
+ * Before each entry the direct way (lib/profile_direct.c) takes all those that are in the shape it knows.
  */
 #include "lib/profile_decoder.h"
 
@@ -61,8 +63,7 @@ static const char *member_name(enum member member)
     return "";
 }
 
-/* The place of the next entry, its defaults set; NULL: no memory. */
-static struct ts_entry *next_entry(struct ts_decoder *decoder)
+struct ts_entry *ts_next_entry(struct ts_decoder *decoder)
 {
     struct ts_profile *profile = &decoder->profile;
     if (profile->n_entries == decoder->cap_entries) {
@@ -156,7 +157,7 @@ static bool take_member(struct ts_decoder *decoder, struct ts_entry *entry, enum
 static bool take_entry(struct ts_decoder *decoder, const struct ts_str *name)
 {
     struct ts_json *json = &decoder->json;
-    struct ts_entry *entry = next_entry(decoder);
+    struct ts_entry *entry = ts_next_entry(decoder);
     if (!entry)
         return false;
     enum ts_json_type type = ts_json_next(json);
@@ -199,8 +200,12 @@ static bool take_named(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     struct ts_json_string key;
-    while (ts_json_member(json, &key)) {
+    for (;;) {
         struct ts_str name;
+        if (!ts_take_direct(decoder, false))
+            return false;
+        if (!ts_json_member(json, &key))
+            return !json->error;
         if (!ts_take_text(decoder, &key, &name))
             return false;
         decoder->function = name;
@@ -209,7 +214,18 @@ static bool take_named(struct ts_decoder *decoder)
             return false;
         decoder->function = (struct ts_str){0};
     }
-    return !json->error;
+}
+
+static bool take_listed(struct ts_decoder *decoder)
+{
+    for (;;) {
+        if (!ts_take_direct(decoder, true))
+            return false;
+        if (!ts_json_element(&decoder->json))
+            return !decoder->json.error;
+        if (!take_entry(decoder, NULL))
+            return false;
+    }
 }
 
 bool ts_take_functions(struct ts_decoder *decoder)
@@ -222,11 +238,5 @@ bool ts_take_functions(struct ts_decoder *decoder)
         return ts_json_skip(json);
     }
     ts_json_begin(json);
-    if (type == TS_JSON_OBJECT)
-        return take_named(decoder);
-    while (ts_json_element(json)) {
-        if (!take_entry(decoder, NULL))
-            return false;
-    }
-    return !json->error;
+    return type == TS_JSON_OBJECT ? take_named(decoder) : take_listed(decoder);
 }

@@ -131,7 +131,9 @@ int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error
         ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
         text[n > 0 ? n : 0] = '\0';
         long pid = strtol(text, NULL, 10);
-        snprintf(text, sizeof(text), pid > 0 ? " (pid %ld)" : "", pid);
+        text[0] = '\0';
+        if (pid > 0)
+            snprintf(text, sizeof(text), " (pid %ld)", pid);
         ts_sql_say(ret_error, "another daemon%s holds the database %.256s; stop it, or choose another store.path", text,
                    path);
         r = TS_EREFUSED;
