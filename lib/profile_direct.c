@@ -43,8 +43,8 @@ static inline __attribute__((always_inline)) bool same(const char *p, const char
         memcpy(&b, constant + i, 8);
         differ |= a ^ b;
     }
-    memcpy(&a, p + n - 8, 8);
-    memcpy(&b, constant + n - 8, 8);
+    memcpy(&a, p + (n - 8), 8);
+    memcpy(&b, constant + (n - 8), 8);
     return (differ | (a ^ b)) == 0;
 }
 
