@@ -156,6 +156,7 @@ void ts_bounded_init(struct ts_bounded *bounded, uint32_t max, const char *overf
 {
     ts_intern_init(&bounded->table);
     ts_intern_init(&bounded->names);
+    bounded->named = 0;
     bounded->max = max;
     bounded->overflow = overflow;
 }
@@ -164,11 +165,7 @@ void ts_bounded_deinit(struct ts_bounded *bounded)
 {
     ts_intern_deinit(&bounded->table);
     ts_intern_deinit(&bounded->names);
-}
-
-void ts_bounded_clear(struct ts_bounded *bounded)
-{
-    ts_bounded_deinit(bounded);
+    bounded->named = 0;
 }
 
 static struct ts_location name_only(struct ts_str raw_name)
@@ -178,21 +175,34 @@ static struct ts_location name_only(struct ts_str raw_name)
 
 int ts_bounded_load(struct ts_bounded *bounded, const struct ts_location *key, uint32_t *ret_id)
 {
-    struct ts_location name = name_only(key->raw_name);
-    uint32_t ignored;
-    /* The name first: left over without its location it does no harm, missing it would. */
-    int rc = ts_intern_add(&bounded->names, &name, &ignored);
-    return rc ? rc : ts_intern_add(&bounded->table, key, ret_id);
+    return ts_intern_add(&bounded->table, key, ret_id);
+}
+
+/* Brings the names up to date with the table; most tables are never full, and never need them. */
+static int learn_names(struct ts_bounded *bounded)
+{
+    while (bounded->named < bounded->table.n) {
+        struct ts_location name = name_only(bounded->table.items[bounded->named].raw_name);
+        uint32_t ignored;
+        int rc = ts_intern_add(&bounded->names, &name, &ignored);
+        if (rc)
+            return rc;
+        bounded->named++;
+    }
+    return 0;
 }
 
 int ts_bounded_add(struct ts_bounded *bounded, const struct ts_location *key, uint32_t *ret_id)
 {
+    if (bounded->table.n < bounded->max)
+        return ts_intern_add(&bounded->table, key, ret_id);
     if (ts_intern_find(&bounded->table, key, ret_id))
         return 0;
-    if (bounded->table.n < bounded->max)
-        return ts_bounded_load(bounded, key, ret_id);
     uint32_t ignored;
     struct ts_location name = name_only(key->raw_name);
+    int rc = learn_names(bounded);
+    if (rc)
+        return rc;
     if (!ts_intern_find(&bounded->names, &name, &ignored))
         name = name_only((struct ts_str){bounded->overflow, strlen(bounded->overflow)});
     return ts_intern_add(&bounded->table, &name, ret_id);

@@ -52,14 +52,14 @@ int ts_intern_add(struct ts_intern *table, const struct ts_location *key, uint32
  */
 struct ts_bounded {
     struct ts_intern table;
-    struct ts_intern names; /* raw names of table; without it a lookup by name alone would be a scan */
-    const char *overflow;   /* the raw name that all the rest is summed under */
+    struct ts_intern names; /* raw names of the table's first `named`; kept up only while the table is full */
+    uint32_t named;
+    const char *overflow; /* the raw name that all the rest is summed under */
     uint32_t max;
 };
 
 void ts_bounded_init(struct ts_bounded *bounded, uint32_t max, const char *overflow);
 void ts_bounded_deinit(struct ts_bounded *bounded);
-void ts_bounded_clear(struct ts_bounded *bounded);
 int ts_bounded_add(struct ts_bounded *bounded, const struct ts_location *key, uint32_t *ret_id) TS_MUST_USE;
 /* Adds without regard to the bound: what the store holds already. */
 int ts_bounded_load(struct ts_bounded *bounded, const struct ts_location *key, uint32_t *ret_id) TS_MUST_USE;

@@ -1,5 +1,6 @@
 """An answer includes what was sent before it was asked, on every transport, without a wait; and what that costs."""
 import json
+import signal
 import socket
 import threading
 import time
@@ -82,6 +83,34 @@ def test_right_after_connecting(daemon, kind, threads):
             ways.send(kind, message())
             assert totals(one.ask("/v1/top")) == {"f": n + 1}, f"question {n}"
     assert one.idle()["accepted"] == 30
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_all_of_it_waits_at_once(daemon, threads):
+    """The daemon is stopped while connections, data and the question arrive: it finds all of them at the same moment."""
+    one = daemon(ingest__threads=threads, store__flush_interval="1h")
+    tcp, unix = one.address("tcp"), str(one.settings["ingest.unix_stream"])
+    for n in range(10):
+        ways, answers = [], []
+        asker = threading.Thread(target=lambda: answers.append(one.ask("/v1/top")))
+        with Ways(one) as old:
+            one.process.send_signal(signal.SIGSTOP)
+            try:
+                for at in range(20):
+                    ways.append(socket.socket(socket.AF_UNIX if at % 2 else socket.AF_INET))
+                    ways[-1].connect(unix if at % 2 else tcp)
+                    ways[-1].sendall((message("new") + b"\n") * 10)
+                for kind in sorted(senders.TRANSPORTS):
+                    old.send(kind, message("old"))
+                asker.start()
+                time.sleep(0.02)  # the question is in the kernel's hands
+            finally:
+                one.process.send_signal(signal.SIGCONT)
+            asker.join()
+        for way in ways:
+            way.close()
+        assert totals(answers[0]) == {"new": 200 * (n + 1), "old": 4 * (n + 1)}
+    assert one.idle()["accepted"] == 2040
 
 
 def test_a_burst_before_the_question(daemon):

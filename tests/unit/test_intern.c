@@ -363,7 +363,7 @@ static void loading_has_no_bound(void **state)
     expect_place(bounded_add(&bounded, place("f9", "x", 2)), place("f9", NULL, -1));
     expect_place(bounded_add(&bounded, place("new", "x", 2)), place(TS_OVERFLOW_NAME, NULL, -1));
     /* Cleared, it is empty and bounded as before. */
-    ts_bounded_clear(&bounded);
+    ts_bounded_deinit(&bounded);
     assert_int_equal(bounded.table.n, 0);
     expect_place(bounded_add(&bounded, place("new", "x", 2)), place("new", "x", 2));
     expect_place(bounded_add(&bounded, place("newer", "x", 2)), place("newer", "x", 2));
