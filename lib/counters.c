@@ -88,6 +88,8 @@ static int grow_slots(uint32_t n_slots, size_t n, uint32_t **ret_slots, uint32_t
 
 static int reserve(struct ts_counters *c, size_t more_rows, size_t more_profiles)
 {
+    if (more_rows > UINT32_MAX / 4 || more_profiles > UINT32_MAX / 4)
+        return TS_ENOMEM;
     size_t rows = c->n_rows + more_rows;
     size_t profiles = c->n_profiles + more_profiles;
     if (rows * 2 <= c->n_slots && rows <= c->cap_rows && profiles * 2 <= c->n_profile_slots &&
