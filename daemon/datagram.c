@@ -76,10 +76,16 @@ static int read_batch(struct tsd_datagram *datagram)
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    (void)status;
     (void)events;
     struct tsd_datagram *datagram = poll->data;
     const struct tsd_datagram_config *config = &datagram->config;
+    if (status < 0) {
+        /* An error that waits on the socket: asking takes it away, and libuv has stopped the poll. */
+        int error = 0;
+        socklen_t len = sizeof(error);
+        getsockopt(config->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        uv_poll_start(poll, UV_READABLE, on_readable);
+    }
     for (int round = 0; round < BATCHES; round++) {
         int n = read_batch(datagram);
         if (n <= 0)
@@ -94,6 +100,18 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         if (n < SLOTS)
             break; /* the socket was empty a moment ago; if it is not now, the poll says so */
     }
+}
+
+/* How many the kernel has dropped since it was asked last. */
+static uint32_t count_drops(struct tsd_datagram *datagram)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
+    if (getsockopt(datagram->config.fd, SOL_SOCKET, SO_MEMINFO, info, &len))
+        return 0;
+    uint32_t more = info[SK_MEMINFO_DROPS] - datagram->drops;
+    datagram->drops = info[SK_MEMINFO_DROPS];
+    return more;
 }
 
 int tsd_datagram_start(const struct tsd_datagram_config *config, struct tsd_datagram **ret_datagram)
@@ -119,19 +137,14 @@ int tsd_datagram_start(const struct tsd_datagram_config *config, struct tsd_data
         return TS_ENOMEM;
     }
     uv_poll_start(&datagram->poll, UV_READABLE, on_readable); /* cannot fail on a handle that is not closing */
+    count_drops(datagram); /* what a passed socket has dropped before is not this process's */
     *ret_datagram = datagram;
     return 0;
 }
 
 void tsd_datagram_sample_drops(struct tsd_datagram *datagram)
 {
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof(info);
-    if (getsockopt(datagram->config.fd, SOL_SOCKET, SO_MEMINFO, info, &len))
-        return;
-    uint32_t more = info[SK_MEMINFO_DROPS] - datagram->drops;
-    datagram->drops = info[SK_MEMINFO_DROPS];
-    tsd_add(&datagram->config.ingest->stats.datagrams_dropped, more);
+    tsd_add(&datagram->config.ingest->stats.datagrams_dropped, count_drops(datagram));
 }
 
 static void on_closed(uv_handle_t *handle)

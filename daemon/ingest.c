@@ -159,10 +159,15 @@ int tsd_ingest_message(struct tsd_ingest *ingest, const char *bytes, size_t len,
     return 0;
 }
 
+static size_t names_memory(const struct tsd_ingest *ingest)
+{
+    return ts_bounded_memory(&ingest->locations) + ts_bounded_memory(&ingest->label_sets);
+}
+
 size_t tsd_ingest_waiting(const struct tsd_ingest *ingest)
 {
     const struct ts_counters *c = &ingest->counters;
-    return c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
+    return names_memory(ingest) - ingest->names_given + c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
            c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->slots));
 }
 
@@ -245,5 +250,6 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
     }
     ingest->locations.max = max_locations;
     ingest->label_sets.max = max_label_sets;
+    ingest->names_given = names_memory(ingest);
     return 0;
 }

@@ -53,8 +53,9 @@ struct tsd_ingest {
     struct ts_counters counters;
     uint32_t locations_given; /* how many the writer knows */
     uint32_t label_sets_given;
-    uint64_t messages; /* in counters */
-    uint32_t *ids;     /* scratch: the location of each entry */
+    size_t names_given; /* bytes of the name tables when they were handed over last */
+    uint64_t messages;  /* in counters */
+    uint32_t *ids;      /* scratch: the location of each entry */
     size_t cap_ids;
     struct ts_buf labels_text; /* scratch: canonical JSON */
 };

@@ -246,7 +246,7 @@ static int open_control(struct opening *o)
     int rc = tsd_unix_socket_open(&how, &o->sockets->control, o->error->message, sizeof(o->error->message));
     if (rc)
         return rc;
-    o->sockets->made[o->sockets->n_made++] = how.path;
+    o->sockets->made_control = how.path;
     add_listener(o->state, "control", how.path);
     return 0;
 }
@@ -319,8 +319,23 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
+void tsd_listen_unlink_ingest(struct tsd_sockets *sockets)
+{
+    for (; sockets->n_made; sockets->n_made--)
+        unlink(sockets->made[sockets->n_made - 1]);
+}
+
+void tsd_listen_unlink_control(struct tsd_sockets *sockets)
+{
+    if (sockets->made_control)
+        unlink(sockets->made_control);
+    sockets->made_control = NULL;
+}
+
 void tsd_listen_close(struct tsd_sockets *sockets)
 {
+    tsd_listen_unlink_ingest(sockets);
+    tsd_listen_unlink_control(sockets);
     for (unsigned i = 0; i < sockets->n_shards; i++) {
         close_one(&sockets->shards[i].udp);
         close_one(&sockets->shards[i].tcp);
@@ -329,6 +344,4 @@ void tsd_listen_close(struct tsd_sockets *sockets)
     }
     close_one(&sockets->control);
     close_one(&sockets->http);
-    for (; sockets->n_made; sockets->n_made--)
-        unlink(sockets->made[sockets->n_made - 1]);
 }

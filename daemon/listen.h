@@ -12,8 +12,9 @@ struct tsd_sockets {
     unsigned n_shards;
     int control;
     int http;
-    const char *made[3]; /* socket files, to be removed at the end; the configuration's strings */
+    const char *made[2]; /* socket files of ingest that were made here; the configuration's strings */
     size_t n_made;
+    const char *made_control;
 };
 
 struct tsd_listen_error {
@@ -26,6 +27,11 @@ struct tsd_listen_error {
  */
 int tsd_listen_open(const struct tsd_config *config, const struct tsd_passed *passed, struct tsd_state *state,
                     struct tsd_sockets *ret_sockets, struct tsd_listen_error *ret_error) TS_MUST_USE;
+
+/* Remove the socket files that open made. To be called while the sockets are open: afterwards somebody else may have
+   made one of the same name. */
+void tsd_listen_unlink_ingest(struct tsd_sockets *sockets);
+void tsd_listen_unlink_control(struct tsd_sockets *sockets);
 
 /* Closes what is still open here (what was handed on is set to -1), and removes the socket files that open made. */
 void tsd_listen_close(struct tsd_sockets *sockets);

@@ -9,6 +9,7 @@ void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint3
     ts_intern_init(&pending->functions);
     ts_counters_init(&pending->counters);
     pending->messages = 0;
+    pending->names_stored = 0;
 }
 
 void tsd_pending_deinit(struct tsd_pending *pending)
@@ -54,9 +55,16 @@ static int load_labels(void *data, uint32_t id, const char *canonical_json, size
     return tsd_names_load(&pending->label_sets, id, &key);
 }
 
+static size_t names_memory(const struct tsd_pending *pending)
+{
+    return ts_bounded_memory(&pending->locations.known) + ts_bounded_memory(&pending->label_sets.known);
+}
+
 int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
 {
-    return ts_store_load(store, load_location, load_labels, pending);
+    int rc = ts_store_load(store, load_location, load_labels, pending);
+    pending->names_stored = names_memory(pending);
+    return rc;
 }
 
 /* Room for n more. */
@@ -133,7 +141,7 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending)
 size_t tsd_pending_bytes(const struct tsd_pending *pending)
 {
     const struct ts_counters *c = &pending->counters;
-    return c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
+    return names_memory(pending) - pending->names_stored + c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
            c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->slots));
 }
 
@@ -150,5 +158,6 @@ void tsd_pending_committed(struct tsd_pending *pending)
     tsd_names_committed(&pending->locations);
     tsd_names_committed(&pending->label_sets);
     ts_counters_clear(&pending->counters);
+    pending->names_stored = names_memory(pending);
     pending->messages = 0;
 }

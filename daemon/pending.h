@@ -29,6 +29,7 @@ struct tsd_pending {
     struct ts_intern functions;  /* names without their leading underscores, to count them */
     struct ts_counters counters; /* in the store's numbers */
     uint64_t messages;
+    size_t names_stored; /* bytes of the name tables when all of them were in the store */
 };
 
 void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint32_t max_label_sets);

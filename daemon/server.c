@@ -46,8 +46,8 @@ struct tsd_server {
     struct tsd_shard_shared shared;
     struct tsd_shard *shards[TSD_THREADS_MAX];
     size_t n_shards;
-    struct ts_store *store; /* until the writer has it */
-    struct tsd_writer *writer;
+    struct ts_store *store;              /* until the writer has it */
+    _Atomic(struct tsd_writer *) writer; /* the ingest threads look for it as soon as they run */
     struct tsd_control *control;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
@@ -69,8 +69,9 @@ static void close_handle(uv_handle_t *handle, void *data)
 static void on_control_closed(void *data)
 {
     struct tsd_server *server = data;
+    /* Closed only at the very end: from then on one more signal would kill the process. */
     for (int i = 0; i < N_SIGNALS; i++)
-        close_handle((uv_handle_t *)&server->signals[i], NULL);
+        uv_unref((uv_handle_t *)&server->signals[i]);
     close_handle((uv_handle_t *)&server->event, NULL);
 }
 
@@ -98,7 +99,9 @@ static void on_writer_fatal(void *data)
 static void on_pressure(void *data)
 {
     struct tsd_server *server = data;
-    tsd_writer_hurry(server->writer);
+    struct tsd_writer *writer = atomic_load(&server->writer);
+    if (writer) /* not yet: pressure is asked for again and again */
+        tsd_writer_hurry(writer);
 }
 
 static void on_event(uv_async_t *async)
@@ -110,6 +113,7 @@ static void on_event(uv_async_t *async)
     }
     if (server->stage == COMMITTING && atomic_load(&server->writer_stopped)) {
         server->stage = CLOSING;
+        tsd_listen_unlink_control(&server->sockets);
         tsd_control_close(server->control, on_control_closed, server);
     }
 }
@@ -122,6 +126,7 @@ static void stop(struct tsd_server *server, int number)
     tsd_log_info("%s: reading the sockets out and committing what was received",
                  number == SIGINT ? "SIGINT" : "SIGTERM");
     tsd_sd_stopping();
+    tsd_listen_unlink_ingest(&server->sockets);
     for (size_t i = 0; i < server->n_shards; i++)
         tsd_shard_drain(server->shards[i], on_shard_drained, server);
 }
@@ -256,11 +261,12 @@ static int start_shards(struct tsd_server *server)
 {
     for (unsigned i = 0; i < server->sockets.n_shards; i++) {
         struct tsd_shard_config how = {.shared = &server->shared, .sockets = server->sockets.shards[i], .number = i};
-        if (tsd_shard_start(&how, &server->shards[i])) {
+        int rc = tsd_shard_start(&how, &server->shards[i]);
+        server->sockets.shards[i] = (struct tsd_shard_sockets){-1, -1, -1, -1};
+        if (rc) {
             tsd_log_error("ingest thread %u cannot be started: out of memory, threads or descriptors", i);
             return EXIT_FAILURE;
         }
-        server->sockets.shards[i] = (struct tsd_shard_sockets){-1, -1, -1, -1};
         server->state.shards[i] = tsd_shard_stats(server->shards[i]);
         server->state.n_shards = ++server->n_shards;
     }
@@ -282,11 +288,13 @@ static int start_writer(struct tsd_server *server)
         .on_stopped = on_writer_stopped,
         .data = server,
     };
-    if (tsd_writer_start(&how, &server->writer, &error)) {
+    struct tsd_writer *writer = NULL;
+    if (tsd_writer_start(&how, &writer, &error)) {
         tsd_log_error("the writer cannot be started: %s", error.message);
         return EXIT_FAILURE;
     }
     server->store = NULL;
+    atomic_store(&server->writer, writer);
     return 0;
 }
 
@@ -323,9 +331,19 @@ static void say_ready(struct tsd_server *server)
     ts_buf_deinit(&text);
 }
 
+static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+/* libuv gives a signal that nobody waits for its default action, which is death; nobody needs to hear of it now. */
+static void ignore_signals(struct tsd_server *server)
+{
+    for (int i = 0; i < N_SIGNALS; i++) {
+        uv_signal_stop(&server->signals[i]);
+        signal(numbers[i], SIG_IGN);
+    }
+}
+
 static int start(struct tsd_server *server)
 {
-    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
     server->event.data = server;
     uv_async_init(&server->loop, &server->event, on_event);
@@ -340,9 +358,6 @@ static int start(struct tsd_server *server)
     fill_state(server);
     raise_descriptors(server->config);
     code = open_sockets(server);
-    /* The writer before the shards' first message: on_pressure needs it; but it needs the shards. They share no message
-       before the loop of each has run, and the store's names are read meanwhile: pressure waits for fill_state's
-       limits. */
     if (!code)
         code = start_shards(server);
     if (!code)
@@ -355,11 +370,15 @@ static int start(struct tsd_server *server)
 /* Joins threads, frees, closes: whatever of it is there. True where nothing received was lost. */
 static bool release(struct tsd_server *server)
 {
-    if (server->writer)
-        tsd_writer_stop(server->writer);
-    bool whole = tsd_writer_free(server->writer);
+    bool whole = true;
+    struct tsd_writer *writer = atomic_load(&server->writer);
+    if (writer) {
+        tsd_writer_stop(writer);
+        whole = tsd_writer_join(writer);
+    }
     for (size_t i = 0; i < server->n_shards; i++)
         tsd_shard_free(server->shards[i]);
+    tsd_writer_free(writer);
     tsd_control_free(server->control);
     ts_store_close(server->store);
     tsd_listen_close(&server->sockets);
@@ -382,12 +401,13 @@ int tsd_server_run(struct tsd_config *config, const struct tsd_origin *origin)
     int code = start(server);
     if (!code) {
         say_ready(server);
-    } else {
-        uv_walk(&server->loop, close_handle, NULL);
+        uv_run(&server->loop, UV_RUN_DEFAULT);
     }
-    uv_run(&server->loop, UV_RUN_DEFAULT);
     if (!release(server) && !code)
         code = EXIT_FAILURE;
+    ignore_signals(server);
+    uv_walk(&server->loop, close_handle, NULL);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
     tsd_rejects_deinit(&server->rejects);
     tsd_state_deinit(&server->state);

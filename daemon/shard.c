@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COLLECT_NS (20 * INT64_C(1000000))
+#define COLLECT_NS (100 * INT64_C(1000000))
 #define DRAIN_NS TS_NS_PER_S
 enum {
     TICK_MS = 1000,
@@ -88,8 +88,10 @@ static bool over(const struct tsd_shard *shard, unsigned percent)
 static void on_resume(uv_timer_t *timer)
 {
     struct tsd_shard *shard = timer->data;
-    if (over(shard, 70))
+    if (over(shard, 70)) {
+        shard->shared->on_pressure(shard->shared->data); /* what came during one commit may need another */
         return;
+    }
     uv_timer_stop(timer);
     tsd_streams_pause(&shard->streams, false);
 }
@@ -159,7 +161,13 @@ static void after_poll(uv_check_t *check)
 {
     struct tsd_shard *shard = check->data;
     bool quiet = shard->full_turn && shard->reads == shard->reads_before;
-    if (!quiet && tsd_clock_mono() < shard->deadline) {
+    bool in_time = tsd_clock_mono() < shard->deadline;
+    /* At the end paused streams are not read out: memory has to come back first, and for that the writer needs what
+       is here. */
+    bool held_up = shard->draining && shard->streams.paused && in_time;
+    if (held_up)
+        hand_over(shard);
+    if (!shard->full_turn || held_up || (!quiet && in_time)) {
         shard->full_turn = true;
         shard->reads_before = shard->reads;
         return;

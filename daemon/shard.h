@@ -16,7 +16,8 @@
 
 struct tsd_shard;
 
-/* Descriptors are the shard's own from a successful start on; -1: none. All are bound, non-blocking, close-on-exec. */
+/* Descriptors are the shard's own once it was asked to start, also where that failed; -1: none. All are bound,
+ * non-blocking, close-on-exec. */
 struct tsd_shard_sockets {
     int udp;
     int tcp;         /* listening */

@@ -267,7 +267,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     if (n < 0) {
         uv_read_stop(stream);
-        if (n == UV_EOF)
+        /* A sender that closes without having read its answers gives a reset behind its data: as good an end. */
+        if (n == UV_EOF || n == UV_ECONNRESET)
             end_of_input(connection);
         else
             connection_close(connection);
@@ -394,6 +395,7 @@ int tsd_streams_listen(struct tsd_streams *streams, int fd, const char *kind)
 
 void tsd_streams_tick(struct tsd_streams *streams)
 {
+    bound_partial_lines(streams); /* the limit may have been lowered */
     int64_t now = tsd_clock_mono();
     struct tsd_connection *next;
     for (struct tsd_connection *connection = streams->connections; connection; connection = next) {

@@ -383,15 +383,19 @@ void tsd_writer_stop(struct tsd_writer *writer)
     uv_mutex_unlock(&writer->lock);
 }
 
-bool tsd_writer_free(struct tsd_writer *writer)
+bool tsd_writer_join(struct tsd_writer *writer)
 {
-    if (!writer)
-        return true;
     uv_thread_join(&writer->thread);
     bool whole = tsd_pending_is_empty(&writer->pending);
     for (size_t i = 0; i < writer->config.n_shards; i++)
         whole = whole && !writer->sources[i].source.full;
-    ts_store_close(writer->config.store);
-    free_memory(writer);
+    writer->config.store = ts_store_close(writer->config.store);
     return whole;
+}
+
+struct tsd_writer *tsd_writer_free(struct tsd_writer *writer)
+{
+    if (writer)
+        free_memory(writer);
+    return NULL;
 }

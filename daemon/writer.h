@@ -58,7 +58,9 @@ void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, u
 
 /* Ends the thread after a last cycle, which is tried for a few seconds; then on_stopped. The shards still answer. */
 void tsd_writer_stop(struct tsd_writer *writer);
-/* After on_stopped (or on_fatal): joins, closes the store. True where everything was committed. */
-bool tsd_writer_free(struct tsd_writer *writer);
+/* Joins the thread, which has been told to stop, and closes the store. True where everything was committed. The ingest
+   threads may still call tsd_writer_hurry() until tsd_writer_free(). */
+bool tsd_writer_join(struct tsd_writer *writer);
+struct tsd_writer *tsd_writer_free(struct tsd_writer *writer); /* NULL is fine */
 
 #endif

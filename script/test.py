@@ -110,7 +110,7 @@ class Runner:
                 result = run(log)
                 if not isinstance(result, Counts):
                     result = Counts(passed=int(result == 0), failed=int(result != 0))
-            except (StepFailed, OSError) as problem:
+            except (StepFailed, OSError, xml.etree.ElementTree.ParseError) as problem:
                 log.write(f"{problem}\n")
                 result = Counts(failed=1)
         self.total.add(result)
