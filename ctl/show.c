@@ -311,13 +311,13 @@ static bool ends_with(const char *text, const char *end)
 /* The unit of a number is told by its name: the answer of status is open for more members. */
 static struct ctl_figure status_number(const char *key, double value)
 {
-    if (ends_with(key, "uptime"))
+    if (ends_with(key, "uptime") || ends_with(key, "_seconds"))
         return ctl_duration(value);
     if (!strcmp(key, "time_slice") || ends_with(key, "width") || ends_with(key, "keep") || ends_with(key, "_interval"))
         return ctl_span(value);
     if (ends_with(key, "_time") || ends_with(key, "_at"))
         return ctl_time(value);
-    if (ends_with(key, "bytes") || ends_with(key, "memory") || ends_with(key, "size"))
+    if (ends_with(key, "bytes") || ends_with(key, "size"))
         return ctl_size(value);
     struct ctl_figure f = ctl_count(value);
     if (ends_with(key, "pid") || ends_with(key, "port")) {
