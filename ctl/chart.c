@@ -198,9 +198,6 @@ void ctl_chart(const struct ctl_matrix *m, const struct ctl_screen *screen, stru
     legend(m, screen, out);
     if (missing > 0)
         ctl_wrap(out, "! parts of profiles never arrived; these buckets show too little", screen->width, 0);
-    if (!strcmp(m->metric, "cumtime")) {
-        ctl_text_puts(out, dim);
-        ctl_wrap(out, "Times of callers include their callees; --metric tottime adds up.", screen->width, 0);
-        ctl_text_puts(out, normal);
-    }
+    if (!strcmp(m->metric, "cumtime"))
+        ctl_nested_note(screen, out);
 }

@@ -100,6 +100,8 @@ static int show_top(const struct ctl_args *args, const struct ctl_screen *screen
         table.dim_last = true;
     }
     ctl_table_print(&table, screen, out);
+    if (rest > 0 || (args->by && !strncmp(args->by, "label.", 6)))
+        ctl_nested_note(screen, out);
     out->failed = out->failed || name.failed || where.failed;
     ctl_text_deinit(&name);
     ctl_text_deinit(&where);
@@ -183,6 +185,8 @@ static void bucket_table(const struct ctl_matrix *m, const struct ctl_screen *sc
     if (rest > 0)
         ctl_table_cell(&table, value_text(m->seconds, other_total).text);
     ctl_table_print(&table, screen, out);
+    if (rest > 0 && !strcmp(m->metric, "cumtime"))
+        ctl_nested_note(screen, out);
     if (missing > 0)
         ctl_wrap(out, "! parts of profiles never arrived; these buckets show too little", screen->width, 0);
     out->failed = out->failed || title.failed;

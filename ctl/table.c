@@ -149,6 +149,13 @@ static void put_line(const struct ctl_table *table, const struct layout *layout,
     ctl_text_puts(out, *style ? "\033[0m\n" : "\n");
 }
 
+void ctl_nested_note(const struct ctl_screen *screen, struct ctl_text *out)
+{
+    ctl_text_puts(out, screen->color ? "\033[2m" : "");
+    ctl_wrap(out, "Cumtimes of callers include their callees; tottime is what adds up.", screen->width, 0);
+    ctl_text_puts(out, screen->color ? "\033[0m" : "");
+}
+
 void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, struct ctl_text *out)
 {
     if (table->failed || !table->n_columns) {

@@ -38,6 +38,8 @@ struct ctl_table {
 void ctl_table_deinit(struct ctl_table *table);
 void ctl_table_column(struct ctl_table *table, const struct ctl_column *column);
 void ctl_table_cell(struct ctl_table *table, const char *text);
+/* That cumtimes of several functions, once added up, are no time that has passed. */
+void ctl_nested_note(const struct ctl_screen *screen, struct ctl_text *out);
 void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, struct ctl_text *out);
 
 #endif

@@ -428,6 +428,13 @@ static int check_rules(struct loader *loader)
     return rc;
 }
 
+const char *tsd_config_source(const char *file)
+{
+    if (file)
+        return file;
+    return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : "no file " DEFAULT_FILE ", so the defaults";
+}
+
 int tsd_config_load(const char *file, const char *const *sets, size_t n_sets, int64_t now_ns,
                     struct tsd_config *ret_config, struct tsd_config_error *ret_error)
 {

@@ -110,6 +110,8 @@ struct tsd_config_error {
 int tsd_config_load(const char *file, const char *const *sets, size_t n_sets, int64_t now_ns,
                     struct tsd_config *ret_config, struct tsd_config_error *ret_error) TS_MUST_USE;
 void tsd_config_deinit(struct tsd_config *config); /* twice is safe */
+/* What tsd_config_load() reads for this file, in words: a path, or that there is none. */
+const char *tsd_config_source(const char *file);
 
 /* Appends the value of a key as the key takes it ("10s", "off"). */
 void tsd_config_format(const struct tsd_config *config, const struct tsd_config_key *key, struct ts_buf *out);

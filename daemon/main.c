@@ -23,9 +23,9 @@ static const char help[] = "Usage: timesliced [--config FILE] [--set SECTION.KEY
                            "  --version                 the version of this program\n"
                            "  --help                    this text\n"
                            "\n"
-                           "SIGTERM and SIGINT stop it once what was received is committed; SIGHUP reloads the\n"
-                           "configuration. Exit codes: 0 stopped, 1 trouble, 2 wrong usage, 78 a configuration\n"
-                           "or a database that must be mended first.\n";
+                           "SIGTERM and SIGINT stop it once what was received is committed; SIGHUP reloads\n"
+                           "the configuration. Exit codes: 0 stopped, 1 trouble, 2 wrong usage, 78 a\n"
+                           "configuration or a database that must be mended first.\n";
 
 struct options {
     struct tsd_origin origin;
@@ -84,7 +84,7 @@ static int run(const struct options *options)
         return rc == TS_ENOMEM ? EXIT_FAILURE : TSD_EX_CONFIG;
     }
     if (options->check_only)
-        puts("the configuration is good");
+        printf("the configuration is good (%s)\n", tsd_config_source(origin->file));
     int code = options->check_only ? EXIT_SUCCESS : tsd_server_run(&config, origin);
     tsd_config_deinit(&config);
     return code;

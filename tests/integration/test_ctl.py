@@ -330,6 +330,7 @@ def test_top(daemon):
     lines = table("top", daemon=daemon).splitlines()
     assert lines[0].startswith("2024-11-22 10:40:00Z to 2024-11-22 11:40:00Z, 7 profiles, total_tt 3.30 s")
     assert lines[2].split() == ["function", "cumtime", "tottime", "ncalls", "pcalls", "cum/call", "tot/call"]
+    assert lines.pop() == "Cumtimes of callers include their callees; tottime is what adds up."  # other sums them
     rows = lines[3:]
     assert rows[-1].startswith("other (31)") and "2 h 05 m" in rows[-1] and "3 m 20 s" in rows[-1]
     assert len({columns(row) for row in lines[2:]}) == 1  # figures line up at the right
@@ -353,7 +354,8 @@ def test_buckets(daemon):
     assert "cumtime per 10 s" in text and "8 profiles" in text
     lines = text.splitlines()[text.split("time (UTC)")[0].count("\n"):]
     assert lines[0].startswith("time (UTC)  profiles  sleep1") and "other" in lines[0]
-    assert lines[2].startswith("10:40:10!") and lines[4].startswith("total") and lines[5].startswith("! parts")
+    assert lines[2].startswith("10:40:10!") and lines[4].startswith("total") and lines[6].startswith("! parts")
+    assert lines[5].startswith("Cumtimes of callers")
     assert len({columns(row) for row in lines[:5]}) == 1
     assert "a_ra" in table("buckets", daemon=daemon, width=200)
 

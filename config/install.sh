@@ -1,0 +1,14 @@
+#!/bin/sh
+# Run by `meson install`: the sample becomes the configuration, but never over one that is there, which somebody may have
+# changed; then it goes beside it as timesliced.conf.new.
+set -eu
+folder=$MESON_INSTALL_DESTDIR_PREFIX/$1
+case $1 in /*) folder=${DESTDIR:-}$1 ;; esac
+sample=$MESON_SOURCE_ROOT/config/timesliced.conf
+target=$folder/timesliced.conf
+mkdir -p "$folder"
+if [ -e "$target" ] && ! cmp -s "$sample" "$target"; then
+    echo "keeping $target; the new sample is $target.new"
+    target=$target.new
+fi
+install -m 644 "$sample" "$target"
