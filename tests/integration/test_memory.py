@@ -37,11 +37,11 @@ def test_streams_go_on_after_every_pause(daemon):
 
 
 def test_stop_while_paused_commits_what_had_arrived(daemon):
-    one = daemon(ingest__memory_limit="1M", store__flush_interval="1h")
+    one = daemon(ingest__memory_limit="1M", store__flush_interval="1h", store__durability="process")
     ways = [socket.create_connection(one.address("tcp"), timeout=15) for _ in range(4)]
     sent = 0
     try:
-        for n in range(100):  # less than the kernel holds of each, so that all of it has arrived
+        for n in range(60):  # less than the kernel holds of each, so that all of it has arrived
             for number, way in enumerate(ways):
                 way.sendall(message(f"c{number}_{n}") + b"\n")
                 sent += 1
