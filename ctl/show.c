@@ -453,9 +453,9 @@ int ctl_show(const struct ctl_args *args, const struct ctl_screen *screen, const
         rc = show_labels(screen, root, out, problem);
     } else if (args->command == CTL_REJECTS) {
         rc = show_rejects(screen, root, out, problem);
+    } else if (args->command == CTL_FLUSH) {
+        ctl_wrap(out, "flushed: what was received is on stable storage", screen->width, 0);
     } else {
-        if (args->command == CTL_FLUSH)
-            ctl_wrap(out, "flushed: what was received is on stable storage", screen->width, 0);
         int width = key_width(root, 0);
         status_tree(root, 0, width < 32 ? width : 32, screen, out);
     }
