@@ -13,7 +13,7 @@ from support.daemon import BINARY, Daemon  # noqa: E402
 def prepare():
     """Daemons that are not started yet: prepare(settings, config_text) -> Daemon."""
     if not pathlib.Path(BINARY).exists():
-        pytest.skip(f"{BINARY} is not built")
+        pytest.fail(f"{BINARY} is not built")
     made = []
 
     def new(settings=None, config_text="", folder=None):
