@@ -41,10 +41,13 @@ def test_stop_while_paused_commits_what_had_arrived(daemon):
     ways = [socket.create_connection(one.address("tcp"), timeout=15) for _ in range(4)]
     sent = 0
     try:
-        for n in range(60):  # less than the kernel holds of each, so that all of it has arrived
+        one.process.send_signal(signal.SIGSTOP)  # so that all of it lies in the kernel, and it is read in one go
+        for n in range(60):  # less than the kernel holds of each
             for number, way in enumerate(ways):
                 way.sendall(message(f"c{number}_{n}") + b"\n")
                 sent += 1
+        one.process.send_signal(signal.SIGTERM)
+        one.process.send_signal(signal.SIGCONT)
         assert one.stop(signal.SIGTERM) == 0
     finally:
         for way in ways:
