@@ -19,8 +19,9 @@
 enum { RUNS_MAX = 99 };
 
 struct corpus {
-    char *bytes; /* each line's end is made a NUL */
+    char *bytes;
     size_t len;
+    size_t *ends; /* of each message */
     size_t n_messages;
 };
 
@@ -58,9 +59,15 @@ static int read_corpus(const char *path, struct corpus *ret_corpus)
         free(corpus.bytes);
         goto out;
     }
-    for (char *at = corpus.bytes; (at = memchr(at, '\n', (size_t)(corpus.bytes + corpus.len - at)));
-         corpus.n_messages++)
-        *at = '\0';
+    corpus.ends = malloc(corpus.len * sizeof(*corpus.ends));
+    if (!corpus.ends) {
+        free(corpus.bytes);
+        goto out;
+    }
+    for (size_t i = 0; i < corpus.len; i++) {
+        if (corpus.bytes[i] == '\n')
+            corpus.ends[corpus.n_messages++] = i;
+    }
     *ret_corpus = corpus;
     rc = 0;
 out:
@@ -114,12 +121,10 @@ static int run(decode_fn decode, void *context, const struct corpus *corpus, dou
     double start = cpu_seconds(), used;
     do {
         pass = (struct result){0};
-        for (const char *at = corpus->bytes, *end = at + corpus->len; at < end;) {
-            size_t len = strlen(at);
-            int rc = decode(context, at, len, &pass);
+        for (size_t i = 0, begin = 0; i < corpus->n_messages; begin = corpus->ends[i++] + 1) {
+            int rc = decode(context, corpus->bytes + begin, corpus->ends[i] - begin, &pass);
             if (rc)
                 return rc;
-            at += len + 1;
         }
         functions += pass.functions;
         used = cpu_seconds() - start;
@@ -180,6 +185,7 @@ int main(int argc, char **argv)
     rc = 0;
 out:
     ts_decoder_free(decoder);
+    free(corpus.ends);
     free(corpus.bytes);
     return rc;
 }

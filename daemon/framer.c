@@ -2,11 +2,17 @@
 
 #include <string.h>
 
-enum { KEPT = 64 * 1024 }; /* a buffer up to this size is kept for the next line that crosses pieces */
+enum { KEPT = 1024 * 1024 }; /* a larger buffer is freed once its line is done */
 
-void tsd_framer_init(struct tsd_framer *framer)
+void tsd_framer_pool_deinit(struct tsd_framer_pool *pool)
 {
-    *framer = (struct tsd_framer){.piece = NULL};
+    while (pool->n)
+        ts_buf_deinit(&pool->spare[--pool->n]);
+}
+
+void tsd_framer_init(struct tsd_framer *framer, struct tsd_framer_pool *pool)
+{
+    *framer = (struct tsd_framer){.pool = pool};
     ts_buf_init(&framer->partial);
 }
 
@@ -28,10 +34,22 @@ static void let_go(struct tsd_framer *framer)
     if (!framer->done)
         return;
     framer->done = false;
-    if (framer->partial.cap > KEPT)
+    struct tsd_framer_pool *pool = framer->pool;
+    if (framer->partial.cap > KEPT || pool->n == sizeof(pool->spare) / sizeof(*pool->spare)) {
         ts_buf_deinit(&framer->partial);
-    else
-        ts_buf_reset(&framer->partial);
+        return;
+    }
+    ts_buf_reset(&framer->partial);
+    pool->spare[pool->n++] = framer->partial;
+    ts_buf_init(&framer->partial);
+}
+
+static void keep(struct tsd_framer *framer, const char *bytes, size_t len)
+{
+    struct tsd_framer_pool *pool = framer->pool;
+    if (!framer->partial.cap && pool->n)
+        framer->partial = pool->spare[--pool->n];
+    ts_buf_append(&framer->partial, bytes, len);
 }
 
 static bool blank(const char *line, size_t len)
@@ -60,7 +78,7 @@ enum tsd_frame tsd_framer_next(struct tsd_framer *framer, size_t max_message, co
             return TSD_FRAME_TOO_LARGE;
         }
         if (!newline || partial->len)
-            ts_buf_append(partial, start, len);
+            keep(framer, start, len);
         if (ts_buf_failed(partial))
             return TSD_FRAME_NO_MEMORY;
         if (!newline) {

@@ -2,8 +2,8 @@
  * Lines out of a stream: bytes in; a line, need-more or a violation out. No I/O.
  *
  * Bytes are given in pieces as they are read. A line that lies whole in a piece is handed out where it lies; only a
- * line that crosses pieces is copied, once. No byte is searched twice for a newline, and at most max_message bytes of
- * a line are ever held.
+ * line that crosses pieces is copied, once, and only while it is unfinished does it hold a buffer. No byte is searched
+ * twice for a newline, and at most max_message bytes of a line are ever held.
  *
  *     feed, then next until MORE, then feed ...; at the end of the stream: end
  */
@@ -21,7 +21,14 @@ enum tsd_frame {
     TSD_FRAME_NO_MEMORY
 };
 
+/* Buffers of the framers of one thread, between the lines that needed one: a warm thread allocates none. */
+struct tsd_framer_pool {
+    struct ts_buf spare[16];
+    size_t n;
+};
+
 struct tsd_framer {
+    struct tsd_framer_pool *pool;
     struct ts_buf partial; /* the beginning of a line whose end has not come */
     const char *piece;     /* what is left of the bytes fed */
     size_t left;
@@ -29,7 +36,9 @@ struct tsd_framer {
     bool done;     /* partial was handed out */
 };
 
-void tsd_framer_init(struct tsd_framer *framer);
+void tsd_framer_pool_deinit(struct tsd_framer_pool *pool); /* twice is safe; all zero is its beginning */
+
+void tsd_framer_init(struct tsd_framer *framer, struct tsd_framer_pool *pool);
 void tsd_framer_deinit(struct tsd_framer *framer); /* twice is safe */
 
 /* The bytes stay the caller's and in place until next() has said MORE. */

@@ -14,7 +14,7 @@ int tsd_ingest_init(struct tsd_ingest *ingest, struct tsd_limits *limits, struct
     ts_counters_init(&ingest->counters);
     ts_buf_init(&ingest->labels_text);
     ingest->decoder = ts_decoder_new();
-    return ingest->decoder ? 0 : TS_ENOMEM;
+    return ingest->decoder ? ts_decoder_know(ingest->decoder, &ingest->locations.table) : TS_ENOMEM;
 }
 
 void tsd_ingest_deinit(struct tsd_ingest *ingest)
@@ -99,10 +99,15 @@ static int intern_entries(struct tsd_ingest *ingest, const struct ts_profile *pr
     }
     for (size_t i = 0; i < profile->n_entries; i++) {
         const struct ts_entry *entry = &profile->entries[i];
+        if (entry->known) {
+            ingest->ids[i] = entry->known - 1;
+            continue;
+        }
         struct ts_location key = {entry->raw_name, entry->file_name, entry->line_number, 0};
         int rc = ts_bounded_add(&ingest->locations, &key, &ingest->ids[i]);
         if (rc)
             return rc;
+        ts_decoder_learn(ingest->decoder, entry, ingest->ids[i]);
     }
     return 0;
 }
@@ -245,6 +250,8 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
         batch->old_label_sets = ingest->label_sets;
         ts_bounded_init(&ingest->locations, max_locations, TS_OVERFLOW_NAME);
         ts_bounded_init(&ingest->label_sets, max_label_sets, TS_OVERFLOW_LABELS);
+        (void)!ts_decoder_know(ingest->decoder, NULL); /* the numbers begin anew; forgetting needs no memory */
+        (void)!ts_decoder_know(ingest->decoder, &ingest->locations.table); /* nor does this: the table is small */
         ingest->locations_given = 0;
         ingest->label_sets_given = 0;
     }

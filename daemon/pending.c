@@ -7,6 +7,8 @@ void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint3
     tsd_names_init(&pending->locations, max_locations, TS_OVERFLOW_NAME);
     tsd_names_init(&pending->label_sets, max_label_sets, TS_OVERFLOW_LABELS);
     ts_intern_init(&pending->functions);
+    pending->functions.views = true;
+    pending->counted = 0;
     ts_counters_init(&pending->counters);
     pending->messages = 0;
     pending->names_stored = 0;
@@ -34,18 +36,26 @@ void tsd_source_deinit(struct tsd_source *source)
     source->locations = source->label_sets = (struct tsd_translation){.n = 0};
 }
 
-static int count_function(struct tsd_pending *pending, struct ts_str raw_name)
+/* Of the locations that are new; their names stay where the table of locations has them. */
+static int count_functions(struct tsd_pending *pending)
 {
-    struct ts_location key = {.raw_name = ts_function_name(raw_name), .line_number = -1};
-    uint32_t ignored;
-    return ts_intern_add(&pending->functions, &key, &ignored);
+    const struct ts_intern *known = &pending->locations.known.table;
+    for (; pending->counted < known->n; pending->counted++) {
+        struct ts_str name = ts_function_name(known->items[pending->counted].raw_name);
+        struct ts_location key = {.raw_name = name, .line_number = -1};
+        uint32_t ignored;
+        int rc = ts_intern_add(&pending->functions, &key, &ignored);
+        if (rc)
+            return rc;
+    }
+    return 0;
 }
 
 static int load_location(void *data, uint32_t id, const struct ts_location *location)
 {
     struct tsd_pending *pending = data;
     int rc = tsd_names_load(&pending->locations, id, location);
-    return rc ? rc : count_function(pending, location->raw_name);
+    return rc ? rc : count_functions(pending);
 }
 
 static int load_labels(void *data, uint32_t id, const char *canonical_json, size_t len)
@@ -90,13 +100,11 @@ static int translate_locations(struct tsd_pending *pending, struct tsd_source *s
     int rc = reserve(to, batch->first_location + batch->n_locations - to->n);
     /* Begins where an attempt that ran out of memory ended. */
     for (uint32_t i = to->n - batch->first_location; !rc && i < batch->n_locations; i++) {
-        rc = count_function(pending, batch->locations[i].raw_name);
-        if (!rc)
-            rc = tsd_names_number(&pending->locations, &batch->locations[i], false, &to->numbers[to->n]);
+        rc = tsd_names_number(&pending->locations, &batch->locations[i], false, &to->numbers[to->n]);
         if (!rc)
             to->n++;
     }
-    return rc;
+    return rc ? rc : count_functions(pending);
 }
 
 static int translate_label_sets(struct tsd_pending *pending, struct tsd_source *source)

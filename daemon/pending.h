@@ -27,6 +27,7 @@ struct tsd_pending {
     struct tsd_names locations;
     struct tsd_names label_sets;
     struct ts_intern functions;  /* names without their leading underscores, to count them */
+    uint32_t counted;            /* locations whose functions are in it */
     struct ts_counters counters; /* in the store's numbers */
     uint64_t messages;
     size_t names_stored; /* bytes of the name tables when all of them were in the store */

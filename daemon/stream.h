@@ -15,6 +15,7 @@
 #ifndef TSD_STREAM_H
 #define TSD_STREAM_H
 
+#include "daemon/framer.h"
 #include "daemon/ingest.h"
 
 #include <uv.h>
@@ -43,6 +44,7 @@ struct tsd_streams {
     void *data;
 
     char *memory; /* what is read into, by all connections in turn */
+    struct tsd_framer_pool pool;
     struct tsd_stream_listener listeners[TSD_STREAM_LISTENERS];
     size_t n_listeners;
     struct tsd_connection *connections; /* a list */

@@ -1,10 +1,12 @@
 /*
  * libFuzzer target: the message decoder. Beyond what the sanitizers see it asks for what must hold of every result:
- * the same by the direct way and by the general one alone, also from a decoder that has seen other messages; offsets
+ * the same by every variant of the direct way and by the general one alone, also from a decoder that has seen other
+ * messages and recognises their locations; offsets
  * inside the text; bounds of the contract; views that lie in the message or in the decoder; messages that are
  * terminated UTF-8.
  */
 #include "lib/grid.h"
+#include "lib/intern.h"
 #include "lib/json.h"
 #include "lib/profile_decoder.h"
 
@@ -22,7 +24,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct ts_decoder *used; /* goes from input to input */
+enum { LOCATIONS_MAX = 1000 };
+
+static struct ts_decoder *used; /* goes from input to input, and knows locations of earlier ones */
+static struct ts_intern table;
 
 static void check_utf8(const char *text, size_t len)
 {
@@ -101,15 +106,52 @@ static void check_same(const struct ts_profile *a, const struct ts_profile *b)
     }
 }
 
+/* What was recognised is what stands there; what was not, is from now on. */
+static void check_known(const struct ts_profile *profile)
+{
+    for (size_t i = 0; i < profile->n_entries; i++) {
+        const struct ts_entry *entry = &profile->entries[i];
+        struct ts_location key = {entry->raw_name, entry->file_name, entry->line_number, 0};
+        uint32_t number;
+        if (entry->known) {
+            CHECK(ts_intern_find(&table, &key, &number) && number == entry->known - 1);
+            continue;
+        }
+        if (ts_intern_add(&table, &key, &number))
+            abort();
+        ts_decoder_learn(used, entry, number);
+    }
+}
+
+static void choose(size_t size)
+{
+    ts_direct_run variants[4] = {ts_direct_run_plain, ts_direct_run_native};
+    size_t n = 2;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
+        variants[n++] = ts_direct_run_avx2;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2"))
+        variants[n++] = ts_direct_run_avx512;
+#endif
+    used->direct = variants[size % n];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!used)
+    if (!used) {
         used = ts_decoder_new();
+        ts_intern_init(&table);
+    }
+    if (used && table.n > LOCATIONS_MAX)
+        ts_intern_deinit(&table);
+    if (used && !table.n && ts_decoder_know(used, &table))
+        abort();
     struct ts_decoder *fresh = ts_decoder_new();
     char *copy = malloc(size ? size : 1); /* exactly as long, so that a byte read too many is seen */
     if (!used || !fresh || !copy)
         abort();
-    fresh->general_only = true;
+    fresh->direct = NULL;
+    choose(size);
     if (size)
         memcpy(copy, data, size);
     const struct ts_profile *first = NULL;
@@ -125,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check_profile(first);
         check_same(first, second);
+        check_known(first);
         size_t memory = ts_decoder_memory(used);
         CHECK(ts_decode(used, copy, size, &second, &second_fault) == 0 && second == first);
         CHECK(ts_decoder_memory(used) == memory);

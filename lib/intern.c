@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { BLOCK_SIZE = 64 * 1024 };
+#define N_FILES (sizeof(((struct ts_intern *)NULL)->files) / sizeof(struct ts_str))
 
 struct ts_block {
     struct ts_block *next;
@@ -28,7 +29,9 @@ void ts_intern_deinit(struct ts_intern *table)
     }
     free(table->items);
     free(table->slots);
+    bool views = table->views;
     ts_intern_init(table);
+    table->views = views;
 }
 
 static uint32_t hash_location(const struct ts_intern *table, const struct ts_location *key)
@@ -104,21 +107,23 @@ static int make_room(struct ts_intern *table, size_t bytes)
         table->items = items;
         table->cap = cap;
     }
+    if (table->views)
+        return 0;
     if (!table->blocks || table->blocks->size - table->blocks->used < bytes) {
         size_t size = bytes > BLOCK_SIZE ? bytes : BLOCK_SIZE;
-        struct ts_block *block = malloc(sizeof(*block) + size);
+        struct ts_block *block = malloc(sizeof(*block) + size + TS_INTERN_SLACK);
         if (!block)
             return TS_ENOMEM;
         *block = (struct ts_block){.next = table->blocks, .size = size};
         table->blocks = block;
-        table->memory += sizeof(*block) + size;
+        table->memory += sizeof(*block) + size + TS_INTERN_SLACK;
     }
     return 0;
 }
 
 static struct ts_str copy_str(struct ts_intern *table, struct ts_str str)
 {
-    if (!str.data)
+    if (!str.data || table->views)
         return str;
     struct ts_block *block = table->blocks;
     char *bytes = block->bytes + block->used;
@@ -126,6 +131,17 @@ static struct ts_str copy_str(struct ts_intern *table, struct ts_str str)
         memcpy(bytes, str.data, str.len);
     block->used += str.len;
     return (struct ts_str){bytes, str.len};
+}
+
+/* Few files have many functions: those seen last are kept once. */
+static struct ts_str copy_file_name(struct ts_intern *table, struct ts_str name)
+{
+    if (!name.data)
+        return name;
+    struct ts_str *kept = &table->files[ts_hash_bytes(name.data, name.len, table->seed) % N_FILES];
+    if (!same_str(*kept, name))
+        *kept = copy_str(table, name);
+    return *kept;
 }
 
 int ts_intern_add(struct ts_intern *table, const struct ts_location *key, uint32_t *ret_id)
@@ -143,7 +159,7 @@ int ts_intern_add(struct ts_intern *table, const struct ts_location *key, uint32
         return rc;
     struct ts_location *item = &table->items[table->n];
     item->raw_name = copy_str(table, key->raw_name);
-    item->file_name = copy_str(table, key->file_name);
+    item->file_name = copy_file_name(table, key->file_name);
     item->line_number = key->line_number;
     item->hash = hash;
     uint32_t slot = find_slot(table, key, hash);

@@ -2,19 +2,21 @@
  * Strings to small integers.
  *
  * A location is (raw name, file name, line number); its number is its place in the order of arrival, from 0. The bytes
- * are copied once, into blocks that never move, so a view of an interned string stays good until deinit or clear, and
- * another thread may read it once the number was handed to it. A label set is interned by the same table: its
- * canonical JSON is the raw name.
+ * are copied once, into blocks that never move, each string with TS_INTERN_SLACK readable bytes behind it, so a view of
+ * an interned string stays good until deinit or clear, and another thread may read it once the number was handed to it.
+ * A label set is interned by the same table: its canonical JSON is the raw name.
  */
 #ifndef TS_INTERN_H
 #define TS_INTERN_H
 
-#include "lib/profile.h"
+#include "lib/error.h"
+#include "lib/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+enum { TS_INTERN_SLACK = 64 };
 #define TS_OVERFLOW_NAME "(overflow)"
 #define TS_OVERFLOW_LABELS "{\"overflow\": \"true\"}"
 
@@ -34,8 +36,10 @@ struct ts_intern {
     uint32_t *slots; /* item + 1, 0 = free; open addressing, a power of two */
     uint32_t n_slots;
     struct ts_block *blocks;
-    uint64_t seed; /* of the hash */
-    size_t memory; /* bytes held */
+    struct ts_str files[64]; /* file names that were copied last */
+    uint64_t seed;           /* of the hash */
+    size_t memory;           /* bytes held */
+    bool views;              /* set right after init: bytes are not copied, the keys' own outlive the table */
 };
 
 void ts_intern_init(struct ts_intern *table);

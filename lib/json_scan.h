@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 #include <string.h>
-#if defined(__SSE2__) && !defined(TS_JSON_PORTABLE) /* the tests run both ways */
+#if defined(__SSE2__) && !defined(TS_PORTABLE) /* the tests run both ways */
 #include <emmintrin.h>
 #define TS_HAVE_SSE2 1
 #endif

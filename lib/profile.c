@@ -329,7 +329,10 @@ static bool take_message(struct ts_decoder *decoder)
 
 struct ts_decoder *ts_decoder_new(void)
 {
-    return calloc(1, sizeof(struct ts_decoder));
+    struct ts_decoder *decoder = calloc(1, sizeof(*decoder));
+    if (decoder)
+        ts_direct_init(decoder);
+    return decoder;
 }
 
 struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
@@ -337,6 +340,7 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
     if (decoder) {
         free(decoder->profile.entries);
         free(decoder->arena);
+        free(decoder->known.recent);
         free(decoder);
     }
     return NULL;
@@ -344,7 +348,8 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
 
 size_t ts_decoder_memory(const struct ts_decoder *decoder)
 {
-    return sizeof(*decoder) + decoder->cap_entries * sizeof(*decoder->profile.entries) + decoder->arena_cap;
+    return sizeof(*decoder) + decoder->cap_entries * sizeof(*decoder->profile.entries) + decoder->arena_cap +
+           (decoder->known.recent ? (decoder->known.mask + 1) * sizeof(*decoder->known.recent) : 0);
 }
 
 /* Everything of the last message but the memory. */

@@ -8,6 +8,7 @@
 #define TS_PROFILE_H
 
 #include "lib/error.h"
+#include "lib/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,12 +25,6 @@ enum {
 #define TS_CALLS_MAX (INT64_C(1) << 53)
 #define TS_TIME_MAX_NS (INT64_C(10000000) * 1000000000) /* 10^7 s, both ways */
 
-/* Bytes of somebody else, not terminated. data == NULL: the sender gave none. */
-struct ts_str {
-    const char *data;
-    size_t len;
-};
-
 struct ts_entry {
     struct ts_str raw_name;  /* as sent, with its leading underscores; never NULL, may be empty */
     struct ts_str file_name; /* may be none */
@@ -38,6 +33,8 @@ struct ts_entry {
     int64_t tottime;         /* ns */
     int64_t ncalls;
     int64_t pcalls;
+    uint32_t known; /* 1 + its number in the table of ts_decoder_know(); 0: not recognised */
+    uint32_t key;   /* the decoder's own; 0: none */
 };
 
 struct ts_label {
@@ -82,6 +79,16 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder);
  */
 int ts_decode(struct ts_decoder *decoder, const char *bytes, size_t len, const struct ts_profile **ret_profile,
               struct ts_fault *ret_fault) TS_MUST_USE;
+
+/*
+ * Lets the decoder recognise locations: where an entry's stands in the table and was learned, entry->known says so, and
+ * the caller need not look for it. The table must stay where it is, and only grow, until it is announced again, or NULL
+ * for none; what was learned is forgotten by that. TS_ENOMEM: nothing has changed.
+ */
+struct ts_intern;
+int ts_decoder_know(struct ts_decoder *decoder, const struct ts_intern *table) TS_MUST_USE;
+/* The number in the table of an entry of the profile that was decoded last. */
+void ts_decoder_learn(struct ts_decoder *decoder, const struct ts_entry *entry, uint32_t number);
 
 /* Bytes the decoder holds, for the memory limit. */
 size_t ts_decoder_memory(const struct ts_decoder *decoder);

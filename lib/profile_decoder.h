@@ -11,6 +11,11 @@
 
 #include "lib/json.h"
 #include "lib/profile.h"
+#include "lib/profile_known.h"
+
+/* A variant of the direct way, see lib/profile_direct_run.c. */
+struct ts_decoder;
+typedef bool (*ts_direct_run)(struct ts_decoder *decoder, bool listed, bool spaced);
 
 /* The lowest fault of one class so far. */
 struct ts_noted {
@@ -28,8 +33,9 @@ struct ts_decoder {
     char *arena; /* strings that had escapes; as long as what is left of the message, so it never moves */
     size_t arena_len;
     size_t arena_cap;
-    bool general_only; /* for tests that hold the two ways together: the direct one is not tried */
-    size_t n_direct;   /* entries of this message that went the direct way */
+    ts_direct_run direct; /* NULL, for tests that hold the two ways together: it is not tried */
+    size_t n_direct;      /* entries of this message that went the direct way */
+    struct ts_known known;
     bool no_memory;
     bool hello;
     size_t hello_offset;
@@ -85,5 +91,18 @@ struct ts_entry *ts_next_entry(struct ts_decoder *decoder);
  * stands before the first that is not, as if the general way had taken the others. False: no memory.
  */
 bool ts_take_direct(struct ts_decoder *decoder, bool listed);
+void ts_direct_init(struct ts_decoder *decoder); /* chooses what suits the processor */
+
+enum { TS_DIRECT_MARGIN = 512 }; /* bytes that must be left of the text for an entry to be begun */
+
+/* ---- lib/profile_direct_run.c, once for each ---- */
+
+bool ts_direct_run_plain(struct ts_decoder *decoder, bool listed, bool spaced); /* C alone */
+bool ts_direct_run_native(struct ts_decoder *decoder, bool listed,
+                          bool spaced); /* what every processor of this kind has: SSE2, NEON */
+#if defined(__x86_64__)
+bool ts_direct_run_avx2(struct ts_decoder *decoder, bool listed, bool spaced);
+bool ts_direct_run_avx512(struct ts_decoder *decoder, bool listed, bool spaced);
+#endif
 
 #endif

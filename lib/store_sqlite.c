@@ -238,7 +238,7 @@ static int checkpoint(struct ts_store *store, int mode)
 static int start_work(struct ts_store *store, bool sync_each_commit, struct ts_store_error *ret_error)
 {
     int rc = ts_sql_exec(store->db, "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
-                                    " PRAGMA cache_size=-16384");
+                                    " PRAGMA cache_size=-4096");
     if (!rc)
         rc = ts_sql_exec(store->db, sync_each_commit ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
     if (!rc)

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+static struct tsd_framer_pool pool;
+
 enum { MAX = 64, LINES = 32 };
 
 struct seen {
@@ -81,7 +83,7 @@ static void test_every_cut(void **state)
         for (size_t b = a; b <= len; b++) {
             struct tsd_framer framer;
             struct seen seen = {.n = 0};
-            tsd_framer_init(&framer);
+            tsd_framer_init(&framer, &pool);
             assert_true(feed(&seen, &framer, text, a));
             assert_true(feed(&seen, &framer, text + a, b - a));
             assert_true(feed(&seen, &framer, text + b, len - b));
@@ -97,7 +99,7 @@ static void test_byte_by_byte(void **state)
     struct tsd_framer framer;
     struct seen seen = {.n = 0};
     size_t held = 0;
-    tsd_framer_init(&framer);
+    tsd_framer_init(&framer, &pool);
     for (size_t i = 0; i < sizeof(text) - 1; i++) {
         assert_true(feed(&seen, &framer, text + i, 1));
         held = text[i] == '\n' ? 0 : held + 1;
@@ -117,7 +119,7 @@ static bool line_of(size_t n, bool newline, size_t cut, struct seen *seen)
     if (newline)
         bytes[len++] = '\n';
     cut = cut < len ? cut : len;
-    tsd_framer_init(&framer);
+    tsd_framer_init(&framer, &pool);
     bool more = feed(seen, &framer, bytes, cut) && feed(seen, &framer, bytes + cut, len - cut);
     assert_true(tsd_framer_held(&framer) <= MAX);
     end(seen, &framer);
@@ -149,7 +151,7 @@ static void test_nothing(void **state)
     (void)state;
     struct tsd_framer framer;
     struct seen seen = {.n = 0};
-    tsd_framer_init(&framer);
+    tsd_framer_init(&framer, &pool);
     assert_true(feed(&seen, &framer, "\n\r\n \n", 5));
     assert_true(feed(&seen, &framer, " \t", 2));
     end(&seen, &framer);
@@ -164,5 +166,7 @@ int main(void)
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    tsd_framer_pool_deinit(&pool);
+    return failed;
 }

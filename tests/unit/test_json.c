@@ -1,5 +1,5 @@
 /* The pull parser by itself: its walk, its offsets, its strings. It is built twice, with SSE2 and with
- * TS_JSON_PORTABLE. */
+ * TS_PORTABLE. */
 #include "lib/json.h"
 
 #include <setjmp.h>
