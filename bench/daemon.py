@@ -24,6 +24,7 @@ from support import control  # noqa: E402
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 20
 PROBES = 100
+CHUNK = 256 * 1024
 
 
 class Daemon:
@@ -98,10 +99,16 @@ class Daemon:
         return socket.create_connection(("127.0.0.1", self.port("tcp")))
 
 
-def send_all(daemon, data, times):
+def send_all(daemon, data, times, rate=0):
+    """rate: bytes a second at most; 0: as fast as it goes."""
     with daemon.tcp() as sock:
+        start, sent = time.monotonic(), 0
         for _ in range(times):
-            sock.sendall(data)
+            for at in range(0, len(data), CHUNK if rate else len(data)):
+                sock.sendall(memoryview(data)[at:at + CHUNK] if rate else data)
+                sent += CHUNK
+                if rate:
+                    time.sleep(max(0, start + sent / rate - time.monotonic()))
         sock.shutdown(socket.SHUT_WR)
         if answer := sock.recv(1000):
             raise SystemExit(f"the daemon answered: {answer}")
@@ -115,8 +122,9 @@ def used(daemon, before, status, seconds):
             "user": user, "system": system, "seconds": seconds}
 
 
-def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8):
-    """Millions of functions per CPU-second; every byte that is sent must have been counted."""
+def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8, mb_per_second=0):
+    """Millions of functions per CPU-second; every byte that is sent must have been counted. Of all connections together
+    mb_per_second at most, where it is given."""
     data = (pathlib.Path(corpus) / f"{form}.jsonl").read_bytes()
     connections = int(connections)
     with Daemon(build, ingest__threads=threads, ingest__udp="off") as daemon:
@@ -124,7 +132,8 @@ def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8):
         each = daemon.flush()["entries"]
         times = max(1, round(int(functions) / each / connections))
         before, start = daemon.cpu(), time.monotonic()
-        senders = [threading.Thread(target=send_all, args=(daemon, data, times)) for _ in range(connections)]
+        rate = float(mb_per_second) * 1e6 / connections
+        senders = [threading.Thread(target=send_all, args=(daemon, data, times, rate)) for _ in range(connections)]
         for sender in senders:
             sender.start()
         for sender in senders:

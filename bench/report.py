@@ -16,6 +16,7 @@ import sys
 import corpus
 import daemon
 import notebook
+import statsd
 
 UDP_RATE = 15000  # datagrams/s of up to 60 kB: below what one core takes, so that none is lost
 LOSS = ((10000, 2), (25000, 2), (50000, 10), (75000, 2), (100000, 2), (150000, 2), (200000, 2))  # datagrams/s, seconds
@@ -40,7 +41,7 @@ def progress(text):
 
 
 def measure(build, folder, rounds):
-    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "udp", "udp_two", "memory", "visible")}
+    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "half", "two_half", "udp", "udp_two", "memory", "visible")}
     for n in range(rounds):
         progress(f"round {n + 1} of {rounds}")
         runs["notebook"].append(notebook.measure(folder / "spaced.jsonl", 1.0))
@@ -48,15 +49,20 @@ def measure(build, folder, rounds):
             more = {"functions": SHUFFLED_FUNCTIONS} if form == "shuffled" else {}
             runs[form].append(daemon.tcp(build, folder, form, **more))
         runs["two"].append(daemon.tcp(build, folder, "spaced", threads=2))
+        half = runs["spaced"][-1]["mb_per_second"] / 2
+        runs["half"].append(daemon.tcp(build, folder, "spaced", mb_per_second=half))
+        runs["two_half"].append(daemon.tcp(build, folder, "spaced", threads=2, mb_per_second=half))
         runs["udp"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2))
         runs["udp_two"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2, threads=2, sockets=16))
         runs["memory"].append(daemon.memory(build, folder))
-        runs["visible"].append(daemon.visible(build, folder, runs["spaced"][-1]["mb_per_second"] / 2))
+        runs["visible"].append(daemon.visible(build, folder, half))
     progress("decoder")
     runs["decoder"] = {
         form: json.loads(subprocess.run([build / "bench" / "bench_decode", folder / f"{form}.jsonl", str(rounds)],
                                         check=True, capture_output=True, text=True).stdout) for form in corpus.FORMS}
     progress("UDP loss")
+    statsd_rate = statsd.measure(build / "bench" / "statsd", folder / "spaced.jsonl")
+    runs["statsd"] = [statsd_rate] if statsd_rate else []
     runs["loss"] = [daemon.udp(build, folder, "small", rate, seconds) for rate, seconds in LOSS]
     return runs
 
@@ -73,13 +79,21 @@ def rows(runs):
                f"{one['ratio']:.2f}x ({one['ratio_low']:.2f} to {one['ratio_high']:.2f})",
                ">= 30x" if form == "spaced" else "")
     yield "daemon over UDP (60 kB datagrams) against TCP", ratio(rates(runs["udp"]), spaced), ">= 0.8x"
-    yield "CPU per function, TCP, 2 ingest threads against 1", ratio(spaced, rates(runs["two"])), "<= 1.15x"
+    yield ("CPU per function, TCP at half load, 2 ingest threads against 1",
+           ratio(rates(runs["half"]), rates(runs["two_half"])), "<= 1.15x")
+    yield ("the same as fast as it goes, 2 threads and the senders on 2 cores", ratio(spaced, rates(runs["two"])), "")
     yield "CPU per function, UDP, 2 ingest threads against 1", ratio(rates(runs["udp"]), rates(runs["udp_two"])), ""
+    if runs["statsd"]:
+        yield ("daemon over TCP, spaced, against statsd (Node) over TCP, cumtime alone",
+               f"{median(runs['spaced'], 'rate') / runs['statsd'][0]:.1f}x", "")
     yield "**million functions per CPU-second**", "", ""
     yield "the notebook", f"{statistics.median(runs['notebook']):.2f}", ""
+    yield "statsd (Node), one counter a function", f"{runs['statsd'][0]:.2f}" if runs["statsd"] else "not there", ""
     for name, form in ((f"daemon over TCP, {form}", form) for form in corpus.FORMS):
         yield name, in_words(runs[form]), ""
     yield "daemon over TCP, spaced, 2 threads", in_words(runs["two"]), ""
+    yield "daemon over TCP, spaced, at half load", in_words(runs["half"]), ""
+    yield "daemon over TCP, spaced, at half load, 2 threads", in_words(runs["two_half"]), ""
     yield "daemon over UDP", in_words(runs["udp"]), ""
     yield "daemon over UDP, 2 threads", in_words(runs["udp_two"]), ""
     for form in corpus.FORMS:

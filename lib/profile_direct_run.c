@@ -415,9 +415,15 @@ static inline __attribute__((always_inline)) bool take_run(struct ts_decoder *de
     struct ts_json *json = &decoder->json;
     bool ordered = true; /* until an entry is not: those behind it will not be either */
     for (;;) {
-        struct ts_entry *entry = ts_next_entry(decoder);
-        if (!entry)
-            return false;
+        struct ts_profile *profile = &decoder->profile;
+        /* An ordered entry has all its members: nothing of its place needs to be cleared. */
+        struct ts_entry *entry = &profile->entries[profile->n_entries];
+        if (profile->n_entries == decoder->cap_entries) {
+            entry = ts_next_entry(decoder);
+            if (!entry)
+                return false;
+        }
+        entry->known = entry->key = 0;
         const char *next = NULL;
         if (ordered) {
             next = take_entry(json->at, json->end, json->first, listed, spaced, entry);
@@ -426,11 +432,11 @@ static inline __attribute__((always_inline)) bool take_run(struct ts_decoder *de
         if (!next)
             next = take_unordered(json->at, json->end, json->first, listed, spaced, entry);
         if (!next)
-            return true; /* what was filled in of the entry is set anew by whoever takes that place */
+            return true; /* what was filled in of the entry is cleared by the general way */
         ts_known_recall(&decoder->known, entry);
         json->at = next;
         json->first = false;
-        decoder->profile.n_entries++;
+        profile->n_entries++;
         decoder->n_direct++;
     }
 }
