@@ -24,7 +24,10 @@ void tsd_ingest_deinit(struct tsd_ingest *ingest)
     ts_bounded_deinit(&ingest->label_sets);
     ts_counters_deinit(&ingest->counters);
     ts_buf_deinit(&ingest->labels_text);
+    free(ingest->marks);
     free(ingest->ids);
+    ingest->marks = NULL;
+    ingest->n_marks = ingest->cap_marks = 0;
     ingest->ids = NULL;
     ingest->cap_ids = 0;
 }
@@ -32,8 +35,9 @@ void tsd_ingest_deinit(struct tsd_ingest *ingest)
 void tsd_ingest_reject(struct tsd_ingest *ingest, int code, const char *bytes, size_t len, const struct tsd_peer *peer,
                        const struct ts_fault *fault)
 {
-    tsd_add(&ingest->stats.received, 1);
+    tsd_add(&ingest->stats.received, code != TS_SEQUENCE); /* that one was not taken */
     tsd_add(&ingest->stats.rejected[code], 1);
+    tsd_add(&ingest->stats.bytes, len);
     char words[TSD_PEER_MAX];
     tsd_peer_describe(peer, words, sizeof(words));
     tsd_rejects_add(ingest->rejects, code, words, fault->message, bytes, len);
@@ -65,24 +69,25 @@ static int judge_time(const struct tsd_limits *limits, int64_t timestamp, struct
 }
 
 /* The number of the profile's label set. Canonical: keys ascending, as the decoder gives them. */
-static int intern_labels(struct tsd_ingest *ingest, const struct ts_profile *profile, uint32_t *ret_id)
+static int intern_labels(struct tsd_ingest *ingest, const struct tsd_labels *labels, uint32_t *ret_id)
 {
     struct ts_buf *text = &ingest->labels_text;
     ts_buf_reset(text);
     ts_buf_putc(text, '{');
-    for (size_t i = 0; i < profile->n_labels; i++) {
+    for (size_t i = 0; i < labels->n; i++) {
+        const struct ts_label *label = &labels->labels[i];
         if (i)
             ts_buf_puts(text, ", ");
-        ts_buf_json_string(text, profile->labels[i].key.data, profile->labels[i].key.len);
+        ts_buf_json_string(text, label->key.data, label->key.len);
         ts_buf_puts(text, ": ");
-        ts_buf_json_string(text, profile->labels[i].value.data, profile->labels[i].value.len);
+        ts_buf_json_string(text, label->value.data, label->value.len);
     }
     ts_buf_putc(text, '}');
     if (ts_buf_failed(text))
         return TS_ENOMEM;
     struct ts_location key = {.raw_name = {text->data, text->len}, .line_number = -1};
     /* No labels is no label set that somebody could have too many of. */
-    if (profile->n_labels == 0)
+    if (labels->n == 0)
         return ts_bounded_load(&ingest->label_sets, &key, ret_id);
     return ts_bounded_add(&ingest->label_sets, &key, ret_id);
 }
@@ -112,10 +117,11 @@ static int intern_entries(struct tsd_ingest *ingest, const struct ts_profile *pr
     return 0;
 }
 
-static int add_profile(struct tsd_ingest *ingest, const struct ts_profile *profile)
+static int add_profile(struct tsd_ingest *ingest, const struct ts_profile *profile, const struct tsd_labels *defaults)
 {
+    struct tsd_labels own = {profile->labels, profile->n_labels};
     uint32_t labels;
-    int rc = intern_labels(ingest, profile, &labels);
+    int rc = intern_labels(ingest, own.n || !defaults ? &own : defaults, &labels);
     if (!rc)
         rc = intern_entries(ingest, profile);
     if (!rc)
@@ -141,27 +147,72 @@ static int add_profile(struct tsd_ingest *ingest, const struct ts_profile *profi
     return 0;
 }
 
-int tsd_ingest_message(struct tsd_ingest *ingest, const char *bytes, size_t len, const struct tsd_peer *peer,
-                       struct ts_fault *ret_fault)
+int tsd_ingest_read(struct tsd_ingest *ingest, const char *bytes, size_t len, const struct ts_profile **ret_profile,
+                    struct ts_fault *ret_fault)
 {
     const struct ts_profile *profile = NULL;
     int rc = ts_decode(ingest->decoder, bytes, len, &profile, ret_fault);
     if (!rc)
         rc = judge_time(ingest->limits, profile->timestamp, ret_fault);
     if (!rc)
-        rc = add_profile(ingest, profile);
-    if (rc < 0 || rc == TS_HELLO)
+        *ret_profile = profile;
+    return rc;
+}
+
+int tsd_ingest_add(struct tsd_ingest *ingest, const struct ts_profile *profile, const struct tsd_labels *defaults,
+                   size_t len)
+{
+    int rc = add_profile(ingest, profile, defaults);
+    if (rc)
         return rc;
     tsd_add(&ingest->stats.bytes, len);
-    if (rc) {
-        tsd_ingest_reject(ingest, rc, bytes, len, peer, ret_fault);
-        return rc;
-    }
     tsd_add(&ingest->stats.received, 1);
     tsd_add(&ingest->stats.accepted, 1);
     tsd_add(&ingest->stats.entries, profile->n_entries);
     ingest->messages++;
     return 0;
+}
+
+int tsd_ingest_message(struct tsd_ingest *ingest, const char *bytes, size_t len, const struct tsd_peer *peer,
+                       struct ts_fault *ret_fault)
+{
+    const struct ts_profile *profile;
+    int rc = tsd_ingest_read(ingest, bytes, len, &profile, ret_fault);
+    if (!rc)
+        return tsd_ingest_add(ingest, profile, NULL, len);
+    if (rc > 0 && rc != TS_HELLO)
+        tsd_ingest_reject(ingest, rc, bytes, len, peer, ret_fault);
+    return rc;
+}
+
+void tsd_ingest_duplicate(struct tsd_ingest *ingest, size_t len)
+{
+    tsd_add(&ingest->stats.bytes, len);
+    tsd_add(&ingest->stats.received, 1);
+    tsd_add(&ingest->stats.duplicates, 1);
+}
+
+int tsd_ingest_reserve_mark(struct tsd_ingest *ingest)
+{
+    if (ingest->n_marks < ingest->cap_marks)
+        return 0;
+    size_t cap = ingest->cap_marks ? ingest->cap_marks * 2 : 64;
+    struct tsd_mark *marks = realloc(ingest->marks, cap * sizeof(*marks));
+    if (!marks)
+        return TS_ENOMEM;
+    ingest->marks = marks;
+    ingest->cap_marks = cap;
+    return 0;
+}
+
+void tsd_ingest_mark(struct tsd_ingest *ingest, struct tsd_mark_place *place, const struct tsd_mark *mark)
+{
+    if (place->hand_over != ingest->hand_overs + 1) {
+        place->hand_over = ingest->hand_overs + 1;
+        place->index = ingest->n_marks++;
+        atomic_fetch_add(&mark->client->marks, 1);
+    }
+    ingest->marks[place->index] = *mark;
 }
 
 static size_t names_memory(const struct tsd_ingest *ingest)
@@ -185,6 +236,7 @@ void tsd_batch_init(struct tsd_batch *batch)
 void tsd_batch_clear(struct tsd_batch *batch)
 {
     ts_counters_clear(&batch->counters);
+    batch->n_marks = 0;
     free(batch->locations);
     free(batch->label_sets);
     batch->locations = NULL;
@@ -201,6 +253,9 @@ void tsd_batch_deinit(struct tsd_batch *batch)
 {
     tsd_batch_clear(batch);
     ts_counters_deinit(&batch->counters);
+    free(batch->marks);
+    batch->marks = NULL;
+    batch->cap_marks = 0;
 }
 
 /* A copy of the table's items from `first` on: the array itself may move while the writer reads. */
@@ -235,6 +290,17 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
     ingest->label_sets_given = ingest->label_sets.table.n;
     batch->messages = ingest->messages;
     ingest->messages = 0;
+
+    struct tsd_mark *no_marks = batch->marks;
+    size_t cap_marks = batch->cap_marks;
+    batch->marks = ingest->marks;
+    batch->n_marks = ingest->n_marks;
+    batch->cap_marks = ingest->cap_marks;
+    ingest->marks = no_marks;
+    ingest->n_marks = 0;
+    ingest->cap_marks = cap_marks;
+    ingest->hand_overs++;
+    ingest->ack_asked = false;
 
     struct ts_counters empty = batch->counters;
     batch->counters = ingest->counters;

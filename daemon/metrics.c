@@ -49,6 +49,7 @@ static const struct metric of_writer[] = {
     {"functions", "gauge", "Functions known.", OF_WRITER(functions)},
     {"locations", "gauge", "Locations known.", OF_WRITER(locations)},
     {"label_sets", "gauge", "Label sets known.", OF_WRITER(label_sets)},
+    {"clients", "gauge", "Clients of acknowledged streams known.", OF_WRITER(clients)},
 };
 
 static void head(struct ts_buf *out, const char *name, const char *type, const char *help)

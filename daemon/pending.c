@@ -10,6 +10,9 @@ void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint3
     pending->functions.views = true;
     pending->counted = 0;
     ts_counters_init(&pending->counters);
+    pending->marks = NULL;
+    pending->rows = NULL;
+    pending->n_marks = pending->cap_marks = 0;
     pending->messages = 0;
     pending->names_stored = 0;
 }
@@ -20,6 +23,8 @@ void tsd_pending_deinit(struct tsd_pending *pending)
     tsd_names_deinit(&pending->label_sets);
     ts_intern_deinit(&pending->functions);
     ts_counters_deinit(&pending->counters);
+    free(pending->marks);
+    free(pending->rows);
 }
 
 void tsd_source_init(struct tsd_source *source)
@@ -122,6 +127,35 @@ static int translate_label_sets(struct tsd_pending *pending, struct tsd_source *
     return rc;
 }
 
+int tsd_pending_reserve_marks(struct tsd_pending *pending, size_t n)
+{
+    if (pending->n_marks + n <= pending->cap_marks)
+        return 0;
+    size_t cap = pending->cap_marks * 2 + n;
+    struct tsd_mark *marks = realloc(pending->marks, cap * sizeof(*marks));
+    if (marks)
+        pending->marks = marks;
+    struct ts_client_row *rows = realloc(pending->rows, cap * sizeof(*rows));
+    if (rows)
+        pending->rows = rows;
+    if (!marks || !rows)
+        return TS_ENOMEM;
+    pending->cap_marks = cap;
+    return 0;
+}
+
+void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark)
+{
+    struct tsd_client *client = mark->client;
+    if (client->row) { /* the later one says it all */
+        pending->marks[client->row - 1] = *mark;
+        atomic_fetch_sub(&client->marks, 1);
+        return;
+    }
+    pending->marks[pending->n_marks++] = *mark;
+    client->row = pending->n_marks;
+}
+
 int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
 {
     struct tsd_batch *batch = &source->batch;
@@ -129,12 +163,16 @@ int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
     if (!rc)
         rc = translate_label_sets(pending, source);
     if (!rc)
+        rc = tsd_pending_reserve_marks(pending, batch->n_marks);
+    if (!rc)
         rc = ts_counters_merge(&pending->counters, &batch->counters, source->locations.numbers,
                                source->label_sets.numbers);
     if (rc)
         return rc;
     if (batch->retired)
         source->locations.n = source->label_sets.n = 0;
+    for (size_t i = 0; i < batch->n_marks; i++)
+        tsd_pending_mark(pending, &batch->marks[i]);
     pending->messages += batch->messages;
     tsd_batch_clear(batch);
     source->full = false;
@@ -143,7 +181,7 @@ int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
 
 bool tsd_pending_is_empty(const struct tsd_pending *pending)
 {
-    return !pending->counters.n_rows && !pending->counters.n_profiles;
+    return !pending->counters.n_rows && !pending->counters.n_profiles && !pending->n_marks;
 }
 
 size_t tsd_pending_bytes(const struct tsd_pending *pending)
@@ -153,9 +191,14 @@ size_t tsd_pending_bytes(const struct tsd_pending *pending)
            c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->slots));
 }
 
-struct ts_store_batch tsd_pending_batch(const struct tsd_pending *pending)
+struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending)
 {
-    struct ts_store_batch batch = {.counters = &pending->counters};
+    struct ts_store_batch batch = {
+        .counters = &pending->counters, .clients = pending->rows, .n_clients = pending->n_marks};
+    for (size_t i = 0; i < pending->n_marks; i++) {
+        const struct tsd_mark *mark = &pending->marks[i];
+        pending->rows[i] = (struct ts_client_row){mark->client->id, mark->seq, mark->forget};
+    }
     batch.locations = tsd_names_fresh(&pending->locations, &batch.n_locations, &batch.first_location);
     batch.label_sets = tsd_names_fresh(&pending->label_sets, &batch.n_label_sets, &batch.first_label_set);
     return batch;
@@ -166,6 +209,7 @@ void tsd_pending_committed(struct tsd_pending *pending)
     tsd_names_committed(&pending->locations);
     tsd_names_committed(&pending->label_sets);
     ts_counters_clear(&pending->counters);
+    pending->n_marks = 0;
     pending->names_stored = names_memory(pending);
     pending->messages = 0;
 }

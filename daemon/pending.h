@@ -29,6 +29,10 @@ struct tsd_pending {
     struct ts_intern functions;  /* names without their leading underscores, to count them */
     uint32_t counted;            /* locations whose functions are in it */
     struct ts_counters counters; /* in the store's numbers */
+    struct tsd_mark *marks;      /* one for each client that has any */
+    struct ts_client_row *rows;
+    size_t n_marks;
+    size_t cap_marks;
     uint64_t messages;
     size_t names_stored; /* bytes of the name tables when all of them were in the store */
 };
@@ -41,14 +45,19 @@ int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store) TS_MUS
 void tsd_source_init(struct tsd_source *source);
 void tsd_source_deinit(struct tsd_source *source);
 
+/* Room for n marks more. */
+int tsd_pending_reserve_marks(struct tsd_pending *pending, size_t n) TS_MUST_USE;
+/* Adds a mark that is outstanding; there is room. */
+void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark);
+
 /* Takes a full batch in and clears it. TS_ENOMEM: the batch stays full, and may be given again. */
 int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source) TS_MUST_USE;
 
 bool tsd_pending_is_empty(const struct tsd_pending *pending);
 size_t tsd_pending_bytes(const struct tsd_pending *pending);
 /* A view of all that waits, for ts_store_commit(). */
-struct ts_store_batch tsd_pending_batch(const struct tsd_pending *pending);
-/* The batch is on stable storage. */
+struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending);
+/* The batch is on stable storage, and so said to the ledger. */
 void tsd_pending_committed(struct tsd_pending *pending);
 
 #endif

@@ -44,6 +44,8 @@ struct tsd_server {
     struct tsd_state state;
     struct tsd_rejects rejects;
     struct tsd_shard_shared shared;
+    struct tsd_ledger ledger;
+    bool has_ledger;
     struct tsd_shard *shards[TSD_THREADS_MAX];
     size_t n_shards;
     struct ts_store *store;              /* until the writer has it */
@@ -94,6 +96,22 @@ static void on_writer_fatal(void *data)
     (void)data;
     /* Nothing in memory can be trusted to reach the disk, so there is nothing to stop gracefully for. */
     _exit(EXIT_FAILURE);
+}
+
+/* An ingest thread's: the pointer is set before the thread that it is of begins. */
+static void wake_shard(void *data, unsigned thread)
+{
+    struct tsd_server *server = data;
+    tsd_shard_look(server->shards[thread]);
+}
+
+/* On an ingest thread. Without a writer yet, its first cycle takes the mark along. */
+static void on_mark(void *data)
+{
+    struct tsd_server *server = data;
+    struct tsd_writer *writer = atomic_load(&server->writer);
+    if (writer)
+        tsd_writer_ack(writer);
 }
 
 static void on_pressure(void *data)
@@ -175,7 +193,8 @@ static void reload(struct tsd_server *server)
         tsd_config_deinit(&next);
         apply(server);
         tsd_writer_reconfigure(server->writer, server->config->aggregation.max_locations,
-                               server->config->aggregation.max_label_sets, server->config->store.flush_interval);
+                               server->config->aggregation.max_label_sets, server->config->store.flush_interval,
+                               server->config->store.ack_interval, server->config->store.client_expiry);
     }
     tsd_sd_ready("running");
 }
@@ -228,6 +247,8 @@ static void fill_state(struct tsd_server *server)
     }
     server->shared.rejects = &server->rejects;
     server->shared.writer_waiting_bytes = &state->writer.waiting_bytes;
+    server->shared.ledger = &server->ledger;
+    server->shared.on_mark = on_mark;
     server->shared.on_pressure = on_pressure;
     server->shared.data = server;
     apply(server);
@@ -244,6 +265,20 @@ static void raise_descriptors(const struct tsd_config *config)
     if (limit.rlim_cur < (rlim_t)config->ingest.max_connections + SPARE_DESCRIPTORS)
         tsd_log_warning("ingest.max_connections is %u, but only %llu files may be open; raise LimitNOFILE",
                         config->ingest.max_connections, (unsigned long long)limit.rlim_cur);
+}
+
+/* Before any thread can ask it. */
+static int load_ledger(struct tsd_server *server)
+{
+    int rc = tsd_ledger_init(&server->ledger);
+    server->has_ledger = !rc;
+    server->ledger.wake = wake_shard;
+    server->ledger.data = server;
+    if (!rc)
+        rc = tsd_ledger_load(&server->ledger, server->store);
+    if (rc)
+        tsd_log_error("the clients in the database cannot be read: %s", ts_strerror(rc));
+    return rc ? EXIT_FAILURE : 0;
 }
 
 static int open_sockets(struct tsd_server *server)
@@ -283,7 +318,10 @@ static int start_writer(struct tsd_server *server)
         .n_shards = server->n_shards,
         .max_locations = server->config->aggregation.max_locations,
         .max_label_sets = server->config->aggregation.max_label_sets,
+        .ledger = &server->ledger,
         .flush_interval = server->config->store.flush_interval,
+        .ack_interval = server->config->store.ack_interval,
+        .client_expiry = server->config->store.client_expiry,
         .on_fatal = on_writer_fatal,
         .on_stopped = on_writer_stopped,
         .data = server,
@@ -353,6 +391,8 @@ static int start(struct tsd_server *server)
         uv_signal_start(&server->signals[i], on_signal, numbers[i]);
     }
     int code = open_store(server);
+    if (!code)
+        code = load_ledger(server);
     if (code)
         return code;
     fill_state(server);
@@ -379,6 +419,8 @@ static bool release(struct tsd_server *server)
     for (size_t i = 0; i < server->n_shards; i++)
         tsd_shard_free(server->shards[i]);
     tsd_writer_free(writer);
+    if (server->has_ledger)
+        tsd_ledger_deinit(&server->ledger);
     tsd_control_free(server->control);
     ts_store_close(server->store);
     tsd_listen_close(&server->sockets);

@@ -57,6 +57,7 @@ struct tsd_shard {
     uv_mutex_t lock; /* what follows is under it */
     struct tsd_collect *requests;
     bool drain_asked;
+    bool look_asked;
     bool exit_asked;
     void (*drained)(void *data);
     void *drained_data;
@@ -217,10 +218,19 @@ static void on_wake(uv_async_t *async)
     struct tsd_collect *requests = shard->requests;
     bool drain = shard->drain_asked;
     bool leave = shard->exit_asked;
+    bool look = shard->look_asked;
     shard->requests = NULL;
+    shard->look_asked = false;
     shard->drain_asked = false;
     uv_mutex_unlock(&shard->lock);
 
+    if (look)
+        tsd_streams_look(&shard->streams);
+    if (requests && requests->prompt && !shard->collecting && !drain) { /* the writer asks one at a time */
+        shard->collecting = requests;
+        hand_over(shard);
+        requests = NULL;
+    }
     struct tsd_collect **end = &shard->collecting;
     while (*end)
         end = &(*end)->next;
@@ -262,6 +272,14 @@ void tsd_shard_drain(struct tsd_shard *shard, void (*cb)(void *data), void *data
     shard->drain_asked = true;
     shard->drained = cb;
     shard->drained_data = data;
+    uv_mutex_unlock(&shard->lock);
+    uv_async_send(&shard->wake);
+}
+
+void tsd_shard_look(struct tsd_shard *shard)
+{
+    uv_mutex_lock(&shard->lock);
+    shard->look_asked = true;
     uv_mutex_unlock(&shard->lock);
     uv_async_send(&shard->wake);
 }
@@ -351,6 +369,7 @@ int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **re
     shard->streams.ingest = &shard->ingest;
     shard->streams.shared = shard->shared;
     shard->streams.loop = &shard->loop;
+    shard->streams.thread = config->number;
     shard->streams.on_read = on_read;
     shard->streams.data = shard;
     int rc = tsd_ingest_init(&shard->ingest, &shard->shared->limits, shard->shared->rejects);
@@ -363,6 +382,7 @@ int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **re
         return rc;
     }
     rc = open_handles(shard);
+    *ret_shard = shard; /* before the thread, which may have it looked at by others */
     if (!rc && uv_thread_create(&shard->thread, run, shard))
         rc = TS_ENOMEM;
     if (rc) {
@@ -371,9 +391,9 @@ int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **re
         uv_run(&shard->loop, UV_RUN_DEFAULT);
         uv_loop_close(&shard->loop);
         free_memory(shard);
+        *ret_shard = NULL;
         return rc;
     }
-    *ret_shard = shard;
     return 0;
 }
 

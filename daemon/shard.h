@@ -36,6 +36,8 @@ struct tsd_shard_shared {
     _Atomic uint64_t max_message;    /* the atomic ones change at a reload */
     _Atomic uint32_t max_connections;
     _Atomic uint64_t memory_limit;
+    struct tsd_ledger *ledger;
+    void (*on_mark)(void *data);     /* on a shard's thread: a mark waits for a commit */
     void (*on_pressure)(void *data); /* on a shard's thread: memory is short, commit now */
     void *data;
 };
@@ -49,6 +51,7 @@ uint64_t tsd_shard_waiting(const struct tsd_shard_shared *shared);
  */
 struct tsd_collect {
     struct tsd_batch *batch; /* cleared; the caller's */
+    bool prompt;             /* what has been read already, and no more */
     void *data;
     void (*cb)(struct tsd_collect *collect, int status); /* 0, or TS_ENOMEM: nothing was moved */
     struct tsd_collect *next;                            /* the shard's */
@@ -64,6 +67,9 @@ int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **re
 const struct tsd_stats *tsd_shard_stats(const struct tsd_shard *shard);
 
 void tsd_shard_collect(struct tsd_shard *shard, struct tsd_collect *collect);
+
+/* Has its acknowledged streams looked at: something was committed, or another connection wants a client. */
+void tsd_shard_look(struct tsd_shard *shard);
 
 /* Reads the sockets until they would block, at most a second, closes them, then calls back on its own thread. It goes
    on answering tsd_shard_collect(). */

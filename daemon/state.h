@@ -25,6 +25,7 @@ struct tsd_writer_stats {
     tsd_count functions;      /* known: distinct names without leading underscores */
     tsd_count locations;
     tsd_count label_sets;
+    tsd_count clients;       /* of acknowledged streams, known */
     tsd_count last_commit;   /* wall clock, ns since the epoch; 0: none yet */
     tsd_count commit_ns;     /* spent in commits, sum */
     tsd_count waiting_bytes; /* collected from the ingest threads and not committed */

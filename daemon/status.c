@@ -119,6 +119,7 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
     count(out, "functions", tsd_get(&writer->functions));
     count(out, "locations", tsd_get(&writer->locations));
     count(out, "label_sets", tsd_get(&writer->label_sets));
+    count(out, "clients", tsd_get(&writer->clients));
     count(out, "commits", tsd_get(&writer->commits));
     count(out, "saturated", tsd_get(&writer->saturated) + tsd_state_sum(state, offsetof(struct tsd_stats, saturated)));
     if (*error) {

@@ -31,7 +31,7 @@ enum {
     KEEPALIVE_COUNT = 3
 };
 
-enum state { READING, ENDING, DISCARDING, CLOSING };
+enum state { READING, WAITING, ACKING, ENDING, DISCARDING, CLOSING };
 
 union stream_handle {
     uv_handle_t any;
@@ -47,7 +47,10 @@ struct tsd_connection {
     struct tsd_connection **link; /* what points here */
     const char *kind;
     enum state state;
-    bool shut; /* half-closed from this side */
+    bool shut;  /* half-closed from this side */
+    bool ended; /* ACKING: the sender has half-closed */
+    struct tsd_session session;
+    struct ts_buf rest; /* WAITING: what came behind the hello */
     struct tsd_framer framer;
     uint64_t held;         /* of the framer, as counted into the totals */
     int64_t last_progress; /* ns */
@@ -82,7 +85,7 @@ static void handle_gone(struct tsd_streams *streams)
 
 static void count_held(struct tsd_connection *connection)
 {
-    uint64_t held = tsd_framer_held(&connection->framer);
+    uint64_t held = tsd_framer_held(&connection->framer) + connection->rest.len;
     uint64_t more = held - connection->held; /* modulo 2^64: may be less */
     connection->held = held;
     connection->streams->partial_bytes += more;
@@ -98,12 +101,35 @@ static void on_connection_closed(uv_handle_t *handle)
     handle_gone(streams);
 }
 
+/* What marks there are now wait for a commit. */
+static void ask_for_ack(struct tsd_streams *streams)
+{
+    if (streams->ingest->n_marks && !streams->ingest->ack_asked) {
+        streams->ingest->ack_asked = true;
+        streams->shared->on_mark(streams->shared->data);
+    }
+}
+
+static void leave(struct tsd_connection *connection)
+{
+    struct tsd_streams *streams = connection->streams;
+    if (!connection->session.client)
+        return;
+    bool contested = atomic_load(&connection->session.client->contested);
+    tsd_session_leave(&connection->session, streams->ingest, streams->shared->ledger, connection);
+    tsd_session_deinit(&connection->session);
+    if (contested) /* that it was used until now is in no hurry, unless somebody waits */
+        ask_for_ack(streams);
+}
+
 static void connection_close(struct tsd_connection *connection)
 {
     if (connection->state == CLOSING)
         return;
     struct tsd_streams *streams = connection->streams;
     connection->state = CLOSING;
+    leave(connection);
+    ts_buf_deinit(&connection->rest);
     tsd_framer_deinit(&connection->framer);
     count_held(connection);
     *connection->link = connection->next;
@@ -185,28 +211,72 @@ static bool may_answer(struct tsd_connection *connection)
 
 /* ---- Lines ---- */
 
-/* False where the connection ends with this line. */
-static bool take_line(struct tsd_connection *connection, enum tsd_frame frame, const char *line, size_t len)
+/* What was acknowledged since the last look, into the answers. */
+static void acknowledge(struct tsd_connection *connection)
+{
+    struct tsd_session *session = &connection->session;
+    uint64_t due = session->client ? tsd_session_due(session) : 0;
+    if (!due || !may_answer(connection)) /* a later ack says this one too */
+        return;
+    tsd_line_answer_ack(&connection->answers, due);
+    tsd_session_acked(session, due);
+}
+
+/* The client is this connection's now: its lines may come. */
+static void open_session(struct tsd_connection *connection, uint64_t last_seq)
+{
+    const struct tsd_shard_shared *shared = connection->streams->shared;
+    tsd_session_open(&connection->session, last_seq);
+    tsd_line_answer_hello(&connection->answers, last_seq,
+                          atomic_load_explicit(&shared->max_message, memory_order_relaxed));
+}
+
+/* After a hello. False where the client is not free yet: what has been read behind it is kept. */
+static bool claim(struct tsd_connection *connection)
+{
+    uint64_t last_seq;
+    struct tsd_ledger *ledger = connection->streams->shared->ledger;
+    if (tsd_ledger_claim(ledger, connection->session.client, connection, &last_seq) == TSD_CLAIM_OWNED) {
+        open_session(connection, last_seq);
+        return true;
+    }
+    connection->state = WAITING;
+    uv_read_stop(&connection->handle.stream);
+    ts_buf_append(&connection->rest, connection->framer.piece, connection->framer.left);
+    connection->framer.left = 0;
+    return false;
+}
+
+static enum tsd_line_next take_line(struct tsd_connection *connection, enum tsd_frame frame, const char *line,
+                                    size_t len)
 {
     struct tsd_streams *streams = connection->streams;
     struct tsd_peer peer = {.kind = connection->kind, .fd = -1};
+    struct tsd_line_context context = {
+        .ingest = streams->ingest,
+        .session = &connection->session,
+        .ledger = streams->shared->ledger,
+        .thread = streams->thread,
+        .connection = connection,
+        .peer = &peer,
+        .max_message = atomic_load_explicit(&streams->shared->max_message, memory_order_relaxed),
+    };
     struct tsd_line_result result;
     uv_os_fd_t fd;
     if (uv_fileno(&connection->handle.any, &fd) == 0)
         peer.fd = fd;
-    tsd_line_take(streams->ingest, frame, line, len, connection->framer.line,
-                  atomic_load_explicit(&streams->shared->max_message, memory_order_relaxed), &peer, &result);
+    tsd_line_take(&context, frame, line, len, connection->framer.line, &result);
     if (result.code) {
         if (may_answer(connection))
             tsd_line_answer(&connection->answers, &result, connection->framer.line);
         else
             tsd_add(&streams->ingest->stats.answers_dropped, 1);
     }
-    return !result.ends;
+    return result.next;
 }
 
-/* False where the connection ends. */
-static bool take_lines(struct tsd_connection *connection)
+/* Until the piece is used up, or the connection takes no more of it. */
+static enum tsd_line_next take_lines(struct tsd_connection *connection)
 {
     const char *line;
     size_t len;
@@ -214,10 +284,47 @@ static bool take_lines(struct tsd_connection *connection)
         size_t max = atomic_load_explicit(&connection->streams->shared->max_message, memory_order_relaxed);
         enum tsd_frame frame = tsd_framer_next(&connection->framer, max, &line, &len);
         if (frame == TSD_FRAME_MORE)
-            return true;
-        if (!take_line(connection, frame, line, len))
-            return false;
+            return TSD_LINE_GOES_ON;
+        enum tsd_line_next next = take_line(connection, frame, line, len);
+        if (next == TSD_LINE_HELLO) {
+            if (!claim(connection))
+                return TSD_LINE_GOES_ON;
+        } else if (next != TSD_LINE_GOES_ON) {
+            return next;
+        }
     }
+}
+
+/* No more is taken; once all that was is acknowledged, the connection goes its way. */
+static void finish_acked(struct tsd_connection *connection)
+{
+    acknowledge(connection);
+    send_answers(connection);
+    if (connection->session.client && !tsd_session_done(&connection->session)) {
+        connection->state = ACKING;
+        return;
+    }
+    bool bye = connection->session.bye;
+    if (bye)
+        leave(connection);
+    finish(connection, connection->ended ? ENDING : DISCARDING);
+}
+
+/* Lines of a piece that was fed, and what comes of them. */
+static void take_piece(struct tsd_connection *connection)
+{
+    enum tsd_line_next next = take_lines(connection);
+    acknowledge(connection);
+    send_answers(connection);
+    ask_for_ack(connection->streams);
+    if (ts_buf_failed(&connection->rest))
+        connection_close(connection); /* no memory for what came behind a hello */
+    else if (next == TSD_LINE_GOES_ON)
+        count_held(connection);
+    else if (next == TSD_LINE_ENDS_ACKED)
+        finish_acked(connection);
+    else
+        finish(connection, DISCARDING);
 }
 
 static void end_of_input(struct tsd_connection *connection)
@@ -225,10 +332,16 @@ static void end_of_input(struct tsd_connection *connection)
     const char *line;
     size_t len;
     if (connection->state == READING) {
+        enum tsd_line_next next = TSD_LINE_GOES_ON;
         if (tsd_framer_end(&connection->framer, &line, &len) == TSD_FRAME_LINE)
-            take_line(connection, TSD_FRAME_LINE, line, len);
-        send_answers(connection);
-        finish(connection, ENDING);
+            next = take_line(connection, TSD_FRAME_LINE, line, len);
+        connection->ended = true;
+        ask_for_ack(connection->streams);
+        if (next == TSD_LINE_HELLO && !claim(connection))
+            return;
+        finish_acked(connection);
+    } else if (connection->state == ACKING) {
+        connection->ended = true;
     } else if (connection->shut) {
         connection_close(connection);
     } else {
@@ -280,14 +393,68 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     connection->last_progress = tsd_clock_mono();
     tsd_framer_feed(&connection->framer, buf->base, (size_t)n);
-    bool goes_on = take_lines(connection);
-    send_answers(connection);
-    if (goes_on)
-        count_held(connection);
-    else
-        finish(connection, DISCARDING);
+    take_piece(connection);
     bound_partial_lines(streams);
     streams->on_read(streams->data);
+}
+
+/* ---- Acknowledged streams ---- */
+
+/* The client has become free: the hello is answered, and what came behind it is taken. */
+static void go_on(struct tsd_connection *connection, uint64_t last_seq)
+{
+    struct tsd_streams *streams = connection->streams;
+    struct ts_buf rest = connection->rest;
+    ts_buf_init(&connection->rest);
+    connection->state = READING;
+    connection->last_progress = tsd_clock_mono();
+    open_session(connection, last_seq);
+    if (connection->ended) { /* before the hello was answered */
+        finish_acked(connection);
+    } else {
+        tsd_framer_feed(&connection->framer, rest.data, rest.len);
+        take_piece(connection);
+    }
+    ts_buf_deinit(&rest);
+    if (connection->state == READING && !streams->paused &&
+        uv_read_start(&connection->handle.stream, give_buffer, on_read))
+        connection_close(connection);
+}
+
+static void look(struct tsd_connection *connection)
+{
+    struct tsd_session *session = &connection->session;
+    if (connection->state == WAITING) {
+        uint64_t last_seq;
+        enum tsd_claim claimed =
+            tsd_ledger_claim(connection->streams->shared->ledger, session->client, connection, &last_seq);
+        if (claimed == TSD_CLAIM_LOST)
+            connection_close(connection);
+        else if (claimed == TSD_CLAIM_OWNED)
+            go_on(connection, last_seq);
+    } else if (atomic_load(&session->client->contested)) {
+        acknowledge(connection); /* what is known to be stored by now: the sender may still read it */
+        send_answers(connection);
+        connection_close(connection);
+    } else if (connection->state == ACKING) {
+        finish_acked(connection);
+    } else if (connection->state == READING) {
+        acknowledge(connection);
+        send_answers(connection);
+    }
+}
+
+void tsd_streams_look(struct tsd_streams *streams)
+{
+    struct tsd_connection *next;
+    for (struct tsd_connection *connection = streams->connections; connection; connection = next) {
+        next = connection->next;
+        if (connection->session.client)
+            look(connection);
+    }
+    bound_partial_lines(streams);
+    ask_for_ack(streams);            /* another connection may wait for a mark of one that has gone */
+    streams->on_read(streams->data); /* lines that had waited may have been taken */
 }
 
 /* ---- Connections ---- */
@@ -396,14 +563,15 @@ int tsd_streams_listen(struct tsd_streams *streams, int fd, const char *kind)
 
 void tsd_streams_tick(struct tsd_streams *streams)
 {
+    tsd_streams_look(streams);
     bound_partial_lines(streams); /* the limit may have been lowered */
     int64_t now = tsd_clock_mono();
     struct tsd_connection *next;
     for (struct tsd_connection *connection = streams->connections; connection; connection = next) {
         next = connection->next;
         int64_t still = now - connection->last_progress;
-        bool waits =
-            connection->state == ENDING || (connection->state == READING && connection->held && !streams->paused);
+        bool waits = connection->state == ENDING || connection->state == WAITING || connection->state == ACKING ||
+                     (connection->state == READING && connection->held && !streams->paused);
         if ((waits && still > STILL_NS) || (connection->state == DISCARDING && still > DISCARD_NS)) {
             tsd_add(&streams->ingest->stats.connections_cut, waits);
             connection_close(connection);

@@ -4,9 +4,13 @@
  * A connection:
  *
  *     reading <-> paused          memory is short: nothing is read until it is not
- *        |  \
- *        |   `-> ending           its end came: the last answers go out, then it is closed
- *        `-----> discarding       nothing more of it can be taken: answered, half-closed, its input thrown away for up
+ *        |  ^  \
+ *        |  |   `-> acking -.     acknowledged: no more is taken; waits until all that was is acknowledged
+ *        |  v               |
+ *        |  waiting         |     a hello: the client is another connection's, or not all of it is committed yet;
+ *        |                  |     nothing is read, what had come behind the hello is kept
+ *        |`-> ending <------|     its end came: the last answers go out, then it is closed
+ *         `-> discarding <--'     nothing more of it can be taken: answered, half-closed, its input thrown away for up
  *                                 to a second, so that a reset does not overtake the answer; then closed
  *
  * Answers never wait for a reader: what the kernel does not take is queued up to a bound, past it answers are dropped
@@ -40,6 +44,7 @@ struct tsd_streams {
     uv_loop_t *loop;
     struct tsd_ingest *ingest;
     struct tsd_shard_shared *shared;
+    unsigned thread;             /* the ingest thread's number */
     void (*on_read)(void *data); /* after each read, and each connection accepted */
     void *data;
 
@@ -63,6 +68,8 @@ int tsd_streams_listen(struct tsd_streams *streams, int fd, const char *kind) TS
 
 /* Once a second: closes what has stood still for too long. */
 void tsd_streams_tick(struct tsd_streams *streams);
+/* What became of acknowledged streams elsewhere: commits to acknowledge, a client that is free now, or wanted. */
+void tsd_streams_look(struct tsd_streams *streams);
 void tsd_streams_pause(struct tsd_streams *streams, bool paused);
 
 /* Closes listeners and connections as they are. The callback comes on the loop, or at once where nothing is open. */

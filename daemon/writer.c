@@ -28,6 +28,8 @@
 #define RETRY_MIN_NS (100 * MS)
 #define RETRY_MAX_NS (2000 * MS)
 #define STOP_NS (5000 * MS)
+#define EXPIRY_NS (1000 * MS)
+enum { EXPIRED_MAX = 256 };
 
 struct writer_source {
     struct tsd_source source;
@@ -44,13 +46,18 @@ struct tsd_writer {
     int64_t next_cycle; /* monotonic ns */
     int64_t last_forced;
     int64_t retry_pause; /* 0: the last commit worked */
+    int64_t last_expiry;
 
     uv_mutex_t lock; /* what follows is under it */
     uv_cond_t changed;
     size_t collecting; /* ingest threads that have not answered */
     struct tsd_flush *first;
     struct tsd_flush **last;
-    bool hurry; /* memory is short */
+    bool hurry;          /* memory is short */
+    int64_t ack_due;     /* 0: no mark waits that was told of */
+    int64_t last_commit; /* its end */
+    int64_t ack_interval;
+    int64_t client_expiry;
     bool stopping;
     bool ended;
     uint32_t max_locations;
@@ -94,9 +101,15 @@ static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stop
         /* While the store refuses, memory pressure would only make it be asked more often. */
         if (now >= writer->next_cycle || (writer->hurry && !writer->retry_pause))
             break;
+        if (writer->ack_due && !writer->retry_pause) {
+            if (now >= writer->ack_due)
+                break;
+            due = earlier(due, writer->ack_due);
+        }
         uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(earlier(due, writer->next_cycle) - now));
     }
     writer->hurry = false;
+    writer->ack_due = 0;
     writer->pending.locations.known.max = writer->max_locations;
     writer->pending.label_sets.known.max = writer->max_label_sets;
     writer->next_cycle = tsd_clock_mono() + writer->flush_interval;
@@ -119,7 +132,7 @@ static void on_collected(struct tsd_collect *collect, int status)
 }
 
 /* False where memory was short: something is left for the next cycle. */
-static bool collect_all(struct tsd_writer *writer)
+static bool collect_all(struct tsd_writer *writer, bool prompt)
 {
     bool whole = true;
     size_t n = writer->config.n_shards;
@@ -134,7 +147,8 @@ static bool collect_all(struct tsd_writer *writer)
         struct writer_source *source = &writer->sources[i];
         if (!asked[i])
             continue;
-        source->collect = (struct tsd_collect){.batch = &source->source.batch, .data = writer, .cb = on_collected};
+        source->collect =
+            (struct tsd_collect){.batch = &source->source.batch, .prompt = prompt, .data = writer, .cb = on_collected};
         tsd_shard_collect(writer->config.shards[i], &source->collect);
     }
     uv_mutex_lock(&writer->lock);
@@ -160,6 +174,7 @@ static void publish(struct tsd_writer *writer)
     tsd_set(&stats->functions, writer->pending.functions.n);
     tsd_set(&stats->locations, writer->pending.locations.known.table.n);
     tsd_set(&stats->label_sets, writer->pending.label_sets.known.table.n);
+    tsd_set(&stats->clients, atomic_load(&writer->config.ledger->n));
     tsd_set(&stats->waiting_bytes, tsd_pending_bytes(&writer->pending));
 }
 
@@ -172,7 +187,33 @@ static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t
     tsd_add(&stats->commits, 1);
     tsd_add(&stats->commit_ns, (uint64_t)(tsd_clock_mono() - began));
     tsd_set(&stats->last_commit, (uint64_t)tsd_clock_wall());
+    int64_t uptime = tsd_ledger_uptime(writer->config.ledger);
+    size_t n_marks = writer->pending.n_marks;
+    for (size_t i = 0; i < n_marks; i++) {
+        writer->pending.marks[i].client->row = 0;
+        tsd_ledger_committed(writer->config.ledger, &writer->pending.marks[i], uptime);
+    }
     tsd_pending_committed(&writer->pending);
+    for (size_t i = 0; n_marks && i < writer->config.n_shards; i++)
+        tsd_shard_look(writer->config.shards[i]);
+}
+
+/* Now and then: who has not come back for too long is forgotten with the next commit. */
+static void expire_clients(struct tsd_writer *writer)
+{
+    struct tsd_mark marks[EXPIRED_MAX];
+    int64_t now = tsd_clock_mono();
+    if (now - writer->last_expiry < EXPIRY_NS || writer->retry_pause ||
+        tsd_pending_reserve_marks(&writer->pending, EXPIRED_MAX))
+        return;
+    uv_mutex_lock(&writer->lock);
+    int64_t expiry = writer->client_expiry;
+    uv_mutex_unlock(&writer->lock);
+    size_t n = tsd_ledger_expire(writer->config.ledger, expiry, marks, EXPIRED_MAX);
+    for (size_t i = 0; i < n; i++)
+        tsd_pending_mark(&writer->pending, &marks[i]);
+    if (n < EXPIRED_MAX) /* else the next cycle goes on */
+        writer->last_expiry = now;
 }
 
 static void trouble(struct tsd_writer *writer, const char *message)
@@ -204,6 +245,7 @@ static int commit(struct tsd_writer *writer)
         return 0;
     }
     struct ts_store_batch batch = tsd_pending_batch(&writer->pending);
+    batch.uptime = tsd_ledger_uptime(writer->config.ledger);
     int rc = ts_store_commit(writer->config.store, &batch, &saturated, &error);
     if (!rc) {
         well_again(writer);
@@ -215,9 +257,11 @@ static int commit(struct tsd_writer *writer)
     return rc == TS_ESYNC ? TS_ESYNC : TS_ESTORE;
 }
 
-static int cycle(struct tsd_writer *writer, bool forced)
+/* prompt: nobody has asked, so what lies in the sockets can wait for the next one. */
+static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
 {
-    bool whole = collect_all(writer);
+    bool whole = collect_all(writer, prompt);
+    expire_clients(writer);
     uint64_t before = tsd_get(&writer->state->writer.commits);
     publish(writer);
     int rc = commit(writer);
@@ -228,6 +272,9 @@ static int cycle(struct tsd_writer *writer, bool forced)
         trouble(writer, "out of memory while collecting from the ingest threads");
         rc = TS_ESTORE;
     }
+    uv_mutex_lock(&writer->lock);
+    writer->last_commit = tsd_clock_mono();
+    uv_mutex_unlock(&writer->lock);
     if (writer->retry_pause)
         writer->next_cycle = earlier(writer->next_cycle, tsd_clock_mono() + writer->retry_pause);
     return rc;
@@ -260,7 +307,7 @@ static int last_cycles(struct tsd_writer *writer, bool forced)
 {
     int64_t deadline = tsd_clock_mono() + STOP_NS;
     int rc;
-    while ((rc = cycle(writer, forced)) == TS_ESTORE && tsd_clock_mono() < deadline)
+    while ((rc = cycle(writer, forced, false)) == TS_ESTORE && tsd_clock_mono() < deadline)
         uv_sleep((unsigned)(writer->retry_pause / MS));
     return rc;
 }
@@ -272,7 +319,7 @@ static void run(void *data)
     int rc = 0;
     while (!stopping && rc != TS_ESYNC) {
         struct tsd_flush *requests = wait_for_work(writer, &stopping);
-        rc = stopping ? last_cycles(writer, requests != NULL) : cycle(writer, requests != NULL);
+        rc = stopping ? last_cycles(writer, requests != NULL) : cycle(writer, requests != NULL, requests == NULL);
         call_back(requests, rc == TS_ESYNC ? TS_ESTORE : rc);
     }
     end_requests(writer);
@@ -321,6 +368,8 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->max_locations = config->max_locations;
     writer->max_label_sets = config->max_label_sets;
     writer->flush_interval = config->flush_interval;
+    writer->ack_interval = config->ack_interval;
+    writer->client_expiry = config->client_expiry;
     writer->next_cycle = tsd_clock_mono() + config->flush_interval;
     writer->last_forced = tsd_clock_mono() - SHARED_NS;
     tsd_pending_init(&writer->pending, config->max_locations, config->max_label_sets);
@@ -363,13 +412,28 @@ void tsd_writer_hurry(struct tsd_writer *writer)
     uv_mutex_unlock(&writer->lock);
 }
 
+/* One alone is committed at once; many share one commit in each interval. */
+void tsd_writer_ack(struct tsd_writer *writer)
+{
+    uv_mutex_lock(&writer->lock);
+    if (!writer->ack_due) {
+        int64_t now = tsd_clock_mono();
+        int64_t next = writer->last_commit + writer->ack_interval;
+        writer->ack_due = next > now ? next : now;
+        uv_cond_signal(&writer->changed);
+    }
+    uv_mutex_unlock(&writer->lock);
+}
+
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
-                            int64_t flush_interval)
+                            int64_t flush_interval, int64_t ack_interval, int64_t client_expiry)
 {
     uv_mutex_lock(&writer->lock);
     writer->max_locations = max_locations;
     writer->max_label_sets = max_label_sets;
     writer->flush_interval = flush_interval;
+    writer->ack_interval = ack_interval;
+    writer->client_expiry = client_expiry;
     writer->hurry = true; /* so that the new interval begins now */
     uv_cond_signal(&writer->changed);
     uv_mutex_unlock(&writer->lock);

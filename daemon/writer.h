@@ -38,7 +38,10 @@ struct tsd_writer_config {
     size_t n_shards;
     uint32_t max_locations;
     uint32_t max_label_sets;
+    struct tsd_ledger *ledger;
     int64_t flush_interval;         /* ns */
+    int64_t ack_interval;           /* ns */
+    int64_t client_expiry;          /* ns */
     void (*on_fatal)(void *data);   /* on the writer's thread, once, after it has been logged: end the process */
     void (*on_stopped)(void *data); /* on the writer's thread, its last act */
     void *data;
@@ -52,9 +55,11 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
 void tsd_writer_flush(struct tsd_writer *writer, struct tsd_flush *flush);
 /* Memory is short: a cycle now. */
 void tsd_writer_hurry(struct tsd_writer *writer);
+/* A mark of an acknowledged stream waits: a cycle within ack_interval. */
+void tsd_writer_ack(struct tsd_writer *writer);
 /* At a reload. Limits hold for names that are new from now on. */
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
-                            int64_t flush_interval);
+                            int64_t flush_interval, int64_t ack_interval, int64_t client_expiry);
 
 /* Ends the thread after a last cycle, which is tried for a few seconds; then on_stopped. The shards still answer. */
 void tsd_writer_stop(struct tsd_writer *writer);

@@ -133,7 +133,7 @@ static bool take_label(struct ts_decoder *decoder, struct ts_str key, struct ts_
     return true;
 }
 
-static bool take_labels(struct ts_decoder *decoder)
+bool ts_take_labels(struct ts_decoder *decoder)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_OBJECT) {
@@ -242,6 +242,23 @@ static bool take_profile(struct ts_decoder *decoder)
     return true;
 }
 
+/* Only looked at once it is clear that the message is one, and no profile: by lib/profile_hello.c. */
+static bool take_hello(struct ts_decoder *decoder, size_t offset)
+{
+    struct ts_json *json = &decoder->json;
+    ts_json_next(json);
+    const char *begin = json->at;
+    if (!ts_json_skip(json))
+        return false;
+    if (!decoder->hello) {
+        decoder->hello_offset = offset;
+        decoder->hello_begin = begin;
+        decoder->hello_end = json->at;
+    }
+    decoder->hello = true;
+    return true;
+}
+
 static bool take_message_member(struct ts_decoder *decoder, enum member member, size_t offset)
 {
     switch (member) {
@@ -250,7 +267,7 @@ static bool take_message_member(struct ts_decoder *decoder, enum member member, 
     case M_PROFILE:
         return take_profile(decoder);
     case M_LABELS:
-        return take_labels(decoder);
+        return ts_take_labels(decoder);
     case M_EXACT:
         return take_exact(decoder);
     case M_PART:
@@ -258,10 +275,7 @@ static bool take_message_member(struct ts_decoder *decoder, enum member member, 
     case M_SEQ:
         return take_seq(decoder);
     case M_HELLO:
-        if (!decoder->hello)
-            decoder->hello_offset = offset;
-        decoder->hello = true;
-        break;
+        return take_hello(decoder, offset);
     default:
         break;
     }
@@ -400,4 +414,12 @@ int ts_decode(struct ts_decoder *decoder, const char *bytes, size_t len, const s
         return give_fault(&decoder->range, ret_fault);
     *ret_profile = &decoder->profile;
     return 0;
+}
+
+bool ts_decoder_seq(const struct ts_decoder *decoder, uint64_t *ret_seq)
+{
+    if (decoder->json.error || !decoder->profile.has_seq)
+        return false;
+    *ret_seq = (uint64_t)decoder->profile.seq;
+    return true;
 }

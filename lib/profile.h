@@ -20,7 +20,8 @@ enum {
     TS_FILE_NAME_MAX = 4096, /* bytes */
     TS_LABELS_MAX = 16,
     TS_LABEL_KEY_MAX = 64,
-    TS_LABEL_VALUE_MAX = 256
+    TS_LABEL_VALUE_MAX = 256,
+    TS_CLIENT_MAX = 64
 };
 #define TS_CALLS_MAX (INT64_C(1) << 53)
 #define TS_TIME_MAX_NS (INT64_C(10000000) * 1000000000) /* 10^7 s, both ways */
@@ -79,6 +80,20 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder);
  */
 int ts_decode(struct ts_decoder *decoder, const char *bytes, size_t len, const struct ts_profile **ret_profile,
               struct ts_fault *ret_fault) TS_MUST_USE;
+
+/* The seq of the message that was decoded last, also where it was rejected, unless for its syntax, UTF-8 or depth. */
+bool ts_decoder_seq(const struct ts_decoder *decoder, uint64_t *ret_seq);
+
+struct ts_hello {
+    struct ts_str client; /* 1 to TS_CLIENT_MAX of [A-Za-z0-9-] */
+    const struct ts_label *labels;
+    size_t n_labels;
+};
+
+/* After TS_HELLO: reads it. 0, TS_BAD_SHAPE or TS_BAD_LABELS with ret_fault, or TS_ENOMEM. Good as a profile is. */
+int ts_decode_hello(struct ts_decoder *decoder, struct ts_hello *ret_hello, struct ts_fault *ret_fault) TS_MUST_USE;
+/* {"bye": true}, by which a sender of an acknowledged stream takes its leave. */
+bool ts_is_bye(const char *bytes, size_t len);
 
 /*
  * Lets the decoder recognise locations: where an entry's stands in the table and was learned, entry->known says so, and

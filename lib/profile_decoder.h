@@ -38,6 +38,8 @@ struct ts_decoder {
     struct ts_known known;
     bool no_memory;
     bool hello;
+    const char *hello_begin; /* its value */
+    const char *hello_end;
     size_t hello_offset;
     size_t entry;           /* being read: 1 + the offset of its brace; 0: none */
     struct ts_str function; /* its name, once known */
@@ -76,6 +78,11 @@ bool ts_take_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret
 
 /* Marks the member as seen. True where it was before: that is noted, and its value is to be skipped. */
 bool ts_member_twice(struct ts_decoder *decoder, unsigned *seen, unsigned bit, size_t offset, const char *member);
+
+/* ---- lib/profile.c ---- */
+
+/* The value of a member `labels`. */
+bool ts_take_labels(struct ts_decoder *decoder);
 
 /* ---- lib/profile_entry.c ---- */
 

@@ -48,6 +48,17 @@ typedef int (*ts_labels_cb)(void *data, uint32_t id, const char *canonical_json,
 /* Gives what is stored, ascending by id. A callback's non-zero result ends the walk and is passed on. */
 int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data) TS_MUST_USE;
 
+/* What a client of acknowledged streams has sent up to. `used` and uptimes: ns of the daemon's accumulated uptime. */
+typedef int (*ts_client_cb)(void *data, struct ts_str client, uint64_t last_seq, int64_t used);
+int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data) TS_MUST_USE;
+int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime) TS_MUST_USE;
+
+struct ts_client_row {
+    const char *client;
+    uint64_t last_seq;
+    bool forget; /* the row is deleted */
+};
+
 struct ts_store_batch {
     const struct ts_counters *counters; /* labels and location are store numbers */
     /* New names, numbered first_location, first_location + 1, ... ; likewise label sets (raw_name = canonical JSON). */
@@ -57,6 +68,10 @@ struct ts_store_batch {
     const struct ts_location *label_sets;
     uint32_t n_label_sets;
     uint32_t first_label_set;
+    /* With the sums of exactly the messages up to last_seq, in the one transaction. */
+    const struct ts_client_row *clients;
+    size_t n_clients;
+    int64_t uptime; /* now */
 };
 
 /*

@@ -248,7 +248,7 @@ static int write_schema(sqlite3 *db, const struct ts_grid *grid)
              (long long)grid->start_time, (long long)grid->time_slice, (long long)grid->time_slice);
     int rc = ts_sql_exec(db, pragmas);
     if (!rc)
-        rc = ts_sql_exec(db, TS_SCHEMA_TABLES TS_SCHEMA_VIEW);
+        rc = ts_sql_exec(db, TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_VIEW);
     return rc ? rc : ts_sql_exec(db, rows);
 }
 

@@ -1,12 +1,16 @@
 /*
- * The schema of the database, version 1, and the marks that tell it from other files.
+ * The schema of the database, version 2, and the marks that tell it from other files.
  *
  *     grid        one row: origin and time_slice, in ns. They hold for the life of the file.
- *     levels      widths of the levels, ns. Level 0 is the finest and the only one of version 1.
+ *     levels      widths of the levels, ns. Level 0 is the finest and the only one so far.
  *     label_sets  number <-> canonical JSON
  *     locations   number <-> (raw name, file, line); NULL file and line are values of their own
  *     sums        (level, bucket, labels, location) -> times in ns, calls
  *     profiles    (level, bucket, labels) -> what belongs to the profiles as wholes
+ *     clients     client of acknowledged streams -> the last number of it that is in the sums, and when it was used
+ *     uptime      one row: how long daemons have run on this file, ns; what clients.used is measured by
+ *
+ * Version 1 had neither clients nor uptime; opening adds them.
  *
  * `bucket` is the bucket's number on the grid of its level's width, so that no stored number depends on how wide a
  * second is or how far away the origin. Keys begin with level and bucket: a query reads one range, a flush walks the
@@ -20,8 +24,15 @@
 #define TS_STORE_SCHEMA_H
 
 #define TS_SCHEMA_APPLICATION_ID 0x74736c63 /* "tslc" */
-#define TS_SCHEMA_VERSION 1
+#define TS_SCHEMA_VERSION 2
 #define TS_SCHEMA_PAGE_SIZE 4096
+
+/* What version 2 has more than version 1. */
+#define TS_SCHEMA_CLIENTS \
+    "CREATE TABLE clients(client TEXT PRIMARY KEY, last_seq INTEGER NOT NULL, used INTEGER NOT NULL)" \
+    " STRICT, WITHOUT ROWID;" \
+    "CREATE TABLE uptime(one INTEGER PRIMARY KEY CHECK (one = 1), uptime INTEGER NOT NULL) STRICT;" \
+    "INSERT INTO uptime VALUES(1, 0);"
 
 #define TS_SCHEMA_TABLES \
     "CREATE TABLE grid(one INTEGER PRIMARY KEY CHECK (one = 1), start_time INTEGER NOT NULL," \
@@ -73,6 +84,7 @@
                           TS_SCHEMA_CALLS("ncalls") "," TS_SCHEMA_CALLS("pcalls") " FROM parts;"
 
 #define TS_SQL_LOCATIONS "SELECT id, raw_name, file_name, line_number FROM locations ORDER BY id"
+#define TS_SQL_CLIENTS "SELECT client, last_seq, used FROM clients"
 #define TS_SQL_LABEL_SETS "SELECT id, labels FROM label_sets ORDER BY id"
 
 #endif

@@ -50,7 +50,12 @@ enum statement {
     PUT_PROFILE,
     GET_LOCATIONS,
     GET_LABEL_SETS,
-    CHECK_VIEW, /* only prepared: that the view can be read is part of "the schema is whole" */
+    CHECK_VIEW,     /* only prepared: that the view can be read is part of "the schema is whole" */
+    N_STATEMENTS_1, /* version 1 has no more */
+    PUT_CLIENT = N_STATEMENTS_1,
+    DROP_CLIENT,
+    PUT_UPTIME,
+    GET_CLIENTS,
     N_STATEMENTS
 };
 
@@ -73,6 +78,11 @@ static const char *const statements[N_STATEMENTS] = {
     [GET_LOCATIONS] = TS_SQL_LOCATIONS,
     [GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
     [CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",
+    [PUT_CLIENT] = "INSERT INTO clients(client, last_seq, used) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
+                   " last_seq = excluded.last_seq, used = excluded.used",
+    [DROP_CLIENT] = "DELETE FROM clients WHERE client = ?1",
+    [PUT_UPTIME] = "UPDATE uptime SET uptime = max(uptime, ?1)",
+    [GET_CLIENTS] = TS_SQL_CLIENTS,
 };
 
 /* A row's place in the order of the primary key. */
@@ -190,13 +200,27 @@ static int get_integers(sqlite3 *db, const char *sql, int64_t *ret, int n)
     return rc;
 }
 
+/* From version 1, once everything else about the file is known to be right. */
+static int upgrade(struct ts_store *store, struct ts_store_error *ret_error)
+{
+    int rc = ts_sql_exec(store->db, "BEGIN IMMEDIATE;" TS_SCHEMA_CLIENTS "PRAGMA user_version=2; COMMIT");
+    for (int i = N_STATEMENTS_1; !rc && i < N_STATEMENTS; i++)
+        rc = ts_sql_prepare(store->db, statements[i], &store->stmts[i]);
+    if (rc) {
+        ts_sql_message(ret_error, store->db, rc, "cannot bring the database to this version's schema");
+        if (!sqlite3_get_autocommit(store->db))
+            ts_sql_exec(store->db, "ROLLBACK");
+    }
+    return ts_sql_code(rc);
+}
+
 static int identify(struct ts_store *store, const struct ts_store_config *config, const char *path,
                     struct ts_grid *ret_grid, struct ts_store_error *ret_error)
 {
     int64_t version = 0;
     int64_t values[3] = {0};
     int rc = get_integers(store->db, "PRAGMA user_version", &version, 1);
-    if (!rc && version != TS_SCHEMA_VERSION) {
+    if (!rc && version != TS_SCHEMA_VERSION && version != 1) {
         /* Before anything else: of a newer file nothing else is known. */
         ts_sql_say(ret_error,
                    "the database %.200s has schema version %lld%s, this program knows version %d; %s, or"
@@ -210,7 +234,8 @@ static int identify(struct ts_store *store, const struct ts_store_config *config
     if (!rc)
         rc = get_integers(store->db, "SELECT start_time, time_slice, width FROM grid, levels WHERE level = 0", values,
                           3);
-    for (int i = 0; !rc && i < N_STATEMENTS; i++)
+    int known = version == 1 ? N_STATEMENTS_1 : N_STATEMENTS;
+    for (int i = 0; !rc && i < known; i++)
         rc = ts_sql_prepare(store->db, statements[i], &store->stmts[i]);
     if (rc)
         return judge(store, rc, path, ret_error);
@@ -223,7 +248,8 @@ static int identify(struct ts_store *store, const struct ts_store_config *config
         return TS_EREFUSED;
     }
     *ret_grid = grid;
-    return compare_grid(config, path, &grid, ret_error);
+    int r = compare_grid(config, path, &grid, ret_error);
+    return r || version == TS_SCHEMA_VERSION ? r : upgrade(store, ret_error);
 }
 
 static int checkpoint(struct ts_store *store, int mode)
@@ -333,6 +359,28 @@ int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_
 {
     int r = ts_sql_walk_locations(store->stmts[GET_LOCATIONS], NULL, on_location, data);
     return r ? r : ts_sql_walk_label_sets(store->stmts[GET_LABEL_SETS], NULL, on_labels, data);
+}
+
+int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data)
+{
+    sqlite3_stmt *stmt = store->stmts[GET_CLIENTS];
+    int rc;
+    int r = 0;
+    while (!r && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+        if (!text)
+            r = TS_ENOMEM;
+        else
+            r = on_client(data, (struct ts_str){text, (size_t)sqlite3_column_bytes(stmt, 0)},
+                          (uint64_t)sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2));
+    }
+    sqlite3_reset(stmt);
+    return r ? r : rc == SQLITE_DONE ? 0 : ts_sql_code(rc);
+}
+
+int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime)
+{
+    return ts_sql_code(get_integers(store->db, "SELECT uptime FROM uptime", ret_uptime, 1));
 }
 
 /* ---- Committing ---- */
@@ -461,6 +509,28 @@ static void roll_back(struct ts_store *store)
         ts_sql_exec(store->db, "ROLLBACK");
 }
 
+static int put_clients(struct ts_store *store, const struct ts_store_batch *batch)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; !rc && i < batch->n_clients; i++) {
+        const struct ts_client_row *row = &batch->clients[i];
+        sqlite3_stmt *stmt = store->stmts[row->forget ? DROP_CLIENT : PUT_CLIENT];
+        rc = sqlite3_bind_text(stmt, 1, row->client, -1, SQLITE_STATIC);
+        if (!rc && !row->forget) {
+            sqlite3_bind_int64(stmt, 2, (int64_t)row->last_seq);
+            sqlite3_bind_int64(stmt, 3, batch->uptime);
+        }
+        if (!rc)
+            rc = run(stmt);
+        sqlite3_clear_bindings(stmt);
+    }
+    if (!rc) {
+        sqlite3_bind_int64(store->stmts[PUT_UPTIME], 1, batch->uptime);
+        rc = run(store->stmts[PUT_UPTIME]);
+    }
+    return rc;
+}
+
 static int put_batch(struct ts_store *store, const struct ts_store_batch *batch)
 {
     int rc = put_names(store, batch);
@@ -468,6 +538,8 @@ static int put_batch(struct ts_store *store, const struct ts_store_batch *batch)
         rc = put_sums(store, batch->counters);
     if (!rc && batch->counters)
         rc = put_profiles(store, batch->counters);
+    if (!rc)
+        rc = put_clients(store, batch);
     return rc ? rc : run(store->stmts[COMMIT]);
 }
 
@@ -480,7 +552,8 @@ int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, 
         ts_sql_say(ret_error, "the store could not sync earlier; the process must end");
         return TS_ESYNC;
     }
-    if (!counters->n_rows && !counters->n_profiles && !batch->n_locations && !batch->n_label_sets) {
+    if (!counters->n_rows && !counters->n_profiles && !batch->n_locations && !batch->n_label_sets &&
+        !batch->n_clients) {
         *ret_saturated = 0;
         return 0;
     }

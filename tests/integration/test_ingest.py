@@ -294,23 +294,6 @@ HELLO = b'{"hello": {"client": "5d0f6f2e-0a4b-4a61-9a3e-0d5a0b6f4c11", "labels":
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_hello_is_refused_in_words(daemon, kind):
-    """Until acknowledged streams stand: a sender that asks for acknowledgements must not believe that it gets them."""
-    one = daemon()
-    with senders.Stream(one, kind) as way:
-        try:
-            way.send(HELLO + b"\n")
-            way.send(b'{"seq": 1, "timestamp": 5, "profile": {"func_profiles": {}}}\n')
-        except OSError:
-            pass
-        answers = way.wait_closed()
-    error = error_of(answers[0])
-    assert error["code"] and len(error["message"]) > 10
-    assert len(answers) == 1
-    counts(one, 0)
-
-
-@pytest.mark.parametrize("kind", STREAMS)
 def test_hello_elsewhere(daemon, kind):
     one = daemon()
     with senders.Stream(one, kind) as way:

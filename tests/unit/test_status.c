@@ -187,8 +187,8 @@ static void test_status_members(void **state)
     assert_has(text, "\"connections\": {\"open\": %" PRIu64 ", \"total\": %" PRIu64 ", \"refused\": %" PRIu64 "}",
                TOTAL(connections_open), TOTAL(connections), TOTAL(connections_refused));
     assert_has(text, "\"answers_dropped\": %" PRIu64 ", \"threads\": 3,", TOTAL(answers_dropped));
-    assert_has(text, "\"functions\": %zu, \"locations\": %zu, \"label_sets\": %zu, \"commits\": %zu,",
-               WRITER(functions), WRITER(locations), WRITER(label_sets), WRITER(commits));
+    assert_has(text, "\"functions\": %zu, \"locations\": %zu, \"label_sets\": %zu, \"clients\": %zu, \"commits\": %zu,",
+               WRITER(functions), WRITER(locations), WRITER(label_sets), WRITER(clients), WRITER(commits));
     assert_has(text, "\"saturated\": %" PRIu64 ",", TOTAL(saturated) + WRITER(saturated));
     assert_has(text, "\"store\": {\"path\": \"/nowhere/\\\"t\\\".db\", \"bytes\": 0, \"rows\": %zu,", WRITER(rows));
     assert_has(text, "\"messages\": %zu, \"commits_failed\": %zu, \"commit_seconds\": 2.5,", WRITER(committed),

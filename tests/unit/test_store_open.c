@@ -14,7 +14,7 @@ static void creates_and_reopens(void **state)
     assert_true(there(f, "-lock"));
     expect_sql(f, "PRAGMA journal_mode", "wal");
     expect_sql(f, "PRAGMA page_size", "4096");
-    expect_sql(f, "PRAGMA user_version", "1");
+    expect_sql(f, "PRAGMA user_version", "2");
 
     struct ts_store *store = open_ok(f);
     char name_[128];
@@ -115,10 +115,29 @@ static void newer_schema(void **state)
 {
     struct fixture *f = *state;
     seed(f);
-    change(f, "PRAGMA user_version=2; DROP VIEW bucket_totals; DROP TABLE grid");
-    expect_refused(f, "schema version 2, made by a newer timesliced");
+    change(f, "PRAGMA user_version=3; DROP VIEW bucket_totals; DROP TABLE grid");
+    expect_refused(f, "schema version 3, made by a newer timesliced");
     change(f, "PRAGMA user_version=0");
     expect_refused(f, "schema version 0");
+}
+
+/* A file of version 1 is brought up to date, its sums as they were; with another grid it is refused as it was. */
+static void older_schema(void **state)
+{
+    struct fixture *f = *state;
+    seed(f);
+    change(f, "DROP TABLE clients; DROP TABLE uptime; PRAGMA user_version=1");
+    f->config.grid.time_slice = 20 * S;
+    expect_refused(f, "20s");
+    expect_sql(f, "PRAGMA user_version", "1");
+    f->config.grid.time_slice = 10 * S;
+    ts_store_close(open_ok(f));
+    expect_sql(f, "PRAGMA user_version", "2");
+    expect_sql(f, "SELECT count(*) FROM clients", "0");
+    expect_sql(f, "SELECT uptime FROM uptime", "0");
+    expect_sql(f, "SELECT * FROM bucket_totals", "70|10|main|1.0|0.5|2|1");
+    expect_whole(f);
+    ts_store_close(open_ok(f));
 }
 
 static void foreign_files(void **state)
@@ -256,6 +275,7 @@ int main(void)
         T(second_daemon),
         T(another_grid),
         T(newer_schema),
+        T(older_schema),
         T(foreign_files),
         T(cut_short),
         T(damaged_header_or_schema),
