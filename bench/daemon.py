@@ -25,6 +25,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 20
 PROBES = 100
 CHUNK = 256 * 1024
+PIECES = 64  # messages in one sendmsg
 
 
 class Daemon:
@@ -147,6 +148,61 @@ def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8, mb_
         return result
 
 
+def send_numbered(daemon, messages, times, client, report):
+    """The messages, `times` over; with a client's name as an acknowledged stream, until the last ack. No copy is made."""
+    with daemon.tcp() as sock:
+        number, reader = 0, sock.makefile("rb")
+        if client:
+            sock.sendall(json.dumps({"hello": {"client": client}}).encode() + b"\n")
+            reader.readline()
+            acks = threading.Thread(target=lambda: report.append(json.loads(list(reader)[-1])["ack"]))
+            acks.start()  # reads them as they come
+        for _ in range(times):
+            for at in range(0, len(messages), PIECES):
+                pieces = []
+                for message in messages[at:at + PIECES]:
+                    number += 1
+                    pieces += [b'{"seq": %d, ' % number, message] if client else [b"{", message]
+                sent, size = sock.sendmsg(pieces), sum(map(len, pieces))
+                if sent < size:
+                    sock.sendall(b"".join(pieces)[sent:])
+        sock.shutdown(socket.SHUT_WR)
+        if client:
+            acks.join()
+            if report[-1] != number:
+                raise SystemExit(f"acknowledged: {report[-1]} of {number}")
+        elif answer := reader.read():
+            raise SystemExit(f"the daemon answered: {answer}")
+
+
+def numbered(build, corpus, acknowledged, functions=12_000_000, connections=4):
+    """Acknowledged streams, or the same messages over plain ones; a commit syncs (durability=power)."""
+    lines = (pathlib.Path(corpus) / "spaced.jsonl").read_bytes().splitlines()
+    messages = []
+    for line in lines:  # [timestamp, profile] -> an object without its brace
+        timestamp, profile = line[1:-1].split(b", ", 1)
+        messages.append(b'"timestamp": ' + timestamp + b', "profile": ' + profile + b"}\n")
+    with Daemon(build, ingest__udp="off", store__durability="power") as daemon:
+        send_numbered(daemon, messages, 1, None, [])
+        each = daemon.flush()["entries"]
+        times = max(1, round(functions / each / connections))
+        before, start, report = daemon.cpu(), time.monotonic(), []
+        senders = [threading.Thread(target=send_numbered, args=(daemon, messages, times, n and f"client-{n}", report))
+                   for n in (range(1, connections + 1) if acknowledged else [None] * connections)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        seconds = time.monotonic() - start
+        status = daemon.flush()
+        if status["entries"] != each * (1 + connections * times) or acknowledged and len(report) != connections:
+            raise SystemExit(f"counted {status['entries']}, acknowledged to the end {len(report)}")
+        status["entries"] -= each
+        result = used(daemon, before, status, seconds)
+        result["wall"] = status["entries"] / seconds / 1e6
+        return result
+
+
 def udp(build, corpus, name, rate, seconds, threads=1, sockets=1):
     """The same over UDP, at a rate that is given: what arrived and what did not."""
     with Daemon(build, ingest__threads=threads, ingest__tcp="off") as daemon:
@@ -230,7 +286,8 @@ def memory(build, _corpus):
         return result
 
 
-WHAT = {"tcp": tcp, "udp": udp, "visible": visible, "memory": memory}
+WHAT = {"tcp": tcp, "plain": lambda build, corpus: numbered(build, corpus, False),
+        "acknowledged": lambda build, corpus: numbered(build, corpus, True), "udp": udp, "visible": visible, "memory": memory}
 
 if __name__ == "__main__":
     if len(sys.argv) < 4 or sys.argv[3] not in WHAT:

@@ -41,7 +41,8 @@ def progress(text):
 
 
 def measure(build, folder, rounds):
-    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "half", "two_half", "udp", "udp_two", "memory", "visible")}
+    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "half", "two_half", "plain", "acked", "udp", "udp_two",
+                                 "memory", "visible")}
     for n in range(rounds):
         progress(f"round {n + 1} of {rounds}")
         runs["notebook"].append(notebook.measure(folder / "spaced.jsonl", 1.0))
@@ -52,6 +53,8 @@ def measure(build, folder, rounds):
         half = runs["spaced"][-1]["mb_per_second"] / 2
         runs["half"].append(daemon.tcp(build, folder, "spaced", mb_per_second=half))
         runs["two_half"].append(daemon.tcp(build, folder, "spaced", threads=2, mb_per_second=half))
+        runs["plain"].append(daemon.numbered(build, folder, False))
+        runs["acked"].append(daemon.numbered(build, folder, True))
         runs["udp"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2))
         runs["udp_two"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2, threads=2, sockets=16))
         runs["memory"].append(daemon.memory(build, folder))
@@ -78,6 +81,9 @@ def rows(runs):
         yield (f"decoder against cJSON parse, {form}",
                f"{one['ratio']:.2f}x ({one['ratio_low']:.2f} to {one['ratio_high']:.2f})",
                ">= 30x" if form == "spaced" else "")
+    for key, words in (("wall", "a second"), ("rate", "a CPU-second")):
+        yield (f"acknowledged streams against plain ones, durability=power, functions {words}",
+               ratio([one[key] for one in runs["acked"]], [one[key] for one in runs["plain"]]), ">= 0.7x")
     yield "daemon over UDP (60 kB datagrams) against TCP", ratio(rates(runs["udp"]), spaced), ">= 0.8x"
     yield ("CPU per function, TCP at half load, 2 ingest threads against 1",
            ratio(rates(runs["half"]), rates(runs["two_half"])), "<= 1.15x")
@@ -94,6 +100,7 @@ def rows(runs):
     yield "daemon over TCP, spaced, 2 threads", in_words(runs["two"]), ""
     yield "daemon over TCP, spaced, at half load", in_words(runs["half"]), ""
     yield "daemon over TCP, spaced, at half load, 2 threads", in_words(runs["two_half"]), ""
+    yield "daemon over TCP, acknowledged", in_words(runs["acked"]), ""
     yield "daemon over UDP", in_words(runs["udp"]), ""
     yield "daemon over UDP, 2 threads", in_words(runs["udp_two"]), ""
     for form in corpus.FORMS:
