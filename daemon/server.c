@@ -14,6 +14,7 @@
  */
 #include "daemon/server.h"
 
+#include "daemon/check.h"
 #include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/listen.h"
@@ -46,6 +47,8 @@ struct tsd_server {
     struct tsd_shard_shared shared;
     struct tsd_ledger ledger;
     bool has_ledger;
+    bool unclean; /* the last stop was */
+    struct tsd_check *check;
     struct tsd_shard *shards[TSD_THREADS_MAX];
     size_t n_shards;
     struct ts_store *store;              /* until the writer has it */
@@ -222,8 +225,10 @@ static int open_store(struct tsd_server *server)
         .busy_ms = BUSY_MS,
     };
     int rc = ts_store_open(&how, &server->store, &server->state.grid, &error);
-    if (!rc)
+    if (!rc) {
+        server->unclean = ts_store_was_unclean(server->store);
         return 0;
+    }
     tsd_log_error("%s", error.message);
     return rc == TS_EREFUSED ? TSD_EX_CONFIG : EXIT_FAILURE;
 }
@@ -404,6 +409,8 @@ static int start(struct tsd_server *server)
         code = start_writer(server);
     if (!code)
         code = start_control(server);
+    if (!code && server->unclean)
+        server->check = tsd_check_start(&server->state);
     return code;
 }
 
@@ -411,6 +418,7 @@ static int start(struct tsd_server *server)
 static bool release(struct tsd_server *server)
 {
     bool whole = true;
+    server->check = tsd_check_stop(server->check); /* its connection goes before the writer's, which cleans up */
     struct tsd_writer *writer = atomic_load(&server->writer);
     if (writer) {
         tsd_writer_stop(writer);

@@ -38,21 +38,31 @@ static size_t cut(const char *text, size_t len)
     return len;
 }
 
-void tsd_state_set_store_error(struct tsd_state *state, const char *message)
+static void set(struct tsd_state *state, char *text, size_t size, const char *message)
 {
     size_t len = message ? strlen(message) : 0;
-    if (len >= sizeof(state->store_error))
-        len = cut(message, sizeof(state->store_error) - 1);
+    if (len >= size)
+        len = cut(message, size - 1);
     uv_mutex_lock(&state->lock);
     if (len)
-        memcpy(state->store_error, message, len);
-    state->store_error[len] = '\0';
+        memcpy(text, message, len);
+    text[len] = '\0';
     uv_mutex_unlock(&state->lock);
+}
+
+void tsd_state_set_store_error(struct tsd_state *state, const char *message)
+{
+    set(state, state->store_error, sizeof(state->store_error), message);
+}
+
+void tsd_state_set_damage(struct tsd_state *state, const char *message)
+{
+    set(state, state->damage, sizeof(state->damage), message);
 }
 
 void tsd_state_store_error(struct tsd_state *state, char *ret_message, size_t size)
 {
     uv_mutex_lock(&state->lock);
-    snprintf(ret_message, size, "%s", state->store_error);
+    snprintf(ret_message, size, "%s", *state->store_error ? state->store_error : state->damage);
     uv_mutex_unlock(&state->lock);
 }

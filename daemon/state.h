@@ -53,6 +53,7 @@ struct tsd_state {
 
     uv_mutex_t lock;
     char store_error[512]; /* "" while all is well: why the store refuses; under the lock */
+    char damage[512];      /* found in the file; "" none; under the lock */
 };
 
 int tsd_state_init(struct tsd_state *state) TS_MUST_USE;
@@ -65,7 +66,9 @@ uint64_t tsd_state_pending(const struct tsd_state *state);
 
 /* NULL: all is well again. */
 void tsd_state_set_store_error(struct tsd_state *state, const char *message);
-/* Copies the text, "" where there is none. */
+/* What is wrong with the file, for good. */
+void tsd_state_set_damage(struct tsd_state *state, const char *message);
+/* Copies the text, "" where there is none: why the store refuses, else what is damaged. */
 void tsd_state_store_error(struct tsd_state *state, char *ret_message, size_t size);
 
 #endif

@@ -42,6 +42,9 @@ int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_st
 /* Checkpoints what it can and lets go of file and lock. NULL is fine. */
 struct ts_store *ts_store_close(struct ts_store *store);
 
+/* Whoever had the file before did not close it: killed, or the machine went down. */
+bool ts_store_was_unclean(const struct ts_store *store);
+
 typedef int (*ts_location_cb)(void *data, uint32_t id, const struct ts_location *location);
 typedef int (*ts_labels_cb)(void *data, uint32_t id, const char *canonical_json, size_t len);
 
@@ -101,6 +104,12 @@ int ts_reader_label_sets(struct ts_reader *reader, ts_labels_cb cb, void *data) 
 /* Rows of the finest level with from <= bucket < to, ascending by bucket; bounds are bucket numbers. */
 int ts_reader_sums(struct ts_reader *reader, int64_t from, int64_t to, ts_sum_cb cb, void *data) TS_MUST_USE;
 int ts_reader_profiles(struct ts_reader *reader, int64_t from, int64_t to, ts_profile_cb cb, void *data) TS_MUST_USE;
+/*
+ * Reads the whole file and checks that it is put together as it should be (SQLite's quick_check). 0; TS_EREFUSED, with
+ * what is wrong in ret_error; TS_ECANCELED; TS_ESTORE. It holds one state of the file, and so the log, as long as it
+ * takes.
+ */
+int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error) TS_MUST_USE;
 /* Makes the read under way, on another thread, end with TS_ECANCELED soon. */
 void ts_reader_interrupt(struct ts_reader *reader);
 

@@ -13,8 +13,12 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { BUSY_MS = 1000 };
+enum {
+    BUSY_MS = 1000,
+    PROGRESS_STEPS = 10000 /* of its virtual machine, some tenths of a millisecond */
+};
 
 enum statement { BEGIN, ROLLBACK, SNAPSHOT, LOCATIONS, LABEL_SETS, SUMS, PROFILES, N_STATEMENTS };
 
@@ -120,6 +124,46 @@ void ts_reader_interrupt(struct ts_reader *reader)
 {
     reader->canceled = true;
     sqlite3_interrupt(reader->db);
+}
+
+static int on_progress(void *data)
+{
+    struct ts_reader *reader = data;
+    return reader->canceled;
+}
+
+int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error)
+{
+    sqlite3_stmt *stmt = NULL;
+    /* Unlike sqlite3_interrupt() alone it cannot come before the statement and be lost. */
+    sqlite3_progress_handler(reader->db, PROGRESS_STEPS, on_progress, reader);
+    int rc = sqlite3_prepare_v2(reader->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    if (!rc)
+        rc = sqlite3_step(stmt);
+    int r = rc == SQLITE_ROW ? 0 : ts_sql_code(rc);
+    if (rc == SQLITE_ROW) {
+        const char *words = (const char *)sqlite3_column_text(stmt, 0);
+        const char *last = words ? strrchr(words, '\n') : NULL; /* a heading comes first */
+        words = last ? last + 1 : words;
+        if (!words || strcmp(words, "ok") != 0) {
+            ts_sql_say(ret_error,
+                       "the database is damaged (%.200s); restore it from a backup, or start with another"
+                       " store.path",
+                       words ? words : "no result");
+            r = TS_EREFUSED;
+        }
+    } else if (ts_sql_damaged(rc)) {
+        ts_sql_say(ret_error,
+                   "the database is damaged (%.200s); restore it from a backup, or start with another"
+                   " store.path",
+                   sqlite3_errmsg(reader->db));
+        r = TS_EREFUSED;
+    } else {
+        ts_sql_message(ret_error, reader->db, rc, "cannot check the database");
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_progress_handler(reader->db, 0, NULL, NULL);
+    return r;
 }
 
 int ts_reader_locations(struct ts_reader *reader, ts_location_cb cb, void *data)

@@ -97,6 +97,7 @@ struct ts_store {
     int lock;
     int wal_pages;      /* in the log after the last commit */
     bool dead;          /* a sync failed */
+    bool unclean;       /* there was a log when it was opened */
     uint64_t saturated; /* by the commit under way */
     struct sort_key *keys;
     size_t cap_keys;
@@ -320,6 +321,7 @@ int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_st
         r = ts_file_lock(path, &store->lock, ret_error);
     if (!r)
         r = ts_file_inspect(path, &missing, &hot, ret_error);
+    store->unclean = hot;
     if (!r && missing)
         r = ts_file_create(path, &config->grid, ret_error);
     if (!r)
@@ -353,6 +355,11 @@ struct ts_store *ts_store_close(struct ts_store *store)
     free(store->keys);
     free(store);
     return NULL;
+}
+
+bool ts_store_was_unclean(const struct ts_store *store)
+{
+    return store->unclean;
 }
 
 int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data)

@@ -35,6 +35,7 @@ INSTALLED = {
     "usr/lib/sysusers.d/timesliced.conf": 0o644,
 }
 
+THREAD_SANITIZER = {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66"}  # a daemon that ends so fails its test
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -361,6 +362,9 @@ def run_all(runner, options):
     if runner.step("build with sanitizers", checked.run):
         runner.step("unit tests with sanitizers", checked.unit(5))
         runner.step("integration tests with sanitizers", checked.integration(90))
+    threads = Build(runner, "build-tsan", ["-Db_sanitize=thread", "-Db_lundef=false"], env=THREAD_SANITIZER)
+    if runner.step("build with the thread sanitizer", threads.run):
+        runner.step("integration tests with the thread sanitizer", threads.integration(90))
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ def test_streams_go_on_after_every_pause(daemon):
     """Far more than the limit, with a flush_interval that would never come: only memory asks for commits."""
     one = daemon(ingest__memory_limit="1M", store__flush_interval="1h")
     with senders.Stream(one) as way:
-        for n in range(400):
+        for n in range(2000):
             way.send(message(f"f{n}", size=200) + b"\n")
-        wait_until(lambda: one.status()["received"] == 400, lambda: one.status())
-    assert one.status()["commits"] >= 1
-    assert one.idle()["accepted"] == 400
-    assert profiles(one) == 400
+        wait_until(lambda: one.status()["received"] == 2000, lambda: one.status())
+    assert one.status()["commits"] >= 2
+    assert one.idle()["accepted"] == 2000
+    assert profiles(one) == 2000
 
 
 def test_stop_while_paused_commits_what_had_arrived(daemon):
