@@ -417,12 +417,10 @@ static inline __attribute__((always_inline)) bool take_run(struct ts_decoder *de
     for (;;) {
         struct ts_profile *profile = &decoder->profile;
         /* An ordered entry has all its members: nothing of its place needs to be cleared. */
-        struct ts_entry *entry = &profile->entries[profile->n_entries];
-        if (profile->n_entries == decoder->cap_entries) {
-            entry = ts_next_entry(decoder);
-            if (!entry)
-                return false;
-        }
+        struct ts_entry *entry =
+            profile->n_entries < decoder->cap_entries ? &profile->entries[profile->n_entries] : ts_next_entry(decoder);
+        if (!entry)
+            return false;
         entry->known = entry->key = 0;
         const char *next = NULL;
         if (ordered) {
