@@ -78,8 +78,8 @@ static const char *const statements[N_STATEMENTS] = {
     [GET_LOCATIONS] = TS_SQL_LOCATIONS,
     [GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
     [CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",
-    [PUT_CLIENT] = "INSERT INTO clients(client, last_seq, used) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
-                   " last_seq = excluded.last_seq, used = excluded.used",
+    [PUT_CLIENT] = ("INSERT INTO clients(client, last_seq, used) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
+                    " last_seq = excluded.last_seq, used = excluded.used"),
     [DROP_CLIENT] = "DELETE FROM clients WHERE client = ?1",
     [PUT_UPTIME] = "UPDATE uptime SET uptime = max(uptime, ?1)",
     [GET_CLIENTS] = TS_SQL_CLIENTS,

@@ -216,7 +216,7 @@ class Build:
             return count_junit(self.folder / "meson-logs" / "testlog.junit.xml", code)
         return run
 
-    def integration(self, patience, select=None):
+    def integration(self, patience, select=None, folder="integration", workers=min(2 * CORES, 8)):
         def run(log):
             binaries = {"TIMESLICED": self.folder / "daemon" / "timesliced",
                         "TIMESLICECTL": self.folder / "ctl" / "timeslicectl",
@@ -224,9 +224,9 @@ class Build:
             for binary in binaries.values():
                 if not os.access(binary, os.X_OK):
                     raise StepFailed(f"{binary} is not built")
-            report = self.runner.folder / f"{self.name}.xml"
-            words = [PYTHON, "-m", "pytest", "-n", min(2 * CORES, 8), "-q", "-rs", "-p", "no:cacheprovider",
-                     f"--junitxml={report}", "tests/integration"]
+            report = self.runner.folder / f"{self.name}-{folder}.xml"
+            words = [PYTHON, "-m", "pytest", "-n", workers, "-q", "-rs", "-p", "no:cacheprovider",
+                     f"--junitxml={report}", f"tests/{folder}"]
             code = self.runner.command(words + (["-k", select] if select else []), log,
                                        {**self.env, **{name: str(path) for name, path in binaries.items()},
                                         "TIMESLICED_PATIENCE": str(patience)})
@@ -356,6 +356,7 @@ def run_all(runner, options):
     if options.quick:
         return
 
+    runner.step("faults, in short", plain.integration(30, folder="faults", workers=CORES))
     clang = Build(runner, "build-clang", compiler="clang")
     runner.step("build with clang", clang.run)
     checked = Build(runner, "build-asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false"], env=SANITIZERS)

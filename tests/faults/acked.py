@@ -1,0 +1,197 @@
+"""A strict client of acknowledged streams: keeps what is unacknowledged, resumes from last_seq, believes nothing.
+
+What the contract promises is checked at every answer, and written to `problems`: last_seq and acks never promise what
+was not sent, last_seq never takes an acknowledgement back, a good message is never rejected and a bad one never for
+another reason than its own.
+"""
+import collections
+import itertools
+import json
+import select
+import socket
+import threading
+import time
+
+import checker
+
+HELLO_PATIENCE = 15  # seconds; the answer may wait for a commit that an operator's shell holds up
+BAD_EVERY = 17
+
+
+class Unusable(Exception):
+    """The connection is over: the daemon is gone, or is going."""
+
+
+def connector(daemon, *kinds, patience=HELLO_PATIENCE):
+    """connect() for a client, each time the next of these kinds; the port may be another one after each start."""
+    turns = itertools.cycle(kinds)
+
+    def connect():
+        if next(turns) == "unix":
+            way = socket.socket(socket.AF_UNIX)
+            way.settimeout(patience)
+            way.connect(str(daemon.settings["ingest.unix_stream"]))
+            return way
+        return socket.create_connection(daemon.address("tcp"), timeout=patience)
+    return connect
+
+
+class Client:
+    """run() sends from a thread of its own until stop() or until `total` is reached, through every lost connection."""
+
+    def __init__(self, connect, number, total=None, window=64, bad=False, again=0, name=None, labels=None,
+                 errors=()):
+        self.connect, self.total, self.window, self.again = connect, total, window, again
+        self.bad = bad
+        self.errors = errors  # codes by which the daemon may end a connection
+        self.hello = {"client": name or f"client-{number}"}
+        if labels:
+            self.hello["labels"] = labels
+        self.sent = checker.Sent(number)
+        self.unacked = collections.OrderedDict()  # seq: line
+        self.recent = collections.deque(maxlen=max(again, 1))  # lines that need not be sent again
+        self.rejects = {}
+        self.problems = []
+        self.connections = self.acks = self.resent = 0
+        self.last_ack_at = time.monotonic()
+        self.longest_wait = 0.0  # seconds between two acknowledgements while some were owed
+        self.ending = threading.Event()
+        self.giving_up = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    # From the test's thread.
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def stop(self, patience):
+        """Sends nothing new, waits until all is answered. Gives what went wrong."""
+        self.ending.set()
+        self.thread.join(patience)
+        if self.thread.is_alive():
+            self.giving_up.set()
+            self.thread.join(HELLO_PATIENCE + 5)
+            self.problems.append(f"client {self.sent.client}: {len(self.owed())} not answered after {patience} s")
+        return self.problems
+
+    def owed(self):
+        return [seq for seq in list(self.unacked) if seq not in self.rejects]
+
+    # In the client's.
+
+    def run(self):
+        while not self.giving_up.is_set():
+            try:
+                with self.connect() as way:
+                    self.connections += 1
+                    self.talk(way)
+                return
+            except (OSError, Unusable, AssertionError):
+                time.sleep(0.01)  # between two attempts, not a wait for anything
+            except Exception as problem:
+                self.problems.append(f"client {self.sent.client}: {problem!r}")
+                return
+
+    def problem(self, words):
+        self.problems.append(f"client {self.sent.client}: {words}")
+
+    def line(self, seq):
+        if self.bad and seq % BAD_EVERY == 0:
+            self.sent.bad.add(seq)
+            # Unreadable ones take the number after the line before; the others bring theirs.
+            return b"?" if seq % 2 else json.dumps({"seq": seq, "timestamp": "x"}).encode()
+        return checker.text(self.sent.client, seq, seq=seq)
+
+    def talk(self, way):
+        self.buffer = b""
+        way.sendall(json.dumps({"hello": self.hello}).encode() + b"\n")
+        self.resume(self.read_line(way))
+        out = bytearray()
+        for line in list(self.recent)[-self.again:] if self.again else []:
+            out += line + b"\n"
+            self.resent += 1
+        for line in self.unacked.values():
+            out += line + b"\n"
+            self.resent += 1
+        way.setblocking(False)
+        while not self.giving_up.is_set():
+            while self.may_send() and len(self.unacked) < self.window and len(out) < 65536:
+                seq = self.sent.last + 1
+                line = self.line(seq)
+                if not self.unacked:
+                    self.last_ack_at = time.monotonic()
+                self.unacked[seq] = line
+                self.sent.last = seq
+                out += line + b"\n"
+            if not self.may_send() and not self.owed():
+                return
+            readable, writable, _ = select.select([way], [way] if out else [], [], 0.1)
+            if readable:
+                more = way.recv(65536)
+                if not more:
+                    raise Unusable
+                self.buffer += more
+                *lines, self.buffer = self.buffer.split(b"\n")
+                for line in lines:
+                    self.answered(json.loads(line))
+            if writable:
+                del out[:way.send(out)]
+
+    def may_send(self):
+        return not self.ending.is_set() and (self.total is None or self.sent.last < self.total)
+
+    def read_line(self, way):
+        while b"\n" not in self.buffer:
+            more = way.recv(65536)
+            if not more:
+                raise Unusable
+            self.buffer += more
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def resume(self, answer):
+        self.may_end(answer)
+        if "hello" not in answer:
+            self.problem(f"the hello was answered {answer}")
+            self.giving_up.set()
+            raise Unusable
+        hello = answer["hello"]
+        last = hello["last_seq"]
+        if hello["protocol"] != 1 or not isinstance(hello["max_message"], int):
+            self.problem(f"the hello was answered {answer}")
+        if last < self.sent.confirmed:
+            self.problem(f"last_seq {last} takes back the acknowledgement of {self.sent.confirmed}")
+        self.confirm(last, "last_seq")
+
+    def confirm(self, seq, what):
+        if seq > self.sent.last:
+            self.problem(f"{what} {seq} promises what was not sent, {self.sent.last} is the last")
+            seq = self.sent.last
+        now = time.monotonic()
+        if seq > self.sent.confirmed:
+            self.longest_wait = max(self.longest_wait, now - self.last_ack_at)
+            self.last_ack_at = now
+        self.sent.confirmed = max(self.sent.confirmed, seq)
+        while self.unacked and next(iter(self.unacked)) <= seq:
+            _, line = self.unacked.popitem(last=False)
+            if line != b"?":  # without its number it would be taken for another
+                self.recent.append(line)
+
+    def may_end(self, answer):
+        if answer.get("error", {}).get("code") in self.errors:
+            raise Unusable
+
+    def answered(self, answer):
+        self.may_end(answer)
+        if "ack" in answer:
+            self.acks += 1
+            self.confirm(answer["ack"], "ack")
+        elif "reject" in answer:
+            reject = answer["reject"]
+            seq, code = reject.get("seq"), reject["code"]
+            expected = ("bad_json" if seq % 2 else "bad_shape") if seq in self.sent.bad else None
+            if code != expected or self.rejects.setdefault(seq, code) != code:
+                self.problem(f"rejected: {reject}, {expected} was expected")
+        else:
+            self.problem(f"an answer that is none: {answer}")

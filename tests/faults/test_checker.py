@@ -1,0 +1,107 @@
+"""The checker and the strict client see what they are for: each kind of violation, made by hand."""
+import json
+import socket
+import sqlite3
+import threading
+
+import pytest
+
+import acked
+import checker
+
+
+def database(path, messages):
+    """messages: (client, seq, calls, milliseconds)."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bucket_totals(bucket, width, function, cumtime, tottime, ncalls, pcalls)")
+    for client, seq, calls, milliseconds in messages:
+        profile = checker.profile(client, seq)
+        name, = profile["profile"]["func_profiles"]
+        connection.execute("INSERT INTO bucket_totals VALUES(?, ?, ?, ?, ?, ?, ?)",
+                           [profile["timestamp"], checker.WIDTH, name, milliseconds / 1000, milliseconds / 1000, calls,
+                            calls])
+    connection.commit()
+    connection.close()
+    return path
+
+
+GOOD = [(1, seq, 1, seq) for seq in (1, 2, 999, 1000, 1001)]
+
+
+@pytest.mark.parametrize("change, word", [
+    (lambda rows: rows, None),
+    (lambda rows: rows[1:], "lost"),
+    (lambda rows: rows[:-1] + [(1, 1001, 2, 2002)], "2 times"),
+    (lambda rows: rows[:-1] + [(1, 1001, 1, 1002)], "altered"),
+    (lambda rows: rows + [(1, 1003, 1, 1003)], "never sent"),
+    (lambda rows: rows + [(1, 7, 1, 7)], "stored though bad"),
+    (lambda rows: rows + [(2, 1, 1, 1)], "never sent"),
+])
+def test_judge(tmp_path, change, word):
+    sent = checker.Sent(1)
+    sent.last, sent.confirmed = 1002, 1001
+    sent.bad = set(range(1, 1002)) - {seq for _, seq, _, _ in GOOD}
+    problems = checker.judge(database(tmp_path / "t.db", change(GOOD)), [sent])
+    if word:
+        assert any(word in problem for problem in problems), problems
+    else:
+        assert problems == []
+
+
+def test_balance():
+    status = {"received": 7, "accepted": 3, "duplicates": 2, "rejected": {"bad_json": 2, "sequence": 5}}
+    assert checker.balance(status) == []
+    assert checker.balance({**status, "duplicates": 1})
+
+
+HELLO = {"hello": {"protocol": 1, "last_seq": 0, "max_message": 1000}}
+
+
+def served(sessions):
+    """A client's problems with a daemon that answers each connection with these lines once it has read all it sent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        for answers in sessions:
+            way, _ = listener.accept()
+            with way, way.makefile("rb") as lines:
+                lines.readline()
+                way.sendall(json.dumps(answers[0]).encode() + b"\n")
+                for _ in range(2 if "hello" in answers[0] and answers[0]["hello"]["last_seq"] < 2 else 0):
+                    lines.readline()
+                for answer in answers[1:]:
+                    way.sendall(json.dumps(answer).encode() + b"\n")
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        client = acked.Client(lambda: socket.create_connection(listener.getsockname(), timeout=0.5), 1, total=2).start()
+        client.thread.join(0.5)
+        return client.stop(1)
+    finally:
+        listener.close()
+        thread.join()
+
+
+def ack(seq):
+    return {"ack": seq}
+
+
+@pytest.mark.parametrize("sessions, word", [
+    ([[HELLO, ack(2)]], None),
+    ([[HELLO, ack(1), ack(2)]], None),
+    ([[HELLO, ack(1)], [{"hello": {**HELLO["hello"], "last_seq": 2}}]], None),
+    ([[HELLO, ack(1)], [HELLO, ack(2)]], "takes back"),
+    ([[HELLO, ack(3)]], "promises"),
+    ([[{"hello": {**HELLO["hello"], "last_seq": 5}}]], "promises"),
+    ([[HELLO, {"reject": {"seq": 1, "code": "bad_json", "message": "x"}}, ack(2)]], "rejected"),
+    ([[HELLO, {"reject": {"expected": 1, "code": "sequence", "message": "x"}}, ack(2)]], "rejected"),
+    ([[HELLO, {"nack": 1}, ack(2)]], "none"),
+    ([[{"error": {"code": "not_supported", "message": "x"}}]], "the hello was answered"),
+    ([[HELLO, ack(1), HELLO]], "not answered"),
+])
+def test_strict_client(sessions, word):
+    problems = served(sessions)
+    if word:
+        assert any(word in problem for problem in problems), problems
+    else:
+        assert problems == []

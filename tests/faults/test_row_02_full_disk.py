@@ -1,0 +1,175 @@
+"""Row 2: a full disk. Nothing is confirmed that is not stored, streams pause, healthz says so; with room it goes on."""
+import ctypes
+import ctypes.util
+import itertools
+import json
+import os
+import socket
+import time
+
+import pytest
+
+import acked
+import checker
+from support.daemon import wait_until
+
+RESUMES_WITHIN = 5  # seconds
+SIZE = 16 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 16 MiB."""
+    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    where = tmp_path / "disk"
+    where.mkdir()
+    if libc.mount(b"tmpfs", bytes(where), b"tmpfs", 0, f"size={SIZE}".encode()):
+        pytest.skip(f"cannot mount a tmpfs: {os.strerror(ctypes.get_errno())}")
+    yield where
+    libc.umount2(bytes(where), 2)  # MNT_DETACH: whatever still has files there
+
+
+def fill(where):
+    """Takes all that is left. Gives the file whose removal makes room."""
+    filler = where / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(65536)):
+                pass
+        except OSError:
+            pass
+        try:
+            while file.write(bytes(512)):
+                pass
+        except OSError:
+            pass
+    return filler
+
+
+def wide(n):
+    """A message that makes the database grow: names that are new."""
+    return json.dumps([checker.BEGIN, {"func_profiles": {
+        f"w{n}_{i}_{'x' * 100}": {"cumtime": 0.001, "ncalls": 1} for i in range(200)}}]).encode()
+
+
+def confirmed_wide(one):
+    connection = one.read_db()
+    try:
+        row = connection.execute("SELECT sum(ncalls) FROM bucket_totals WHERE function LIKE 'w%'").fetchone()
+        return row[0] or 0
+    finally:
+        connection.close()
+
+
+def test_plain_streams_and_datagrams(small_disk, prepare, figure):
+    """Lines wait in the senders, datagrams past the limit are counted, and all that was taken is stored in the end."""
+    one = prepare({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M", "store.flush_interval": "100ms"})
+    one.db = small_disk / "t.db"
+    one.start()
+    problems = []
+    filler = fill(small_disk)
+    way = socket.socket(socket.AF_UNIX)  # whose buffers are small: what they hold must fit the disk later
+    way.connect(str(one.settings["ingest.unix_stream"]))
+    datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    datagrams.setblocking(False)
+    sent = 0
+    try:
+        way.setblocking(False)
+        left = b""
+        quiet_since = time.monotonic()
+
+        def paused():
+            """Nothing more goes into the stream, for as long as it takes to see that nobody reads it."""
+            nonlocal left, sent, quiet_since
+            while True:
+                if not left:
+                    left = wide(sent) + b"\n"
+                    sent += 1
+                try:
+                    left = left[way.send(left):]
+                    quiet_since = time.monotonic()
+                except BlockingIOError:
+                    return time.monotonic() - quiet_since > 1
+        wait_until(paused, lambda: f"the stream is never paused: {one.status()}")
+        status = one.status()
+        if not status["store_error"] or one.get("/healthz").status != 503:
+            problems.append(f"it says that it is well: {status}")
+        if status["waiting_bytes"] > 3 << 20:
+            problems.append(f"{status['waiting_bytes']} bytes wait, 2 MiB is the limit")
+
+        numbers = itertools.count()
+
+        def dropped():
+            for _ in range(50):
+                try:
+                    datagrams.sendto(wide(f"d{next(numbers)}"), str(one.settings["ingest.unix_datagram"]))
+                except BlockingIOError:
+                    break
+            return one.status()["datagrams_over_memory"]
+        wait_until(dropped, lambda: f"no datagram is dropped: {one.status()}")
+        answer = one.post("/v1/flush")
+        if answer.status != 503:
+            problems.append(f"a flush on a full disk: {answer}")
+
+        begun = time.monotonic()
+        filler.unlink()
+        wait_until(one.healthy, lambda: f"never well again: {one.status()}")
+        resumed = time.monotonic() - begun
+        if resumed > RESUMES_WITHIN:
+            problems.append(f"well again after {resumed:.1f} s")
+        way.setblocking(True)
+        way.settimeout(15)
+        way.sendall(left)
+        way.shutdown(socket.SHUT_WR)
+        while way.recv(65536):
+            pass
+    finally:
+        way.close()
+        datagrams.close()
+    status = one.idle()
+    problems += checker.balance(status)
+    if confirmed_wide(one) != 200 * status["accepted"] or status["accepted"] < sent:
+        problems.append(f"{confirmed_wide(one)} calls are stored; {status}")
+    figure("2 full disk, plain", 1, problems, f"{sent} lines, none lost; well again after {resumed:.2f} s")
+
+
+def test_acknowledged_streams(small_disk, prepare, scale, figure):
+    """Full, room, full, room: no acknowledgement takes anything back, and they go on when there is room."""
+    one = prepare({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M"})
+    one.db = small_disk / "t.db"
+    one.start()
+    clients = [acked.Client(acked.connector(one, kind), n + 1, bad=n == 1, again=2, window=100)
+               for n, kind in enumerate(["tcp", "unix"])]
+    sent = [client.sent for client in clients]
+    problems, slowest, tries = [], 0.0, scale.choose(2, 20)
+    for client in clients:
+        client.start()
+    try:
+        for n in range(tries):
+            before = [client.confirmed for client in sent]
+            wait_until(lambda: all(client.confirmed > b + 500 for client, b in zip(sent, before)),
+                       lambda: f"no acknowledgements: {one.status()}")
+            filler = fill(small_disk)
+            wait_until(lambda: not one.healthy(), lambda: f"a full disk is not noticed: {one.status()}")
+            if n % 2:
+                one.kill()
+                problems += checker.judge(one.db, sent)
+                before = [client.confirmed for client in sent]
+                filler.unlink()
+                begun = time.monotonic()
+                one.start()
+            else:
+                before = [client.confirmed for client in sent]
+                begun = time.monotonic()
+                filler.unlink()
+            wait_until(lambda: one.healthy() and all(client.confirmed > b for client, b in zip(sent, before)),
+                       lambda: f"does not go on: {one.status()}")
+            slowest = max(slowest, time.monotonic() - begun)
+    finally:
+        for client in clients:
+            problems += client.stop(30)
+    if slowest > RESUMES_WITHIN:
+        problems.append(f"acknowledged again after {slowest:.1f} s")
+    problems += checker.judge(one.db, sent) + checker.balance(one.idle())
+    figure("2 full disk, acknowledged", tries, problems,
+           f"{sum(client.last for client in sent)} messages, acknowledged again after {slowest:.2f} s")

@@ -1,0 +1,86 @@
+"""Row 4: the wall clock jumps while it runs. Nothing is rejected, pruned or counted twice for it, nothing stands still."""
+import json
+import time
+
+import pytest
+
+import acked
+import checker
+from support import senders
+from support.daemon import wait_until
+
+HOUR = 3600 * 10**9
+YEARS = 10 * 365 * 24 * HOUR
+STALL = 1  # seconds
+
+
+def now_message(name, at):
+    return json.dumps([at, {"func_profiles": {name: {"cumtime": 0.001, "ncalls": 1}}}]).encode()
+
+
+def calls(one, path="/v1/top", **params):
+    return sum(row["ncalls"] for row in one.ask(path, params)["functions"])
+
+
+def test_jumps(prepare, scale, figure):
+    """Senders stamp with the true time, then with the clock as the daemon has it: both are right."""
+    one = prepare({"aggregation.max_future": "10m", "aggregation.retention": "10s:2d 1m:30d 1h:2y",
+                   "store.flush_interval": "200ms"})
+    clock = one.preload("clock_fault")
+    one.start()
+    problems, slowest, sent = [], 0.0, 0
+    jumps = [HOUR, 0, -HOUR, 0, YEARS, 0, -YEARS, 0, HOUR, -HOUR, YEARS, -YEARS, 0] * scale.choose(1, 10)
+    with senders.Stream(one) as way:
+        for n, offset in enumerate(jumps):
+            clock.offset = offset
+            commits = one.status()["commits"]
+            for at in (time.time(), time.time() + offset / 1e9):
+                way.send(now_message(f"f{n}", at) + b"\n")
+                sent += 1
+            begun = time.monotonic()
+            # The timer's own commit, not one that a question forces.
+            wait_until(lambda: one.status()["commits"] > commits, lambda: f"no commit at {offset}: {one.status()}")
+            slowest = max(slowest, time.monotonic() - begun)
+            one.flush()
+            if one.get("/healthz").status != 200:
+                problems.append(f"not healthy at {offset}")
+        if way.read:
+            problems.append(f"answered {bytes(way.read[:500])}")
+    status = one.idle()
+    if status["accepted"] != sent:
+        problems.append(f"{status['accepted']} of {sent} accepted, {status['rejected']}")
+    if not 0 <= status["uptime"] < 600:
+        problems.append(f"uptime {status['uptime']}")
+    if calls(one) != sent:
+        problems.append(f"{calls(one)} of {sent} are stored")
+    if slowest > STALL:
+        problems.append(f"stood still for {slowest:.2f} s")
+    figure("4 clock jumps, plain", len(jumps), problems, f"longest stall {slowest:.2f} s")
+
+
+def test_jumps_under_acknowledged_load(prepare, scale, figure):
+    """The ledger knows no wall clock: nobody is forgotten, nothing is taken twice, and acknowledgements go on."""
+    one = prepare({"store.client_expiry": "1h"})
+    clock = one.preload("clock_fault")
+    one.start()
+    clients = [acked.Client(acked.connector(one, kind), n + 1, again=5) for n, kind in enumerate(["tcp", "unix"])]
+    sent = [client.sent for client in clients]
+    jumps = [YEARS, -YEARS, HOUR, -HOUR, 0] * scale.choose(1, 20)
+    problems = []
+    for client in clients:
+        client.start()
+    try:
+        for n, offset in enumerate(jumps):
+            confirmed = [client.sent.confirmed for client in clients]
+            clock.offset = offset
+            wait_until(lambda: all(client.sent.confirmed > before + 100 for client, before in zip(clients, confirmed)),
+                       lambda: f"no acknowledgement any more at {offset}: {one.status()}")
+            if n % 5 == 4:
+                one.restart()
+    finally:
+        for client in clients:
+            problems += client.stop(30)
+    slowest = max(client.longest_wait for client in clients)
+    problems += checker.judge(one.db, sent) + checker.balance(one.idle())
+    figure("4 clock jumps, acknowledged load", len(jumps), problems,
+           f"{sum(client.last for client in sent)} messages, longest wait for an acknowledgement {slowest:.2f} s")

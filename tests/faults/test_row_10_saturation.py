@@ -1,0 +1,60 @@
+"""Row 10: sums that pass 64 bits stay at the largest value, are counted, and fail neither a commit nor a question.
+
+In one bucket, over a restart: tests/integration/test_oracle.py, test_sums_saturate. Here many rows at the bound meet in
+one question, and the bound is reached from both sides.
+"""
+import json
+
+import checker
+from support import senders
+
+MOST, LEAST = 2**63 - 1, -2**63
+ENTRY = {"ncalls": 2**53, "cumtime": 1e7, "tottime": -1e7}
+REPEATS = 1100  # 2^53 calls and 1e7 s: past 2^63 calls, past 2^63 ns
+
+
+def seconds(text):
+    return int(text * 10**9)
+
+
+def test_many_rows(daemon, scale, figure):
+    one = daemon(store__flush_interval="50ms")
+    buckets, labels = scale.choose((30, 3), (500, 20))
+    problems, tries = [], 0
+    texts = [json.dumps({"timestamp": 10 * bucket, "labels": {"n": str(label)}, "profile": {
+        "total_tt": 1e7, "func_profiles": [{"func_name": f"{'_' * (bucket % 3)}f{bucket % 2}", **ENTRY}] * REPEATS}})
+        .encode() for bucket in range(buckets) for label in range(labels)]
+    for text in texts:
+        senders.TRANSPORTS["unix_stream"](one, [text])
+    status = one.idle()
+    if status["store"]["commits_failed"] or status["store_error"]:
+        problems.append(f"a commit failed: {status}")
+    if status["saturated"] < buckets * labels:
+        problems.append(f"{status['saturated']} counted as saturated")
+    for path, params in [("top", {}), ("top", {"by": "location"}), ("top", {"by": "label.n"}), ("top", {"top": 1}),
+                         ("top", {"last": "100y"}), ("functions", {}), ("labels", {}), ("buckets", {}),
+                         *(("buckets", {"metric": metric, "time_slice": width, "fill": "true"})
+                           for metric in ("cumtime", "tottime", "ncalls", "pcalls") for width in ("10s", "100s", "1d"))]:
+        for form in ("json", "csv"):
+            if form == "csv" and path in ("functions", "labels"):
+                continue
+            tries += 1
+            answer = one.get(f"/v1/{path}", {**params, **({"format": "csv"} if form == "csv" else {})})
+            if answer.status != 200:
+                problems.append(f"{path} {params} {form}: {answer}")
+    rows = buckets // 2 * labels  # of each of the two functions; an answer's sums are exact
+    for row in one.ask("/v1/top")["functions"]:
+        found = (row["ncalls"], row["pcalls"], seconds(row["cumtime"]), seconds(row["tottime"]))
+        if found != (rows * MOST, rows * MOST, rows * MOST, rows * LEAST):
+            problems.append(f"the sum of {rows} sums at the bound is {found}")
+    for row in one.ask("/v1/buckets", {"time_slice": "20s", "metric": "ncalls"})["functions"]:
+        if set(row["values"]) != {labels * MOST}:
+            problems.append(f"buckets of sums at the bound: {row['values'][:10]}")
+    connection = one.read_db()
+    rows = connection.execute("SELECT ncalls, pcalls FROM bucket_totals").fetchall()
+    connection.close()
+    tries += 1
+    if len(rows) != buckets or set(rows) != {(MOST, MOST)}:
+        problems.append(f"the view has {len(rows)} rows, {set(rows)}")
+    problems += checker.balance(one.idle())
+    figure("10 sums at the bound", tries, problems, f"{len(texts)} saturated rows, all questions answered")

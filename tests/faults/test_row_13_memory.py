@@ -1,0 +1,152 @@
+"""Row 13: the n-th allocation fails, n rising until none is hit, from the start on and while messages come in.
+
+Whatever is refused for it, the daemon ends in order or goes on; no sum is wrong, and what was acknowledged is stored.
+The same for the calls of lib/ and of single files of daemon/, with sanitizers: the unit tests with failing_alloc.h.
+"""
+import http.client
+import json
+import signal
+import socket
+
+import pytest
+
+import acked
+import checker
+from faulty import sanitizer
+from support.daemon import EX_CONFIG, PATIENCE, wait_until
+
+MESSAGES = 40
+DATAGRAMS = 2  # the number of the client that sends them
+
+QUICK = {"store.ack_interval": "1ms", "store.durability": "process"}  # the disk is not what this is about
+
+# mode: (how many calls fail in a row, whether only the program's own ones do)
+MODES = {"one": (1, 1), "twenty": (20, 1), "libraries": (1, 0)}
+# libuv has no other answer than abort() where it cannot make room for one more descriptor.
+ENDS = {"one": (1, EX_CONFIG), "twenty": (1, EX_CONFIG), "libraries": (1, EX_CONFIG, -signal.SIGABRT)}
+
+
+def workload(one, client, datagrams):
+    """Everything that allocates while messages come in, and some questions."""
+    client.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+        way.settimeout(5)
+        for _ in range(MESSAGES):
+            datagrams.last += 1
+            way.sendto(checker.text(DATAGRAMS, datagrams.last), str(one.settings["ingest.unix_datagram"]))
+    for path in ("/v1/top", "/v1/buckets", "/v1/status", "/metrics", "/v1/rejects", "/healthz"):
+        one.get(path, timeout=5)
+    wait_until(lambda: client.sent.last == MESSAGES and not client.owed(), patience=1)
+
+
+def failing(one, slots, mode, n):
+    """One run. Gives problems, and whether a call was hit."""
+    slots.fail_count, slots.own_only = MODES[mode]
+    slots.fail_call = n
+    # One that looks elsewhere where it is not answered: what that is about, the second test says.
+    client = acked.Client(acked.connector(one, "unix", "tcp", patience=1), 1, total=MESSAGES, window=10, bad=True, again=2,
+                          labels={"service": "web"}, errors=("unavailable",))
+    datagrams = checker.Sent(DATAGRAMS)
+    problems = []
+    try:
+        if one.try_start():
+            workload(one, client, datagrams)
+    except (OSError, AssertionError, http.client.HTTPException, json.JSONDecodeError):
+        pass  # refused, or gone
+    slots.fail_call = 0
+    hit = bool(slots.failed)
+    code = one.process.poll()
+    if code is None:
+        try:
+            # A flush that began without memory may say so; the next one must not.
+            wait_until(lambda: one.post("/v1/flush").status == 200, one.log_text)
+            status = one.idle()
+            if status["store_error"]:
+                problems.append(f"the store stays in trouble: {status['store_error']}")
+        except (OSError, AssertionError, http.client.HTTPException, json.JSONDecodeError) as problem:
+            problems.append(f"does not answer any more: {problem!r}")
+            one.kill()
+            code = "killed"
+    elif code not in ENDS[mode] or not hit:
+        problems.append(f"exit code {code}: {one.log_text()[-500:]}")
+    if one.process.poll() is not None:
+        one.start()
+    if not client.thread.ident:
+        client.start()
+    wait_until(lambda: not client.thread.is_alive() or client.problems, 
+               lambda: f"{mode}, call {n}: {client.owed()} are not answered, {client.sent.last} sent; {status}")
+    problems += client.stop(10)
+    if client.sent.last != MESSAGES:
+        problems.append(f"{client.sent.last} sent")
+    status = one.idle()
+    problems += checker.judge(one.db, [client.sent, datagrams]) + checker.balance(status)
+    if code is None:
+        stored = one.ask("/v1/top")["profiles"]
+        if stored != status["accepted"]:
+            problems.append(f"{status['accepted']} accepted, {stored} stored")
+    one.process.send_signal(signal.SIGTERM)
+    if one.process.wait(PATIENCE) != 0:
+        problems.append(f"SIGTERM gives {one.process.returncode}")
+    return [f"{mode}, call {n}: {problem}" for problem in problems], hit
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_each_allocation(prepare, scale, figure, mode):
+    if sanitizer():
+        pytest.skip("a sanitizer has its own malloc; its unit tests make the calls of lib/ and daemon/ fail")
+    problems, tries, n, hit = [], 0, 1, True
+    while scale.goes_on():
+        one = prepare(QUICK)
+        more, hit = failing(one, one.preload("malloc_fault"), mode, n)
+        problems += more
+        one.discard(quiet=not more)
+        if not hit:
+            break
+        tries += 1
+        n += 1 if scale.long else max(1, n // 3)
+    if tries < 10:
+        problems.append(f"only {tries} calls were made to fail")
+    figure(f"13 failing allocation, {mode}", tries, problems,
+           f"{'every n' if scale.long else 'n'} of 1 to {n - 1}{' when time was up' if hit else ''}")
+
+
+@pytest.mark.xfail(strict=True, reason="a connection that calloc fails for ends its listener, and an answer to a hello "
+                                       "that malloc fails for is dropped")
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_connections(prepare, figure, kind):
+    """The n-th call fails for one connection: it is answered or closed, and the next one is served."""
+    if sanitizer():
+        pytest.skip("a sanitizer has its own malloc")
+    problems, hits, calls = [], 0, 16  # more than a connection and its hello make
+    for n in range(1, calls + 1):
+        one = prepare()
+        slots = one.preload("malloc_fault")
+        slots.fail_count = slots.own_only = 1
+        one.start()
+        one.ask("/v1/top")
+        family, to = socket.AF_UNIX, str(one.settings["ingest.unix_stream"])
+        if kind == "tcp":
+            family, to = socket.AF_INET, one.address("tcp")
+        slots.fail_call = slots.seen_calls + n
+        for which in ("first", "second"):
+            try:
+                with socket.socket(family) as way:
+                    way.settimeout(2)
+                    way.connect(to)
+                    way.sendall(json.dumps({"hello": {"client": which, "labels": {"k": "v"}}}).encode() + b"\n")
+                    served = b"last_seq" in way.recv(1000)
+            except ConnectionError:
+                served = False  # closed
+            except TimeoutError:
+                served = False
+                problems.append(f"call {n}: the {which} connection is neither answered nor closed")
+            hits += which == "first" and slots.failed
+        if not served and slots.failed == hits:
+            problems.append(f"call {n}: the second connection is not served")
+        one.discard(quiet=True)
+        if len(problems) > 2:
+            break  # each took its time
+    if not hits:
+        problems.append("no call was made to fail")
+    figure(f"13 failing allocation, connections over {kind}", calls, problems,
+           f"{hits} hit the first: answered or closed, the next is served")
