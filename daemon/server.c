@@ -47,7 +47,8 @@ struct tsd_server {
     struct tsd_shard_shared shared;
     struct tsd_ledger ledger;
     bool has_ledger;
-    bool unclean; /* the last stop was */
+    uint32_t connections_room; /* that the limit of open files leaves */
+    bool unclean;              /* the last stop was */
     struct tsd_check *check;
     struct tsd_shard *shards[TSD_THREADS_MAX];
     size_t n_shards;
@@ -163,7 +164,9 @@ static void apply(struct tsd_server *server)
     atomic_store(&shared->limits.max_locations, config->aggregation.max_locations);
     atomic_store(&shared->limits.max_label_sets, config->aggregation.max_label_sets);
     atomic_store(&shared->max_message, config->ingest.max_message);
-    atomic_store(&shared->max_connections, config->ingest.max_connections);
+    uint32_t connections = config->ingest.max_connections;
+    atomic_store(&shared->max_connections,
+                 connections < server->connections_room ? connections : server->connections_room);
     atomic_store(&shared->memory_limit, config->ingest.memory_limit);
     tsd_log_set_level((enum tsd_log_level)config->log.level);
 }
@@ -260,16 +263,34 @@ static void fill_state(struct tsd_server *server)
 }
 
 /* Running out of descriptors is worse than refusing a connection: raise the limit, or say that it is low. */
-static void raise_descriptors(const struct tsd_config *config)
+static void raise_descriptors(struct tsd_server *server)
 {
+    const struct tsd_config *config = server->config;
     struct rlimit limit;
+    server->connections_room = UINT32_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < (rlim_t)config->ingest.max_connections + SPARE_DESCRIPTORS)
-        tsd_log_warning("ingest.max_connections is %u, but only %llu files may be open; raise LimitNOFILE",
-                        config->ingest.max_connections, (unsigned long long)limit.rlim_cur);
+    rlim_t room = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : limit.rlim_cur / 2;
+    server->connections_room = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+    if (server->connections_room < config->ingest.max_connections)
+        tsd_log_warning("ingest.max_connections is %u, but only %llu files may be open: it is %u for now; raise"
+                        " LimitNOFILE",
+                        config->ingest.max_connections, (unsigned long long)limit.rlim_cur, server->connections_room);
+}
+
+/* What is read of the database at the start. The exit code. */
+static int cannot_read(const struct tsd_server *server, int rc, const char *what)
+{
+    const char *path = server->config->store.path;
+    if (rc == TS_EREFUSED) {
+        tsd_log_error("the database %s is damaged: %s; restore it from a backup, or choose another store.path", path,
+                      what);
+        return TSD_EX_CONFIG;
+    }
+    tsd_log_error("cannot start on the database %s: %s (%s)", path, what, ts_strerror(rc));
+    return EXIT_FAILURE;
 }
 
 /* Before any thread can ask it. */
@@ -281,9 +302,7 @@ static int load_ledger(struct tsd_server *server)
     server->ledger.data = server;
     if (!rc)
         rc = tsd_ledger_load(&server->ledger, server->store);
-    if (rc)
-        tsd_log_error("the clients in the database cannot be read: %s", ts_strerror(rc));
-    return rc ? EXIT_FAILURE : 0;
+    return rc ? cannot_read(server, rc, "its clients cannot be read") : 0;
 }
 
 static int open_sockets(struct tsd_server *server)
@@ -332,10 +351,9 @@ static int start_writer(struct tsd_server *server)
         .data = server,
     };
     struct tsd_writer *writer = NULL;
-    if (tsd_writer_start(&how, &writer, &error)) {
-        tsd_log_error("the writer cannot be started: %s", error.message);
-        return EXIT_FAILURE;
-    }
+    int rc = tsd_writer_start(&how, &writer, &error);
+    if (rc)
+        return cannot_read(server, rc, error.message);
     server->store = NULL;
     atomic_store(&server->writer, writer);
     return 0;
@@ -400,8 +418,8 @@ static int start(struct tsd_server *server)
         code = load_ledger(server);
     if (code)
         return code;
+    raise_descriptors(server);
     fill_state(server);
-    raise_descriptors(server->config);
     code = open_sockets(server);
     if (!code)
         code = start_shards(server);

@@ -47,8 +47,9 @@ struct tsd_connection {
     struct tsd_connection **link; /* what points here */
     const char *kind;
     enum state state;
-    bool shut;  /* half-closed from this side */
-    bool ended; /* ACKING: the sender has half-closed */
+    bool broken; /* an answer that the sender waits for could not be made */
+    bool shut;   /* half-closed from this side */
+    bool ended;  /* ACKING: the sender has half-closed */
     struct tsd_session session;
     struct ts_buf rest; /* WAITING: what came behind the hello */
     struct tsd_framer framer;
@@ -180,6 +181,7 @@ static void send_answers(struct tsd_connection *connection)
     uv_stream_t *stream = &connection->handle.stream;
     size_t sent = 0;
     if (!answers->len || ts_buf_failed(answers)) {
+        connection->broken |= ts_buf_failed(answers) && connection->session.client;
         ts_buf_reset(answers);
         return;
     }
@@ -190,6 +192,7 @@ static void send_answers(struct tsd_connection *connection)
     }
     size_t rest = answers->len - sent;
     struct answer *answer = rest ? malloc(sizeof(*answer) + rest) : NULL;
+    connection->broken |= rest && !answer && connection->session.client;
     if (answer) {
         memcpy(answer->bytes, answers->data + sent, rest);
         answer->request.data = answer;
@@ -300,6 +303,10 @@ static void finish_acked(struct tsd_connection *connection)
 {
     acknowledge(connection);
     send_answers(connection);
+    if (connection->broken) {
+        connection_close(connection);
+        return;
+    }
     if (connection->session.client && !tsd_session_done(&connection->session)) {
         connection->state = ACKING;
         return;
@@ -317,8 +324,8 @@ static void take_piece(struct tsd_connection *connection)
     acknowledge(connection);
     send_answers(connection);
     ask_for_ack(connection->streams);
-    if (ts_buf_failed(&connection->rest))
-        connection_close(connection); /* no memory for what came behind a hello */
+    if (connection->broken || ts_buf_failed(&connection->rest))
+        connection_close(connection); /* the sender comes again, and is told then */
     else if (next == TSD_LINE_GOES_ON)
         count_held(connection);
     else if (next == TSD_LINE_ENDS_ACKED)
@@ -441,6 +448,8 @@ static void look(struct tsd_connection *connection)
     } else if (connection->state == READING) {
         acknowledge(connection);
         send_answers(connection);
+        if (connection->broken)
+            connection_close(connection);
     }
 }
 
@@ -479,27 +488,47 @@ static void set_keepalive(uv_stream_t *stream)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
+static void refuse(struct tsd_stream_listener *listener);
+
 static void on_refused_closed(uv_handle_t *handle)
 {
     struct tsd_streams *streams = handle->data;
-    free(handle);
+    if (handle == (uv_handle_t *)&streams->spare)
+        streams->spare_busy = false;
+    else
+        free(handle);
+    for (size_t i = 0; i < streams->n_listeners && !streams->closed; i++) {
+        if (streams->listeners[i].owed && !streams->spare_busy) {
+            streams->listeners[i].owed = false;
+            refuse(&streams->listeners[i]);
+        }
+    }
     handle_gone(streams);
 }
 
-/* Over the limit: taken from the queue and closed, so that the sender knows at once. */
+/*
+ * Taken from the queue and closed, so that the sender knows at once. It has to be taken: libuv asks a listener for no
+ * other connection until then. So without memory there is a handle in reserve, and where that is still in use, the
+ * connection is owed.
+ */
 static void refuse(struct tsd_stream_listener *listener)
 {
     struct tsd_streams *streams = listener->streams;
-    union stream_handle *handle = malloc(sizeof(*handle));
-    if (!handle || init_handle(streams, &handle->stream, listener->kind)) {
-        free(handle);
+    uv_handle_t *handle = malloc(sizeof(union stream_handle));
+    if (!handle && streams->spare_busy) {
+        listener->owed = true;
         return;
     }
+    if (!handle) {
+        streams->spare_busy = true;
+        handle = (uv_handle_t *)&streams->spare;
+    }
+    init_handle(streams, (uv_stream_t *)handle, listener->kind); /* takes no memory, and no descriptor */
     streams->open_handles++;
-    handle->any.data = streams;
-    if (uv_accept(&listener->handle.stream, &handle->stream) == 0)
+    handle->data = streams;
+    if (uv_accept((uv_stream_t *)&listener->handle, (uv_stream_t *)handle) == 0)
         tsd_add(&streams->ingest->stats.connections_refused, 1);
-    uv_close(&handle->any, on_refused_closed);
+    uv_close(handle, on_refused_closed);
 }
 
 static void on_connection(uv_stream_t *server, int status)
@@ -518,6 +547,7 @@ static void on_connection(uv_stream_t *server, int status)
     if (!connection || init_handle(streams, &connection->handle.stream, listener->kind)) {
         free(connection);
         atomic_fetch_sub(&streams->shared->connections, 1);
+        refuse(listener);
         return;
     }
     streams->open_handles++;

@@ -37,6 +37,7 @@ struct tsd_stream_listener {
     } handle;
     struct tsd_streams *streams;
     const char *kind; /* "tcp", "unix_stream" */
+    bool owed;        /* a connection that there was no memory for is still to be taken, and closed */
 };
 
 /* All streams of one ingest thread; embedded, in place. */
@@ -50,6 +51,11 @@ struct tsd_streams {
 
     char *memory; /* what is read into, by all connections in turn */
     struct tsd_framer_pool pool;
+    union {
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } spare; /* what takes a connection where there is no memory for one */
+    bool spare_busy;
     struct tsd_stream_listener listeners[TSD_STREAM_LISTENERS];
     size_t n_listeners;
     struct tsd_connection *connections; /* a list */

@@ -376,8 +376,8 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     for (size_t i = 0; i < config->n_shards; i++)
         tsd_source_init(&writer->sources[i].source);
     int rc = tsd_pending_load(&writer->pending, config->store);
-    if (rc == TS_ESTORE)
-        strcpy(ret_error->message, "the names in the database cannot be read");
+    if (rc == TS_ESTORE || rc == TS_EREFUSED)
+        strcpy(ret_error->message, "its names cannot be read");
     publish(writer);
     if (!rc && uv_thread_create(&writer->thread, run, writer))
         rc = TS_ENOMEM;

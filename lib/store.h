@@ -48,10 +48,12 @@ bool ts_store_was_unclean(const struct ts_store *store);
 typedef int (*ts_location_cb)(void *data, uint32_t id, const struct ts_location *location);
 typedef int (*ts_labels_cb)(void *data, uint32_t id, const char *canonical_json, size_t len);
 
-/* Gives what is stored, ascending by id. A callback's non-zero result ends the walk and is passed on. */
+/* Gives what is stored, ascending by id. TS_EREFUSED: it is damaged. A callback's non-zero result ends the walk and is
+ * passed on. */
 int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data) TS_MUST_USE;
 
-/* What a client of acknowledged streams has sent up to. `used` and uptimes: ns of the daemon's accumulated uptime. */
+/* Likewise: what a client of acknowledged streams has sent up to. `used` and uptimes: ns of the daemon's accumulated
+ * uptime. */
 typedef int (*ts_client_cb)(void *data, struct ts_str client, uint64_t last_seq, int64_t used);
 int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data) TS_MUST_USE;
 int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime) TS_MUST_USE;

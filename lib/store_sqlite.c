@@ -357,6 +357,12 @@ struct ts_store *ts_store_close(struct ts_store *store)
     return NULL;
 }
 
+/* What is damaged will not be whole at the next try. */
+static int loaded(struct ts_store *store, int r)
+{
+    return r == TS_ESTORE && ts_sql_damaged(sqlite3_extended_errcode(store->db)) ? TS_EREFUSED : r;
+}
+
 bool ts_store_was_unclean(const struct ts_store *store)
 {
     return store->unclean;
@@ -365,7 +371,9 @@ bool ts_store_was_unclean(const struct ts_store *store)
 int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data)
 {
     int r = ts_sql_walk_locations(store->stmts[GET_LOCATIONS], NULL, on_location, data);
-    return r ? r : ts_sql_walk_label_sets(store->stmts[GET_LABEL_SETS], NULL, on_labels, data);
+    if (!r)
+        r = ts_sql_walk_label_sets(store->stmts[GET_LABEL_SETS], NULL, on_labels, data);
+    return loaded(store, r);
 }
 
 int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data)
@@ -382,12 +390,12 @@ int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *
                           (uint64_t)sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2));
     }
     sqlite3_reset(stmt);
-    return r ? r : rc == SQLITE_DONE ? 0 : ts_sql_code(rc);
+    return r ? r : rc == SQLITE_DONE ? 0 : loaded(store, ts_sql_code(rc));
 }
 
 int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime)
 {
-    return ts_sql_code(get_integers(store->db, "SELECT uptime FROM uptime", ret_uptime, 1));
+    return loaded(store, ts_sql_code(get_integers(store->db, "SELECT uptime FROM uptime", ret_uptime, 1)));
 }
 
 /* ---- Committing ---- */

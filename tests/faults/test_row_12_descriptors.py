@@ -58,7 +58,6 @@ def crowded(one, number, seconds):
     return problems, share
 
 
-@pytest.mark.xfail(strict=True, reason="max_connections is not lowered to what RLIMIT_NOFILE leaves room for")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_few_from_the_start(prepare, scale, figure, threads):
     one = prepare({"ingest.threads": threads})

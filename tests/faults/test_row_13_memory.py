@@ -110,8 +110,6 @@ def test_each_allocation(prepare, scale, figure, mode):
            f"{'every n' if scale.long else 'n'} of 1 to {n - 1}{' when time was up' if hit else ''}")
 
 
-@pytest.mark.xfail(strict=True, reason="a connection that calloc fails for ends its listener, and an answer to a hello "
-                                       "that malloc fails for is dropped")
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_connections(prepare, figure, kind):
     """The n-th call fails for one connection: it is answered or closed, and the next one is served."""

@@ -156,8 +156,6 @@ def damage_root(path, table):
         file.write(b"\xff" * PAGE)
 
 
-@pytest.mark.xfail(strict=True, reason="names or clients that cannot be read end the start with exit code 1, without "
-                                       "the name of the file: systemd would try it again for ever")
 def test_damage_met_at_the_start_is_refused(prepare, figure, whole):
     """Names and clients are read before the first message is: damage there is seen at the start, and so refused."""
     problems = []
