@@ -91,7 +91,7 @@ class Datagram(Case):
         self.assertEqual({part["timestamp"] for part in parts}, {1000})
         rows = [row for part in parts for row in part["rows"]]
         self.assertEqual(dict(rows), measured(profile))
-        self.assertEqual(len(rows), 5000)
+        self.assertGreaterEqual(len(rows), 5000)  # from 3.12 on, what another thread calls meanwhile is profiled too
         self.counts(client, sent=1, errors=0)
         return max(map(len, receiver.got))
 
