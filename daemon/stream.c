@@ -24,6 +24,7 @@
 #define DISCARD_NS TS_NS_PER_S      /* input thrown away after the last answer */
 enum {
     READ_SIZE = 1024 * 1024, /* of 64 KiB to 2 MiB that were measured the smallest beyond which little is won */
+    READ_MIN = 64 * 1024,
     ANSWERS_MAX = 64 * 1024, /* bytes that wait for a sender to read them */
     BACKLOG = 512,
     KEEPALIVE_IDLE = 30, /* s; with the two below a dead peer is found after 60 s */
@@ -377,7 +378,13 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 {
     (void)suggested;
     struct tsd_connection *connection = handle->data;
-    *ret_buf = uv_buf_init(connection->streams->memory, READ_SIZE);
+    const struct tsd_shard_shared *shared = connection->streams->shared;
+    uint64_t limit = atomic_load_explicit(&shared->memory_limit, memory_order_relaxed);
+    uint64_t waiting = tsd_shard_waiting(shared);
+    uint64_t room = waiting < limit ? limit - waiting : 0;
+    /* What is read in one go is counted before anybody looks at the limit: not much more than there is room for. */
+    size_t size = room / 2 > READ_SIZE ? READ_SIZE : room / 2 < READ_MIN ? READ_MIN : (size_t)room / 2;
+    *ret_buf = uv_buf_init(connection->streams->memory, (unsigned)size);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
