@@ -21,8 +21,10 @@
 #include <sys/socket.h>
 
 #define STILL_NS (30 * TS_NS_PER_S) /* an unfinished line, or last answers, without progress */
+#define SLOW_NS (90 * TS_NS_PER_S)  /* an unfinished line at less than SLOW_RATE */
 #define DISCARD_NS TS_NS_PER_S      /* input thrown away after the last answer */
 enum {
+    SLOW_RATE = 1024,        /* bytes a second */
     READ_SIZE = 1024 * 1024, /* of 64 KiB to 2 MiB that were measured the smallest beyond which little is won */
     READ_MIN = 64 * 1024,
     ANSWERS_MAX = 64 * 1024, /* bytes that wait for a sender to read them */
@@ -56,6 +58,7 @@ struct tsd_connection {
     struct tsd_framer framer;
     uint64_t held;         /* of the framer, as counted into the totals */
     int64_t last_progress; /* ns */
+    int64_t line_began;    /* ns, of the unfinished line */
     struct ts_buf answers; /* of the read under way */
 };
 
@@ -193,7 +196,7 @@ static void send_answers(struct tsd_connection *connection)
     }
     size_t rest = answers->len - sent;
     struct answer *answer = rest ? malloc(sizeof(*answer) + rest) : NULL;
-    connection->broken |= rest && !answer && connection->session.client;
+    connection->broken |= rest && !answer && (sent || connection->session.client); /* half a line is none */
     if (answer) {
         memcpy(answer->bytes, answers->data + sent, rest);
         answer->request.data = answer;
@@ -405,9 +408,14 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     if (connection->state != READING)
         return;
+    uint64_t line = connection->framer.line;
     connection->last_progress = tsd_clock_mono();
+    if (!connection->held)
+        connection->line_began = connection->last_progress;
     tsd_framer_feed(&connection->framer, buf->base, (size_t)n);
     take_piece(connection);
+    if (connection->framer.line != line)
+        connection->line_began = connection->last_progress;
     bound_partial_lines(streams);
     streams->on_read(streams->data);
 }
@@ -609,7 +617,11 @@ void tsd_streams_tick(struct tsd_streams *streams)
         int64_t still = now - connection->last_progress;
         bool waits = connection->state == ENDING || connection->state == WAITING || connection->state == ACKING ||
                      (connection->state == READING && connection->held && !streams->paused);
-        if ((waits && still > STILL_NS) || (connection->state == DISCARDING && still > DISCARD_NS)) {
+        int64_t age = now - connection->line_began;
+        bool drips = connection->state == READING && connection->held && !streams->paused && age > SLOW_NS &&
+                     connection->held < (uint64_t)(age / TS_NS_PER_S) * SLOW_RATE;
+        waits = waits && (drips || still > STILL_NS);
+        if (waits || (connection->state == DISCARDING && still > DISCARD_NS)) {
             tsd_add(&streams->ingest->stats.connections_cut, waits);
             connection_close(connection);
         }
@@ -625,7 +637,7 @@ void tsd_streams_pause(struct tsd_streams *streams, bool paused)
         if (paused)
             uv_read_stop(&connection->handle.stream);
         else if (uv_read_start(&connection->handle.stream, give_buffer, on_read) == 0)
-            connection->last_progress = tsd_clock_mono(); /* it was not the sender who stood still */
+            connection->last_progress = connection->line_began = tsd_clock_mono(); /* the sender did not stand still */
     }
 }
 

@@ -53,8 +53,6 @@ class Client:
         self.rejects = {}
         self.problems = []
         self.connections = self.acks = self.resent = 0
-        self.last_ack_at = time.monotonic()
-        self.longest_wait = 0.0  # seconds between two acknowledgements while some were owed
         self.ending = threading.Event()
         self.giving_up = threading.Event()
         self.thread = threading.Thread(target=self.run)
@@ -119,8 +117,6 @@ class Client:
             while self.may_send() and len(self.unacked) < self.window and len(out) < 65536:
                 seq = self.sent.last + 1
                 line = self.line(seq)
-                if not self.unacked:
-                    self.last_ack_at = time.monotonic()
                 self.unacked[seq] = line
                 self.sent.last = seq
                 out += line + b"\n"
@@ -168,10 +164,6 @@ class Client:
         if seq > self.sent.last:
             self.problem(f"{what} {seq} promises what was not sent, {self.sent.last} is the last")
             seq = self.sent.last
-        now = time.monotonic()
-        if seq > self.sent.confirmed:
-            self.longest_wait = max(self.longest_wait, now - self.last_ack_at)
-            self.last_ack_at = now
         self.sent.confirmed = max(self.sent.confirmed, seq)
         while self.unacked and next(iter(self.unacked)) <= seq:
             _, line = self.unacked.popitem(last=False)

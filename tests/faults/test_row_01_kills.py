@@ -18,7 +18,7 @@ def test_kills_under_acknowledged_load(daemon, scale, figure, threads):
                for n in range(4)]
     sent = [client.sent for client in clients]
     rng = random.Random(threads)
-    kills = (scale.kills + 2 - threads) // 2
+    kills = max(1, (scale.kills + 2 - threads) // 2)
     problems, ready = [], []
     for client in clients:
         client.start()

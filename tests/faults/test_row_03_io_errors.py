@@ -100,7 +100,7 @@ def test_each_write_and_each_sync(prepare, scale, figure, which):
 
 @pytest.mark.parametrize("which", ["fail_write", "fail_sync"])
 def test_acknowledged_load_on_a_failing_disk(prepare, scale, figure, which):
-    """Failures in the middle of the load, again and again: whatever the daemon makes of it, each message counts once."""
+    """Failures in the middle of the load, again and again: whatever the daemon makes of them, each counts once."""
     one = prepare()
     slots = one.preload("io_fault")
     slots.fail_errno = errno.EIO
@@ -108,15 +108,15 @@ def test_acknowledged_load_on_a_failing_disk(prepare, scale, figure, which):
     clients = [acked.Client(acked.connector(one, kind), n + 1, bad=n == 1, again=3)
                for n, kind in enumerate(["tcp", "unix"])]
     sent = [client.sent for client in clients]
-    problems, ended = [], 0
-    tries = scale.choose(5, 60)
+    problems, tries, ended = [], 0, 0
     seen = "seen" + which[4:] + "s"
     for client in clients:
         client.start()
     try:
-        for n in range(tries):
+        for n in range(scale.choose(5, 60)):
             if not scale.goes_on():
                 break
+            tries += 1
             failed = slots.failed
             slots.fail_count = 1 + n % 4
             setattr(slots, which, getattr(slots, seen) + 1 + n)

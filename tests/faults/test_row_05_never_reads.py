@@ -111,7 +111,7 @@ def test_acknowledged(daemon, scale, figure):
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_acknowledged_late_reader(daemon, scale, figure, kind):
-    """One that reads only after all it sent is stored: the last acknowledgement still comes, or the stream is closed."""
+    """One that reads only after all it sent is stored: the last acknowledgement still comes, or the stream ends."""
     one = daemon()
     number = scale.choose(20_000, 200_000)
     problems = []

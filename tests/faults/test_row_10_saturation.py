@@ -34,7 +34,8 @@ def test_many_rows(daemon, scale, figure):
     for path, params in [("top", {}), ("top", {"by": "location"}), ("top", {"by": "label.n"}), ("top", {"top": 1}),
                          ("top", {"last": "100y"}), ("functions", {}), ("labels", {}), ("buckets", {}),
                          *(("buckets", {"metric": metric, "time_slice": width, "fill": "true"})
-                           for metric in ("cumtime", "tottime", "ncalls", "pcalls") for width in ("10s", "100s", "1d"))]:
+                           for metric in ("cumtime", "tottime", "ncalls", "pcalls")
+                           for width in ("10s", "100s", "1d"))]:
         for form in ("json", "csv"):
             if form == "csv" and path in ("functions", "labels"):
                 continue

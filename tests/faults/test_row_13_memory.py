@@ -44,8 +44,8 @@ def failing(one, slots, mode, n):
     slots.fail_count, slots.own_only = MODES[mode]
     slots.fail_call = n
     # One that looks elsewhere where it is not answered: what that is about, the second test says.
-    client = acked.Client(acked.connector(one, "unix", "tcp", patience=1), 1, total=MESSAGES, window=10, bad=True, again=2,
-                          labels={"service": "web"}, errors=("unavailable",))
+    client = acked.Client(acked.connector(one, "unix", "tcp", patience=1), 1, total=MESSAGES, window=10, bad=True,
+                          again=2, labels={"service": "web"}, errors=("unavailable",))
     datagrams = checker.Sent(DATAGRAMS)
     problems = []
     try:

@@ -18,10 +18,11 @@ PATHS = ("/v1/top", "/v1/buckets", "/v1/functions", "/v1/labels", "/v1/top?by=lo
 
 
 def texts(buckets=40, functions=60):
+    entries = [{"func_name": f"function_{n}_{'x' * 60}", "ncalls": 1, "cumtime": 0.001,
+                "file_name": "/app/some/where.py", "line_number": n} for n in range(functions)]
     for bucket in range(buckets):
-        yield json.dumps({"timestamp": 10 * bucket, "labels": {"service": f"s{bucket % 3}"}, "profile": {
-            "func_profiles": [{"func_name": f"function_{n}_{'x' * 60}", "ncalls": 1, "cumtime": 0.001,
-                               "file_name": "/app/some/where.py", "line_number": n} for n in range(functions)]}}).encode()
+        yield json.dumps({"timestamp": 10 * bucket, "labels": {"service": f"s{bucket % 3}"},
+                          "profile": {"func_profiles": entries}}).encode()
 
 
 @pytest.fixture(scope="module")
