@@ -438,8 +438,10 @@ static void go_on(struct tsd_connection *connection, uint64_t last_seq)
         take_piece(connection);
     }
     ts_buf_deinit(&rest);
-    if (connection->state == READING && !streams->paused &&
-        uv_read_start(&connection->handle.stream, give_buffer, on_read))
+    /* Also to throw away what comes while the last acks or answers are on their way. */
+    bool reads = connection->state == READING ? !streams->paused
+                                              : connection->state == ACKING || connection->state == DISCARDING;
+    if (reads && !connection->ended && uv_read_start(&connection->handle.stream, give_buffer, on_read))
         connection_close(connection);
 }
 
