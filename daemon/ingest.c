@@ -316,8 +316,8 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
         batch->old_label_sets = ingest->label_sets;
         ts_bounded_init(&ingest->locations, max_locations, TS_OVERFLOW_NAME);
         ts_bounded_init(&ingest->label_sets, max_label_sets, TS_OVERFLOW_LABELS);
-        (void)!ts_decoder_know(ingest->decoder, NULL); /* the numbers begin anew; forgetting needs no memory */
-        (void)!ts_decoder_know(ingest->decoder, &ingest->locations.table); /* nor does this: the table is small */
+        /* The numbers begin anew. Its table of recent ones is there and large enough, so this needs no memory. */
+        (void)!ts_decoder_know(ingest->decoder, &ingest->locations.table);
         ingest->locations_given = 0;
         ingest->label_sets_given = 0;
     }

@@ -109,7 +109,7 @@ static void wake_shard(void *data, unsigned thread)
     tsd_shard_look(server->shards[thread]);
 }
 
-/* On an ingest thread. Without a writer yet, its first cycle takes the mark along. */
+/* On an ingest thread. Without a writer yet, its first cycle, right at its start, takes the mark along. */
 static void on_mark(void *data)
 {
     struct tsd_server *server = data;
@@ -356,6 +356,7 @@ static int start_writer(struct tsd_server *server)
         return cannot_read(server, rc, error.message);
     server->store = NULL;
     atomic_store(&server->writer, writer);
+    tsd_writer_ack(writer); /* the ingest threads have been running: one may have asked before there was a writer */
     return 0;
 }
 

@@ -195,15 +195,17 @@ static void send_answers(struct tsd_connection *connection)
         sent = n > 0 ? (size_t)n : 0;
     }
     size_t rest = answers->len - sent;
+    bool queued = !rest;
     struct answer *answer = rest ? malloc(sizeof(*answer) + rest) : NULL;
-    connection->broken |= rest && !answer && (sent || connection->session.client); /* half a line is none */
     if (answer) {
         memcpy(answer->bytes, answers->data + sent, rest);
         answer->request.data = answer;
         uv_buf_t buf = uv_buf_init(answer->bytes, (unsigned)rest);
-        if (uv_write(&answer->request, stream, &buf, 1, on_written))
+        queued = uv_write(&answer->request, stream, &buf, 1, on_written) == 0;
+        if (!queued)
             free(answer);
     }
+    connection->broken |= !queued && (sent || connection->session.client); /* half a line is none */
     ts_buf_reset(answers);
 }
 

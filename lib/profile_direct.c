@@ -30,12 +30,11 @@ void ts_direct_init(struct ts_decoder *decoder)
 }
 
 /* The spacing shows behind the first colon of an entry: `"ncalls": "` or `"func_name": "`. */
-static bool looks_spaced(const struct ts_json *json, bool listed)
+static bool looks_spaced(const struct ts_json *json)
 {
     const char *p = json->at;
     if (!json->first)
         return p[1] == ' ';
-    (void)listed;
     size_t left = (size_t)(json->end - p) - 1;
     const char *colon = memchr(p, ':', left < LOOK ? left : LOOK);
     return colon && colon[1] == ' ';
@@ -47,7 +46,7 @@ bool ts_take_direct(struct ts_decoder *decoder, bool listed)
     /* After a fault the message is rejected, and only the walk for syntax goes on: that is the general way's. */
     if (json->end - json->at < TS_DIRECT_MARGIN || decoder->shape.code || decoder->range.code || !decoder->direct)
         return true;
-    return decoder->direct(decoder, listed, looks_spaced(json, listed));
+    return decoder->direct(decoder, listed, looks_spaced(json));
 }
 
 int ts_decoder_know(struct ts_decoder *decoder, const struct ts_intern *table)
