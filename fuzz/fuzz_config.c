@@ -6,6 +6,7 @@
  */
 #include "daemon/config.h"
 #include "daemon/config_value.h"
+#include "fuzz/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-            abort(); \
-        } \
-    } while (0)
-
 #define NOW (INT64_C(1732272009250) * 1000000)
 
 enum { SETS_MAX = 3, KEYS_MAX = 64 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
     const char *sets[SETS_MAX];

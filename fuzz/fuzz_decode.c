@@ -5,6 +5,7 @@
  * inside the text; bounds of the contract; views that lie in the message or in the decoder; messages that are
  * terminated UTF-8.
  */
+#include "fuzz/check.h"
 #include "lib/grid.h"
 #include "lib/intern.h"
 #include "lib/json.h"
@@ -13,16 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-            abort(); \
-        } \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LOCATIONS_MAX = 1000 };
 

@@ -2,6 +2,7 @@
  * The parameters of a query. The first byte chooses the request, the rest is lines "name=value"; a line without "=" has
  * no value. Whatever they are: a plan, or an error that is fit to be sent.
  */
+#include "fuzz/check.h"
 #include "lib/query.h"
 #include "lib/query_glob.h"
 
@@ -9,8 +10,6 @@
 #include <string.h>
 
 enum { PARAMS_MAX = 256 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_text(const char *text, size_t size)
 {

@@ -9,21 +9,12 @@
  */
 #include "daemon/framer.h"
 #include "daemon/stream_line.h"
+#include "fuzz/check.h"
 #include "lib/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-            abort(); \
-        } \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_MESSAGE = 2000 };
 

@@ -2,13 +2,13 @@
  * Runs a target of libFuzzer once on each file of the folders given, without libFuzzer: seeds and findings of old stay
  * tests with any compiler. The last name printed is that of the input that ended the program.
  */
+#include "fuzz/check.h"
+
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fail(const char *path)
 {

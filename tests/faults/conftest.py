@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support.daemon import BINARY  # noqa: E402
+from support.daemon import prepared  # noqa: E402
 from faulty import FaultyDaemon  # noqa: E402
 
 
@@ -67,25 +67,7 @@ def figure(request):
 @pytest.fixture
 def prepare():
     """Daemons that are not started yet: prepare(settings, config_text) -> FaultyDaemon. Each is checked at the end."""
-    if not pathlib.Path(BINARY).exists():
-        pytest.fail(f"{BINARY} is not built")
-    made = []
-
-    def new(settings=None, config_text="", folder=None):
-        made.append(FaultyDaemon(settings, config_text, folder))
-        return made[-1]
-    yield new
-    problems = []
-    for one in made:
-        try:
-            if one.process is not None and one.process.poll() is None:
-                one.check()
-        except Exception as problem:  # the others must be ended all the same
-            problems.append(problem)
-        finally:
-            one.discard()
-    if problems:
-        raise problems[0]
+    yield from prepared(FaultyDaemon)
 
 
 @pytest.fixture

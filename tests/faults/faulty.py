@@ -121,3 +121,20 @@ class FaultyDaemon(support.Daemon):
 
     def healthy(self):
         return self.get("/healthz").status == 200
+
+
+def each_call(scale, attempt, at_least):
+    """attempt(n) makes the n-th call fail, and gives (problems, whether there was an n-th). n rises until there is none:
+    one by one in the long form, ever wider in the short one, dense at the beginning. Gives what `figure` takes."""
+    problems, tries, n, hit = [], 0, 1, True
+    while scale.goes_on():
+        more, hit = attempt(n)
+        problems += more
+        if not hit:
+            break
+        tries += 1
+        n += 1 if scale.long else max(1, n // 3)
+    if tries < at_least:
+        problems.append(f"only {tries} calls were made to fail")
+    return (tries, problems,
+            f"{'every n' if scale.long else 'n'} of 1 to {n - 1}{' when time was up' if hit else ''}")

@@ -12,6 +12,7 @@ import pytest
 
 import acked
 import checker
+from faulty import each_call
 from support.daemon import PATIENCE, wait_until
 
 FLUSHES = 6
@@ -81,21 +82,12 @@ def failing(one, slots, which, n):
 @pytest.mark.parametrize("which", ["fail_write", "fail_sync"])
 def test_each_write_and_each_sync(prepare, scale, figure, which):
     """From the creation of the database to the checkpoint that closing makes."""
-    problems, tries, n, hit = [], 0, 1, True
-    while scale.goes_on():
+    def attempt(n):
         one = prepare({"store.flush_interval": "1h"})
-        more, hit = failing(one, one.preload("io_fault"), which, n)
-        problems += more
-        one.discard(quiet=not more)
-        if not hit:
-            break
-        tries += 1
-        # Dense where the database is made and at the first commit; then ever wider in the short form.
-        n += 1 if scale.long else max(1, n // 3)
-    if tries < 5:
-        problems.append(f"only {tries} calls were made to fail")
-    figure(f"3 EIO at the n-th {which[5:]}", tries, problems,
-           f"{'every n' if scale.long else 'n'} of 1 to {n - 1}{' when time was up' if hit else ''}")
+        problems, hit = failing(one, one.preload("io_fault"), which, n)
+        one.discard(quiet=not problems)
+        return problems, hit
+    figure(f"3 EIO at the n-th {which[5:]}", *each_call(scale, attempt, at_least=5))
 
 
 @pytest.mark.parametrize("which", ["fail_write", "fail_sync"])

@@ -12,7 +12,7 @@ import pytest
 
 import acked
 import checker
-from faulty import sanitizer
+from faulty import each_call, sanitizer
 from support.daemon import EX_CONFIG, PATIENCE, wait_until
 
 MESSAGES = 40
@@ -94,20 +94,12 @@ def failing(one, slots, mode, n):
 def test_each_allocation(prepare, scale, figure, mode):
     if sanitizer():
         pytest.skip("a sanitizer has its own malloc; its unit tests make the calls of lib/ and daemon/ fail")
-    problems, tries, n, hit = [], 0, 1, True
-    while scale.goes_on():
+    def attempt(n):
         one = prepare(QUICK)
-        more, hit = failing(one, one.preload("malloc_fault"), mode, n)
-        problems += more
-        one.discard(quiet=not more)
-        if not hit:
-            break
-        tries += 1
-        n += 1 if scale.long else max(1, n // 3)
-    if tries < 10:
-        problems.append(f"only {tries} calls were made to fail")
-    figure(f"13 failing allocation, {mode}", tries, problems,
-           f"{'every n' if scale.long else 'n'} of 1 to {n - 1}{' when time was up' if hit else ''}")
+        problems, hit = failing(one, one.preload("malloc_fault"), mode, n)
+        one.discard(quiet=not problems)
+        return problems, hit
+    figure(f"13 failing allocation, {mode}", *each_call(scale, attempt, at_least=10))
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])

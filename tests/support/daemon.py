@@ -200,3 +200,27 @@ class Daemon:
             print(f"--- {log}\n{log.read_text(errors='replace')[-4000:]}")
         if not os.environ.get("TIMESLICED_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepared(make):
+    """What the fixtures `prepare` yield: new(settings, config_text, folder) gives make(...), a Daemon that is not started
+    yet. Afterwards each that runs is checked, and all are ended."""
+    if not pathlib.Path(BINARY).exists():
+        raise AssertionError(f"{BINARY} is not built")
+    made = []
+
+    def new(settings=None, config_text="", folder=None):
+        made.append(make(settings, config_text, folder))
+        return made[-1]
+    yield new
+    problems = []
+    for one in made:
+        try:
+            if one.process is not None and one.process.poll() is None:
+                one.check()
+        except Exception as problem:  # the others must be ended all the same
+            problems.append(problem)
+        finally:
+            one.discard()
+    if problems:
+        raise problems[0]
