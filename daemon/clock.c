@@ -23,6 +23,7 @@ void tsd_clock_init(struct tsd_clock *clock)
 {
     clock->wall_at_start = tsd_clock_wall();
     clock->mono_at_start = tsd_clock_mono();
+    clock->horizon_at_start = clock->wall_at_start;
 }
 
 static int64_t even(const struct tsd_clock *clock)
@@ -37,9 +38,7 @@ int64_t tsd_clock_latest(const struct tsd_clock *clock)
     return a > b ? a : b;
 }
 
-int64_t tsd_clock_earliest(const struct tsd_clock *clock)
+int64_t tsd_clock_horizon(const struct tsd_clock *clock)
 {
-    int64_t a = even(clock);
-    int64_t b = tsd_clock_wall();
-    return a < b ? a : b;
+    return clock->horizon_at_start + (tsd_clock_mono() - clock->mono_at_start);
 }

@@ -10,13 +10,16 @@
 struct tsd_clock {
     int64_t wall_at_start; /* ns since the epoch */
     int64_t mono_at_start; /* ns */
+    /* What age is measured by, as the database has kept it (lib/store.h); without one the wall clock at the start. */
+    int64_t horizon_at_start;
 };
 
 void tsd_clock_init(struct tsd_clock *clock);
 int64_t tsd_clock_wall(void);
 int64_t tsd_clock_mono(void);
-/* The later and the earlier of the wall clock and the even one. */
+/* The later of the wall clock and the even one. */
 int64_t tsd_clock_latest(const struct tsd_clock *clock);
-int64_t tsd_clock_earliest(const struct tsd_clock *clock);
+/* Advanced by monotonic time alone. */
+int64_t tsd_clock_horizon(const struct tsd_clock *clock);
 
 #endif

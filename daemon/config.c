@@ -351,14 +351,14 @@ static int take_path_default(struct loader *loader, const struct tsd_config_key 
 static int take_default_retention(struct loader *loader, const struct tsd_config_key *key)
 {
     struct tsd_config_reason reason;
-    struct tsd_retention coarser[TSD_RETENTION_MAX];
-    struct tsd_retention *levels = loader->config.aggregation.retention;
+    struct ts_retention coarser[TS_RETENTION_MAX];
+    struct ts_retention *levels = loader->config.aggregation.retention;
     size_t n_coarser, n = 0;
     int64_t keep;
     if (ts_parse_duration(FINEST_KEEP, &keep) || tsd_parse_retention(COARSER, coarser, &n_coarser, &reason))
         return refuse_key(loader, key, "it cannot be read");
     int64_t width = loader->config.aggregation.time_slice;
-    levels[n++] = (struct tsd_retention){width, keep > width ? keep : width};
+    levels[n++] = (struct ts_retention){width, keep > width ? keep : width};
     for (size_t i = 0; i < n_coarser; i++) {
         width = levels[n - 1].width;
         if (coarser[i].width > width && coarser[i].width % width == 0)

@@ -7,24 +7,20 @@
 
 #include "lib/buf.h"
 #include "lib/error.h"
+#include "lib/levels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TSD_RETENTION_MAX = 8, TSD_THREADS_MAX = 64 };
-
-struct tsd_retention {
-    int64_t width; /* ns */
-    int64_t keep;  /* ns */
-};
+enum { TSD_THREADS_MAX = 64 };
 
 struct tsd_config {
     struct {
         int64_t time_slice; /* ns */
         int64_t start_time; /* ns; the moment of parsing (or relative to it), whole second, where start_time_is_now */
         bool start_time_is_now;
-        struct tsd_retention retention[TSD_RETENTION_MAX]; /* finest first; defaults filled in */
+        struct ts_retention retention[TS_RETENTION_MAX]; /* finest first; defaults filled in */
         size_t n_retention;
         int64_t max_future; /* ns; -1 = off */
         uint32_t max_locations;

@@ -341,9 +341,9 @@ static void write_start_time(const struct tsd_config *config, struct ts_buf *out
         ts_buf_seconds(out, config->aggregation.start_time);
 }
 
-static int parse_level_of_retention(const char *text, struct tsd_retention *ret_level)
+static int parse_level_of_retention(const char *text, struct ts_retention *ret_level)
 {
-    struct tsd_retention level;
+    struct ts_retention level;
     char part[64];
     const char *colon = strchr(text, ':');
     if (!colon || (size_t)(colon - text) >= sizeof(part))
@@ -356,23 +356,23 @@ static int parse_level_of_retention(const char *text, struct tsd_retention *ret_
     return 0;
 }
 
-int tsd_parse_retention(const char *text, struct tsd_retention ret_levels[TSD_RETENTION_MAX], size_t *ret_n,
+int tsd_parse_retention(const char *text, struct ts_retention ret_levels[TS_RETENTION_MAX], size_t *ret_n,
                         struct tsd_config_reason *ret_reason)
 {
-    struct tsd_retention found[TSD_RETENTION_MAX];
+    struct ts_retention found[TS_RETENTION_MAX];
     size_t n = 0;
     for (const char *p = text + strspn(text, space); *p; p += strspn(p, space)) {
         char word[128], before[32];
         size_t len = strcspn(p, space);
-        struct tsd_retention level;
+        struct ts_retention level;
         snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), p);
         if (len >= sizeof(word) || parse_level_of_retention(word, &level))
             return bad(ret_reason,
                        "\"%.*s\" is not allowed: it takes WIDTH:KEEP, two durations such as 1m:30d, for "
                        "each level, finest first",
                        SHOWN_MAX, word);
-        if (n == TSD_RETENTION_MAX)
-            return bad(ret_reason, "there are more than %d levels", TSD_RETENTION_MAX);
+        if (n == TS_RETENTION_MAX)
+            return bad(ret_reason, "there are more than %d levels", TS_RETENTION_MAX);
         if (level.keep < level.width)
             return bad(ret_reason, "%s keeps less than the width of one bucket", word);
         if (n) {
@@ -403,7 +403,7 @@ static void write_retention(const struct tsd_config *config, struct ts_buf *out)
 {
     for (size_t i = 0; i < config->aggregation.n_retention; i++) {
         char width[32], keep[32];
-        const struct tsd_retention *level = &config->aggregation.retention[i];
+        const struct ts_retention *level = &config->aggregation.retention[i];
         ts_buf_printf(out, "%s%s:%s", i ? " " : "", ts_format_duration(level->width, width),
                       ts_format_duration(level->keep, keep));
     }

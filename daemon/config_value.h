@@ -28,7 +28,7 @@ int tsd_value_set_string(char **field, const char *text) TS_MUST_USE;
 void tsd_value_copy_number(const struct tsd_config_key *key, const struct tsd_config *from, struct tsd_config *to);
 
 /* "10s:2d 1m:30d". TS_EINVAL with ret_reason. */
-int tsd_parse_retention(const char *text, struct tsd_retention ret_levels[TSD_RETENTION_MAX], size_t *ret_n,
+int tsd_parse_retention(const char *text, struct ts_retention ret_levels[TS_RETENTION_MAX], size_t *ret_n,
                         struct tsd_config_reason *ret_reason) TS_MUST_USE;
 
 #endif

@@ -43,7 +43,7 @@ void tsd_ingest_reject(struct tsd_ingest *ingest, int code, const char *bytes, s
     tsd_rejects_add(ingest->rejects, code, words, fault->message, bytes, len);
 }
 
-/* too_new by the later clock, too_old by the earlier one: a jump either way rejects nothing that was good before. */
+/* too_new by the later clock, too_old by the horizon: a jump either way rejects nothing that was good before. */
 static int judge_time(const struct tsd_limits *limits, int64_t timestamp, struct ts_fault *ret_fault)
 {
     int64_t max_future = atomic_load_explicit(&limits->max_future, memory_order_relaxed);
@@ -57,7 +57,7 @@ static int judge_time(const struct tsd_limits *limits, int64_t timestamp, struct
             return TS_TOO_NEW;
         }
     }
-    ts_i128 age = (ts_i128)tsd_clock_earliest(&limits->clock) - timestamp;
+    ts_i128 age = (ts_i128)tsd_clock_horizon(&limits->clock) - timestamp;
     if (age > limits->longest_keep) {
         ret_fault->offset = 0;
         snprintf(ret_fault->message, sizeof(ret_fault->message),
@@ -246,6 +246,7 @@ void tsd_batch_clear(struct tsd_batch *batch)
         ts_bounded_deinit(&batch->old_label_sets);
         batch->retired = false;
     }
+    batch->renew = false;
     batch->messages = 0;
 }
 
@@ -310,7 +311,7 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
 
     uint32_t max_locations = atomic_load(&ingest->limits->max_locations);
     uint32_t max_label_sets = atomic_load(&ingest->limits->max_label_sets);
-    batch->retired = ts_bounded_full(&ingest->locations) || ts_bounded_full(&ingest->label_sets);
+    batch->retired = batch->renew || ts_bounded_full(&ingest->locations) || ts_bounded_full(&ingest->label_sets);
     if (batch->retired) {
         batch->old_locations = ingest->locations;
         batch->old_label_sets = ingest->label_sets;

@@ -41,6 +41,7 @@ struct tsd_batch {
     struct tsd_mark *marks; /* whose messages up to which number are in these counters */
     size_t n_marks;
     size_t cap_marks;
+    bool renew;   /* asked for: the name tables are to begin anew, full or not */
     bool retired; /* the next batch numbers from 0 again; the tables are here now */
     struct ts_bounded old_locations;
     struct ts_bounded old_label_sets;

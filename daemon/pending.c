@@ -56,10 +56,10 @@ static int count_functions(struct tsd_pending *pending)
     return 0;
 }
 
-static int load_location(void *data, uint32_t id, const struct ts_location *location)
+static int load_location(void *data, uint32_t id, const struct ts_location *location, int64_t last)
 {
     struct tsd_pending *pending = data;
-    int rc = tsd_names_load(&pending->locations, id, location);
+    int rc = tsd_names_load(&pending->locations, id, location, last);
     return rc ? rc : count_functions(pending);
 }
 
@@ -67,7 +67,7 @@ static int load_labels(void *data, uint32_t id, const char *canonical_json, size
 {
     struct tsd_pending *pending = data;
     struct ts_location key = {.raw_name = {canonical_json, len}, .line_number = -1};
-    return tsd_names_load(&pending->label_sets, id, &key);
+    return tsd_names_load(&pending->label_sets, id, &key, INT64_MAX);
 }
 
 static size_t names_memory(const struct tsd_pending *pending)
@@ -77,7 +77,11 @@ static size_t names_memory(const struct tsd_pending *pending)
 
 int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
 {
-    int rc = ts_store_load(store, load_location, load_labels, pending);
+    struct ts_store_names names = {0};
+    int rc = ts_store_load(store, load_location, load_labels, pending, &names);
+    if (names.largest_location >= pending->locations.next)
+        pending->locations.next = names.largest_location + 1;
+    pending->locations.not_held = names.not_held;
     pending->names_stored = names_memory(pending);
     return rc;
 }
@@ -204,8 +208,28 @@ struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending)
     return batch;
 }
 
-void tsd_pending_committed(struct tsd_pending *pending)
+int tsd_pending_renew_locations(struct tsd_pending *pending, tsd_names_keep_fn keep, void *data)
 {
+    int rc = tsd_names_renew(&pending->locations, keep, data, true);
+    if (rc)
+        return rc;
+    ts_intern_deinit(&pending->functions);
+    ts_intern_init(&pending->functions);
+    pending->functions.views = true;
+    pending->counted = 0;
+    /* A count that memory is short for goes on with the next new names. */
+    (void)!count_functions(pending);
+    pending->names_stored = names_memory(pending);
+    return 0;
+}
+
+void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit)
+{
+    const struct ts_counters *counters = &pending->counters;
+    for (uint32_t i = 0; i < counters->n_rows; i++)
+        tsd_names_used(&pending->locations, counters->rows[i].location, counters->rows[i].bucket, commit);
+    for (uint32_t i = 0; i < counters->n_profiles; i++)
+        tsd_names_used(&pending->label_sets, counters->profiles[i].labels, INT64_MAX, commit);
     tsd_names_committed(&pending->locations);
     tsd_names_committed(&pending->label_sets);
     ts_counters_clear(&pending->counters);

@@ -50,6 +50,10 @@ int tsd_pending_reserve_marks(struct tsd_pending *pending, size_t n) TS_MUST_USE
 /* Adds a mark that is outstanding; there is room. */
 void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark);
 
+/* Lets go of locations, and begins the table of functions anew with the rest; nothing is pending, and nobody
+ * translates. TS_ENOMEM: all stays as it was. */
+int tsd_pending_renew_locations(struct tsd_pending *pending, tsd_names_keep_fn keep, void *data) TS_MUST_USE;
+
 /* Takes a full batch in and clears it. TS_ENOMEM: the batch stays full, and may be given again. */
 int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source) TS_MUST_USE;
 
@@ -57,7 +61,7 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending);
 size_t tsd_pending_bytes(const struct tsd_pending *pending);
 /* A view of all that waits, for ts_store_commit(). */
 struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending);
-/* The batch is on stable storage, and so said to the ledger. */
-void tsd_pending_committed(struct tsd_pending *pending);
+/* The batch is on stable storage, and so said to the ledger; it was the commit of this number. */
+void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit);
 
 #endif

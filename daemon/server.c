@@ -216,6 +216,12 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- Start ---- */
 
+static void on_told(void *data, const char *words)
+{
+    (void)data;
+    tsd_log_info("%s", words);
+}
+
 static int open_store(struct tsd_server *server)
 {
     const struct tsd_config *config = server->config;
@@ -226,6 +232,10 @@ static int open_store(struct tsd_server *server)
         .start_time_is_now = config->aggregation.start_time_is_now,
         .sync_each_commit = config->store.durability_power,
         .busy_ms = BUSY_MS,
+        .retention = config->aggregation.retention,
+        .n_retention = config->aggregation.n_retention,
+        .now = tsd_clock_wall(),
+        .told = on_told,
     };
     int rc = ts_store_open(&how, &server->store, &server->state.grid, &error);
     if (!rc) {
@@ -242,6 +252,12 @@ static void fill_state(struct tsd_server *server)
     const struct tsd_config *config = server->config;
     state->n_retention = config->aggregation.n_retention;
     memcpy(state->retention, config->aggregation.retention, sizeof(state->retention));
+    state->n_levels = state->n_retention;
+    for (size_t i = 0; i < state->n_levels; i++) {
+        state->levels[i].width = state->retention[i].width;
+        state->levels[i].keep = state->retention[i].keep;
+        tsd_set(&state->levels[i].oldest, (uint64_t)INT64_MIN);
+    }
     snprintf(state->store_path, sizeof(state->store_path), "%s", config->store.path);
     state->started_mono = tsd_clock_mono();
     state->started_wall = tsd_clock_wall();
@@ -249,6 +265,7 @@ static void fill_state(struct tsd_server *server)
     struct tsd_limits *limits = &server->shared.limits;
     limits->grid = state->grid;
     tsd_clock_init(&limits->clock);
+    limits->clock.horizon_at_start = ts_store_horizon(server->store);
     for (size_t i = 0; i < state->n_retention; i++) {
         if (state->retention[i].keep > limits->longest_keep)
             limits->longest_keep = state->retention[i].keep;
@@ -343,6 +360,7 @@ static int start_writer(struct tsd_server *server)
         .max_locations = server->config->aggregation.max_locations,
         .max_label_sets = server->config->aggregation.max_label_sets,
         .ledger = &server->ledger,
+        .clock = &server->shared.limits.clock,
         .flush_interval = server->config->store.flush_interval,
         .ack_interval = server->config->store.ack_interval,
         .client_expiry = server->config->store.client_expiry,

@@ -13,7 +13,14 @@
 
 #include <uv.h>
 
-enum { TSD_LISTENERS_MAX = 8 };
+enum { TSD_LISTENERS_MAX = 8, TSD_LEVELS_MAX = 16 };
+
+/* A retention level, for /metrics and /v1/status. */
+struct tsd_level_stats {
+    int64_t width;    /* ns */
+    int64_t keep;     /* ns */
+    tsd_count oldest; /* begin of the oldest bucket kept, ns since the epoch as int64; INT64_MIN: none */
+};
 
 /* Of the writer's thread; anyone reads. */
 struct tsd_writer_stats {
@@ -21,8 +28,10 @@ struct tsd_writer_stats {
     tsd_count commits_failed; /* attempts that did not */
     tsd_count committed;      /* messages in them; accepted minus this is what is pending */
     tsd_count rows;           /* sums written */
-    tsd_count saturated;      /* stored sums that reached their bound */
-    tsd_count functions;      /* known: distinct names without leading underscores */
+    tsd_count rows_built;     /* read to build wider levels */
+    tsd_count rows_pruned;
+    tsd_count saturated; /* stored sums that reached their bound */
+    tsd_count functions; /* known: distinct names without leading underscores */
     tsd_count locations;
     tsd_count label_sets;
     tsd_count clients;       /* of acknowledged streams, known */
@@ -39,7 +48,9 @@ struct tsd_listener {
 struct tsd_state {
     struct ts_grid grid;
     size_t n_retention;
-    struct tsd_retention retention[TSD_RETENTION_MAX];
+    struct ts_retention retention[TS_RETENTION_MAX];
+    size_t n_levels;
+    struct tsd_level_stats levels[TSD_LEVELS_MAX]; /* the configuration's, finest first */
     char store_path[4096];
     int64_t started_mono; /* ns */
     int64_t started_wall; /* ns since the epoch */

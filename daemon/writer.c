@@ -12,6 +12,8 @@
  * Memory that runs out leaves a batch where it is, and its thread is not asked again until it is merged. A sync that
  * fails is fatal.
  *
+ * Between cycles, while nothing is pending: steps of daemon/tidy.
+ *
  * End: one last cycle, repeated for STOP_NS where the store refuses.
  */
 #include "daemon/writer.h"
@@ -41,6 +43,8 @@ struct tsd_writer {
     struct tsd_state *state;
     uv_thread_t thread;
     struct tsd_pending pending;
+    struct tsd_tidy tidy;
+    int64_t horizon; /* when the ingest threads were collected from last */
     struct writer_source sources[TSD_THREADS_MAX];
 
     int64_t next_cycle; /* monotonic ns */
@@ -53,6 +57,9 @@ struct tsd_writer {
     size_t collecting; /* ingest threads that have not answered */
     struct tsd_flush *first;
     struct tsd_flush **last;
+    struct tsd_task *task; /* the first one is under way */
+    struct tsd_task **last_task;
+    bool task_came;      /* one that has had no step yet: it need not wait */
     bool hurry;          /* memory is short */
     int64_t ack_due;     /* 0: no mark waits that was told of */
     int64_t last_commit; /* its end */
@@ -84,10 +91,20 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Until there is something to do. Gives the requests this cycle serves; sets ret_stopping. */
-static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stopping)
+/* When there is time for what is not a cycle. A failed commit keeps what is pending: then there is none. */
+static int64_t tidy_due(const struct tsd_writer *writer)
+{
+    if (writer->retry_pause || !tsd_pending_is_empty(&writer->pending))
+        return INT64_MAX;
+    return writer->task_came ? 0 : writer->tidy.due;
+}
+
+/* Until there is something to do. Gives the requests this cycle serves; sets ret_stopping. ret_tidy: no cycle is due.
+ */
+static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stopping, bool *ret_tidy)
 {
     struct tsd_flush *requests = NULL;
+    *ret_tidy = false;
     uv_mutex_lock(&writer->lock);
     for (;;) {
         int64_t now = tsd_clock_mono();
@@ -106,6 +123,12 @@ static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stop
                 break;
             due = earlier(due, writer->ack_due);
         }
+        if (now >= tidy_due(writer)) {
+            *ret_tidy = true;
+            uv_mutex_unlock(&writer->lock);
+            return NULL;
+        }
+        due = earlier(due, tidy_due(writer));
         uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(earlier(due, writer->next_cycle) - now));
     }
     writer->hurry = false;
@@ -132,7 +155,7 @@ static void on_collected(struct tsd_collect *collect, int status)
 }
 
 /* False where memory was short: something is left for the next cycle. */
-static bool collect_all(struct tsd_writer *writer, bool prompt)
+static bool collect_all(struct tsd_writer *writer, bool prompt, bool renew)
 {
     bool whole = true;
     size_t n = writer->config.n_shards;
@@ -147,6 +170,7 @@ static bool collect_all(struct tsd_writer *writer, bool prompt)
         struct writer_source *source = &writer->sources[i];
         if (!asked[i])
             continue;
+        source->source.batch.renew = renew;
         source->collect =
             (struct tsd_collect){.batch = &source->source.batch, .prompt = prompt, .data = writer, .cb = on_collected};
         tsd_shard_collect(writer->config.shards[i], &source->collect);
@@ -193,7 +217,7 @@ static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t
         writer->pending.marks[i].client->row = 0;
         tsd_ledger_committed(writer->config.ledger, &writer->pending.marks[i], uptime);
     }
-    tsd_pending_committed(&writer->pending);
+    tsd_pending_committed(&writer->pending, tsd_get(&stats->commits));
     for (size_t i = 0; n_marks && i < writer->config.n_shards; i++)
         tsd_shard_look(writer->config.shards[i]);
 }
@@ -246,6 +270,7 @@ static int commit(struct tsd_writer *writer)
     }
     struct ts_store_batch batch = tsd_pending_batch(&writer->pending);
     batch.uptime = tsd_ledger_uptime(writer->config.ledger);
+    batch.horizon = writer->horizon;
     int rc = ts_store_commit(writer->config.store, &batch, &saturated, &error);
     if (!rc) {
         well_again(writer);
@@ -257,10 +282,23 @@ static int commit(struct tsd_writer *writer)
     return rc == TS_ESYNC ? TS_ESYNC : TS_ESTORE;
 }
 
+/* No ingest thread has a number of ours: all have begun their name tables anew. */
+static bool nobody_translates(const struct tsd_writer *writer)
+{
+    bool none = tsd_pending_is_empty(&writer->pending);
+    for (size_t i = 0; i < writer->config.n_shards; i++) {
+        const struct tsd_source *source = &writer->sources[i].source;
+        none = none && !source->full && !source->locations.n && !source->label_sets.n;
+    }
+    return none;
+}
+
 /* prompt: nobody has asked, so what lies in the sockets can wait for the next one. */
 static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
 {
-    bool whole = collect_all(writer, prompt);
+    bool renew = tsd_tidy_wants_renewal(&writer->tidy);
+    writer->horizon = tsd_clock_horizon(writer->config.clock);
+    bool whole = collect_all(writer, prompt, renew);
     expire_clients(writer);
     uint64_t before = tsd_get(&writer->state->writer.commits);
     publish(writer);
@@ -272,11 +310,36 @@ static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
         trouble(writer, "out of memory while collecting from the ingest threads");
         rc = TS_ESTORE;
     }
+    if (!rc && renew && nobody_translates(writer))
+        tsd_tidy_renewed(&writer->tidy);
     uv_mutex_lock(&writer->lock);
     writer->last_commit = tsd_clock_mono();
     uv_mutex_unlock(&writer->lock);
     if (writer->retry_pause)
         writer->next_cycle = earlier(writer->next_cycle, tsd_clock_mono() + writer->retry_pause);
+    return rc;
+}
+
+/* ---- Between cycles ---- */
+
+static int tidy(struct tsd_writer *writer)
+{
+    uv_mutex_lock(&writer->lock);
+    struct tsd_task *task = writer->task;
+    writer->task_came = false;
+    uv_mutex_unlock(&writer->lock);
+    bool done = false;
+    int status = 0;
+    int rc =
+        tsd_tidy_step(&writer->tidy, task, writer->horizon, tsd_ledger_uptime(writer->config.ledger), &done, &status);
+    if (!done)
+        return rc;
+    uv_mutex_lock(&writer->lock);
+    writer->task = task->next;
+    if (!writer->task)
+        writer->last_task = &writer->task;
+    uv_mutex_unlock(&writer->lock);
+    task->done(task, status);
     return rc;
 }
 
@@ -296,11 +359,18 @@ static void end_requests(struct tsd_writer *writer)
 {
     uv_mutex_lock(&writer->lock);
     struct tsd_flush *rest = writer->first;
+    struct tsd_task *task = writer->task;
     writer->first = NULL;
     writer->last = &writer->first;
+    writer->task = NULL;
+    writer->last_task = &writer->task;
     writer->ended = true;
     uv_mutex_unlock(&writer->lock);
     call_back(rest, TS_ECANCELED);
+    for (struct tsd_task *next; task; task = next) {
+        next = task->next; /* the callback may free it */
+        task->done(task, TS_ECANCELED);
+    }
 }
 
 static int last_cycles(struct tsd_writer *writer, bool forced)
@@ -316,13 +386,20 @@ static void run(void *data)
 {
     struct tsd_writer *writer = data;
     bool stopping = false;
+    bool only_tidy = false;
     int rc = 0;
     while (!stopping && rc != TS_ESYNC) {
-        struct tsd_flush *requests = wait_for_work(writer, &stopping);
+        struct tsd_flush *requests = wait_for_work(writer, &stopping, &only_tidy);
+        if (only_tidy) {
+            rc = tidy(writer);
+            continue;
+        }
         rc = stopping ? last_cycles(writer, requests != NULL) : cycle(writer, requests != NULL, requests == NULL);
         call_back(requests, rc == TS_ESYNC ? TS_ESTORE : rc);
     }
     end_requests(writer);
+    if (rc != TS_ESYNC)
+        tsd_tidy_note(&writer->tidy, tsd_clock_horizon(writer->config.clock), tsd_ledger_uptime(writer->config.ledger));
     if (rc == TS_ESYNC) {
         tsd_log_error("what the store has written may be lost: the process ends, and starts over from what is on disk");
         writer->config.on_fatal(writer->config.data);
@@ -340,6 +417,7 @@ static void free_memory(struct tsd_writer *writer)
 {
     for (size_t i = 0; i < writer->config.n_shards; i++)
         tsd_source_deinit(&writer->sources[i].source);
+    tsd_tidy_deinit(&writer->tidy);
     tsd_pending_deinit(&writer->pending);
     uv_cond_destroy(&writer->changed);
     uv_mutex_destroy(&writer->lock);
@@ -365,6 +443,8 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->config = *config;
     writer->state = config->state;
     writer->last = &writer->first;
+    writer->last_task = &writer->task;
+    writer->horizon = tsd_clock_horizon(config->clock);
     writer->max_locations = config->max_locations;
     writer->max_label_sets = config->max_label_sets;
     writer->flush_interval = config->flush_interval;
@@ -375,6 +455,7 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     tsd_pending_init(&writer->pending, config->max_locations, config->max_label_sets);
     for (size_t i = 0; i < config->n_shards; i++)
         tsd_source_init(&writer->sources[i].source);
+    tsd_tidy_init(&writer->tidy, config->store, config->state, &writer->pending);
     int rc = tsd_pending_load(&writer->pending, config->store);
     if (rc == TS_ESTORE || rc == TS_EREFUSED)
         strcpy(ret_error->message, "its names cannot be read");
@@ -402,6 +483,22 @@ void tsd_writer_flush(struct tsd_writer *writer, struct tsd_flush *flush)
     uv_mutex_unlock(&writer->lock);
     if (ended)
         flush->cb(flush, TS_ECANCELED);
+}
+
+void tsd_writer_task(struct tsd_writer *writer, struct tsd_task *task)
+{
+    uv_mutex_lock(&writer->lock);
+    bool ended = writer->ended;
+    if (!ended) {
+        task->next = NULL;
+        *writer->last_task = task;
+        writer->last_task = &task->next;
+        writer->task_came = true;
+        uv_cond_signal(&writer->changed);
+    }
+    uv_mutex_unlock(&writer->lock);
+    if (ended)
+        task->done(task, TS_ECANCELED);
 }
 
 void tsd_writer_hurry(struct tsd_writer *writer)
@@ -451,6 +548,7 @@ bool tsd_writer_join(struct tsd_writer *writer)
 {
     uv_thread_join(&writer->thread);
     bool whole = tsd_pending_is_empty(&writer->pending);
+    tsd_tidy_deinit(&writer->tidy); /* its reader goes before the writer's connection, which cleans up */
     for (size_t i = 0; i < writer->config.n_shards; i++)
         whole = whole && !writer->sources[i].source.full;
     writer->config.store = ts_store_close(writer->config.store);

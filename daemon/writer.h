@@ -10,6 +10,7 @@
 
 #include "daemon/shard.h"
 #include "daemon/state.h"
+#include "daemon/tidy.h"
 #include "lib/store.h"
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct tsd_writer_config {
     uint32_t max_locations;
     uint32_t max_label_sets;
     struct tsd_ledger *ledger;
+    const struct tsd_clock *clock;  /* its horizon */
     int64_t flush_interval;         /* ns */
     int64_t ack_interval;           /* ns */
     int64_t client_expiry;          /* ns */
@@ -53,6 +55,8 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
 
 /* After the writer's end it is called back at once, on this thread. */
 void tsd_writer_flush(struct tsd_writer *writer, struct tsd_flush *flush);
+/* Does a task between commits, one after the other. After the writer's end it is done at once, on this thread. */
+void tsd_writer_task(struct tsd_writer *writer, struct tsd_task *task);
 /* Memory is short: a cycle now. */
 void tsd_writer_hurry(struct tsd_writer *writer);
 /* A mark of an acknowledged stream waits: a cycle within ack_interval. */

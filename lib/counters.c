@@ -187,6 +187,12 @@ void ts_counters_add(struct ts_counters *c, int64_t bucket, uint32_t labels, uin
     c->saturated += ts_sums_add(&c->rows[c->slots[slot] - 1].sums, sums);
 }
 
+struct ts_sums *ts_counters_find(struct ts_counters *c, int64_t bucket, uint32_t labels, uint32_t location)
+{
+    uint32_t row = c->n_rows ? c->slots[row_slot(c, bucket, labels, location)] : 0;
+    return row ? &c->rows[row - 1].sums : NULL;
+}
+
 void ts_counters_add_profile(struct ts_counters *c, int64_t bucket, uint32_t labels, const struct ts_profile_sums *sums)
 {
     uint32_t slot = profile_slot(c, bucket, labels);

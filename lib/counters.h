@@ -64,6 +64,8 @@ void ts_counters_clear(struct ts_counters *counters);  /* empties, keeps the mem
 int ts_counters_reserve(struct ts_counters *counters, size_t entries) TS_MUST_USE;
 void ts_counters_add(struct ts_counters *counters, int64_t bucket, uint32_t labels, uint32_t location,
                      const struct ts_sums *sums);
+/* NULL: there is none. */
+struct ts_sums *ts_counters_find(struct ts_counters *counters, int64_t bucket, uint32_t labels, uint32_t location);
 void ts_counters_add_profile(struct ts_counters *counters, int64_t bucket, uint32_t labels,
                              const struct ts_profile_sums *sums);
 

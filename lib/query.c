@@ -19,13 +19,13 @@ enum {
     T = 1 << TS_QUERY_TOP,
     F = 1 << TS_QUERY_FUNCTIONS,
     L = 1 << TS_QUERY_LABELS,
+    D = 1 << TS_QUERY_DIFF,
+    X = 1 << TS_QUERY_DELETE,
 };
 
 static const char *const kinds[] = {
-    [TS_QUERY_BUCKETS] = "buckets",
-    [TS_QUERY_TOP] = "top",
-    [TS_QUERY_FUNCTIONS] = "functions",
-    [TS_QUERY_LABELS] = "labels",
+    [TS_QUERY_BUCKETS] = "buckets", [TS_QUERY_TOP] = "top",   [TS_QUERY_FUNCTIONS] = "functions",
+    [TS_QUERY_LABELS] = "labels",   [TS_QUERY_DIFF] = "diff", [TS_QUERY_DELETE] = "delete",
 };
 
 static const char *const metrics[TS_METRICS] = {
@@ -46,6 +46,8 @@ struct parser {
     bool has_last;
     int64_t last;
     bool has_metric;
+    bool has_side[2]; /* of diff: a range or a label of this side is given */
+    bool has_filter;  /* of delete */
     const char *name; /* of the parameter that is read */
     struct ts_query_error *error;
 };
@@ -155,8 +157,7 @@ static int read_time_slice(struct parser *parser, const char *value)
     if (width % parser->stored.time_slice)
         return BAD(parser, "%.60s is not a multiple of the stored time_slice %s", value,
                    ts_format_duration(parser->stored.time_slice, stored));
-    parser->query->grid.time_slice = width;
-    parser->query->factor = width / parser->stored.time_slice;
+    parser->query->unit = width / parser->stored.time_slice;
     return 0;
 }
 
@@ -204,6 +205,8 @@ static int read_by(struct parser *parser, const char *value)
     }
     if (strncmp(value, "label.", 6) != 0)
         return BAD(parser, "\"%.60s\" is not one of function, location, label.KEY", value);
+    if (query->kind == TS_QUERY_DIFF)
+        return BAD(parser, "diff compares by function or location");
     query->by = TS_BY_LABEL;
     return read_label_key(parser, value + 6, &query->by_key);
 }
@@ -234,6 +237,11 @@ static int read_fill(struct parser *parser, const char *value)
     return read_bool(parser, value, &parser->query->fill);
 }
 
+static int read_dry_run(struct parser *parser, const char *value)
+{
+    return read_bool(parser, value, &parser->query->dry_run);
+}
+
 static int read_fresh(struct parser *parser, const char *value)
 {
     bool fresh = false;
@@ -246,7 +254,7 @@ static int read_fresh(struct parser *parser, const char *value)
 static int read_format(struct parser *parser, const char *value)
 {
     enum ts_query_kind kind = parser->query->kind;
-    bool has_csv = kind == TS_QUERY_BUCKETS || kind == TS_QUERY_TOP;
+    bool has_csv = kind == TS_QUERY_BUCKETS || kind == TS_QUERY_TOP || kind == TS_QUERY_DIFF;
     parser->query->csv = strcmp(value, "csv") == 0;
     if (parser->query->csv && !has_csv)
         return BAD(parser, "%s has no csv form, only json", kinds[kind]);
@@ -261,6 +269,7 @@ static int read_function(struct parser *parser, const char *value)
     if (query->n_globs == REPEATS_MAX)
         return BAD(parser, "more than %d patterns", REPEATS_MAX);
     struct ts_str pattern = ts_function_name((struct ts_str){value, strlen(value)});
+    parser->has_filter = true;
     int r = ts_glob_compile(pattern, &query->globs[query->n_globs]);
     if (r == TS_EINVAL)
         return BAD(parser, "\"%.60s\" is not a pattern: UTF-8, up to %d bytes", value, TS_GLOB_MAX);
@@ -269,18 +278,96 @@ static int read_function(struct parser *parser, const char *value)
     return r;
 }
 
-static int read_label(struct parser *parser, const char *value)
+static int add_label(struct parser *parser, struct ts_query *query, const char *key, const char *value)
 {
-    struct ts_query *query = parser->query;
     if (query->n_labels == REPEATS_MAX)
         return BAD(parser, "more than %d labels", REPEATS_MAX);
     struct ts_label_filter *label = &query->labels[query->n_labels];
-    int r = read_label_key(parser, parser->name + strlen("label."), &label->key);
+    int r = read_label_key(parser, key, &label->key);
     if (r)
         return r;
     query->n_labels++; /* deinit frees the key */
     label->value = strdup(value);
     return label->value ? 0 : TS_ENOMEM;
+}
+
+static int read_label(struct parser *parser, const char *value)
+{
+    const char *key = parser->name + strlen("label.");
+    struct ts_query *query = parser->query;
+    parser->has_filter = true;
+    if (query->kind != TS_QUERY_DIFF)
+        return add_label(parser, query, key, value);
+    int r = add_label(parser, query->sides[0], key, value);
+    return r ? r : add_label(parser, query->sides[1], key, value);
+}
+
+static int read_side_label(struct parser *parser, int side, const char *value)
+{
+    parser->has_side[side] = true;
+    return add_label(parser, parser->query->sides[side], strstr(parser->name, ".label.") + strlen(".label."), value);
+}
+
+static int read_before_label(struct parser *parser, const char *value)
+{
+    return read_side_label(parser, 0, value);
+}
+
+static int read_after_label(struct parser *parser, const char *value)
+{
+    return read_side_label(parser, 1, value);
+}
+
+/* One end of FROM..TO: empty, a time, or a duration for "that long ago". */
+static int read_end(struct parser *parser, const char *text, bool *ret_given, ts_i128 *ret_ns)
+{
+    int64_t ns;
+    *ret_given = *text;
+    if (!*text)
+        return 0;
+    char last = text[strlen(text) - 1];
+    bool ago = *text >= '0' && *text <= '9' && ((last >= 'a' && last <= 'z')) && !ts_parse_duration(text, &ns);
+    if (ago) {
+        *ret_ns = (ts_i128)parser->now - ns;
+        return 0;
+    }
+    int r = read_time(parser, text, &ns);
+    *ret_ns = ns;
+    return r;
+}
+
+static int read_side(struct parser *parser, int side, const char *value)
+{
+    struct ts_query_span *span = &parser->query->sides[side]->span;
+    char from[128];
+    const char *dots = strstr(value, "..");
+    parser->has_side[side] = true;
+    if (strncmp(value, "last:", 5) == 0) {
+        int64_t ns;
+        int r = read_duration(parser, value + 5, &ns);
+        *span = (struct ts_query_span){true, true, (ts_i128)parser->now - (r ? 0 : ns), parser->now};
+        return r;
+    }
+    if (!dots || (size_t)(dots - value) >= sizeof(from))
+        return BAD(parser, "\"%.60s\" is not a range: last:DURATION or FROM..TO, such as last:1h or 2h..1h", value);
+    memcpy(from, value, (size_t)(dots - value));
+    from[dots - value] = '\0';
+    int r = read_end(parser, from, &span->has_from, &span->from);
+    if (!r)
+        r = read_end(parser, dots + 2, &span->has_to, &span->to);
+    if (!r && span->has_from && span->has_to && span->from > span->to)
+        return BAD(parser, "\"%.60s\" ends before it begins", value);
+    return r;
+}
+
+static int read_before(struct parser *parser, const char *value)
+{
+    return read_side(parser, 0, value);
+}
+
+static int read_after(struct parser *parser, const char *value)
+{
+    return read_side(parser, 1, value);
 }
 
 /* ---- The table ---- */
@@ -291,28 +378,32 @@ static const struct parameter {
     bool repeatable;
     read_fn read;
 } parameters[] = {
-    {"from", B | T, false, read_from},
-    {"to", B | T, false, read_to},
-    {"last", B | T, false, read_last},
-    {"metric", B | T, false, read_metric},
-    {"function", B | T | F, true, read_function},
-    {"label.KEY", B | T, true, read_label}, /* matched by what stands before KEY */
-    {"by", B | T, false, read_by},
-    {"top", B | T, false, read_top},
+    {"from", B | T | X, false, read_from},
+    {"to", B | T | X, false, read_to},
+    {"last", B | T | X, false, read_last},
+    {"before", D, false, read_before},
+    {"after", D, false, read_after},
+    {"metric", B | T | D, false, read_metric},
+    {"function", B | T | F | D | X, true, read_function},
+    {"label.KEY", B | T | D | X, true, read_label}, /* matched by what stands before KEY */
+    {"before.label.KEY", D, true, read_before_label},
+    {"after.label.KEY", D, true, read_after_label},
+    {"by", B | T | D, false, read_by},
+    {"top", B | T | D, false, read_top},
     {"time_slice", B, false, read_time_slice},
     {"fill", B, false, read_fill},
-    {"format", B | T | F | L, false, read_format},
-    {"fresh", B | T | F | L, false, read_fresh},
+    {"dry_run", X, false, read_dry_run},
+    {"format", B | T | F | L | D, false, read_format},
+    {"fresh", B | T | F | L | D, false, read_fresh},
 };
 enum { N_PARAMETERS = sizeof(parameters) / sizeof(parameters[0]) };
 
 static int find_parameter(enum ts_query_kind kind, const char *name)
 {
     for (int i = 0; i < N_PARAMETERS; i++) {
-        bool label = parameters[i].read == read_label;
-        if (!(parameters[i].kinds & 1u << kind))
-            continue;
-        if (label ? strncmp(name, "label.", 6) == 0 : strcmp(name, parameters[i].name) == 0)
+        const char *key = strstr(parameters[i].name, "KEY");
+        size_t len = key ? (size_t)(key - parameters[i].name) : strlen(parameters[i].name) + 1;
+        if (parameters[i].kinds & 1u << kind && strncmp(name, parameters[i].name, len) == 0)
             return i;
     }
     return -1;
@@ -321,7 +412,7 @@ static int find_parameter(enum ts_query_kind kind, const char *name)
 static int unknown_parameter(struct parser *parser)
 {
     enum ts_query_kind kind = parser->query->kind;
-    char known[160] = "";
+    char known[200] = "";
     size_t len = 0;
     for (int i = 0; i < N_PARAMETERS; i++) {
         if (parameters[i].kinds & 1u << kind)
@@ -350,30 +441,24 @@ static int read_parameters(struct parser *parser, const struct ts_query_param *p
     return 0;
 }
 
-/* ---- The range ---- */
+/* ---- What concerns several ---- */
 
-static int64_t clamp(ts_i128 value)
+static int conclude_diff(struct parser *parser)
 {
-    return value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : (int64_t)value;
-}
-
-/* Widened outwards to whole buckets of the answer. */
-static void set_range(struct ts_query *query, bool has_from, ts_i128 from, bool has_to, ts_i128 to)
-{
-    query->has_from = has_from;
-    query->has_to = has_to;
-    query->stored_from = INT64_MIN;
-    query->stored_to = INT64_MAX;
-    if (has_from) {
-        query->from = ts_grid_bucket(&query->grid, from);
-        query->stored_from = clamp((ts_i128)query->from * query->factor);
+    struct ts_query *query = parser->query;
+    if (!parser->has_side[0] && !parser->has_side[1]) {
+        parser->name = "before";
+        return BAD(parser, "there is nothing to compare: give before and after, such as before=2h..1h, after=last:1h");
     }
-    if (has_to) {
-        query->to = ts_grid_bucket(&query->grid, to);
-        if (ts_grid_begin(&query->grid, query->to) < to && query->to < INT64_MAX)
-            query->to++;
-        query->stored_to = clamp((ts_i128)query->to * query->factor);
+    for (int i = 0; i < 2; i++) {
+        struct ts_query *side = query->sides[i];
+        side->metric = query->metric;
+        side->by = query->by;
+        side->globs = query->globs;
+        side->n_globs = query->n_globs;
+        side->borrowed = true;
     }
+    return 0;
 }
 
 static int conclude(struct parser *parser)
@@ -387,13 +472,42 @@ static int conclude(struct parser *parser)
         parser->name = "from";
         return BAD(parser, "from %.60s is after to %.60s", parser->from_text, parser->to_text);
     }
+    if (query->kind == TS_QUERY_DELETE && !parser->has_filter && !parser->has_last && !parser->from_text &&
+        !parser->to_text) {
+        parser->name = "function";
+        return BAD(parser, "that would delete everything: give at least one of function, label.KEY, from, to, last");
+    }
     if (parser->has_last)
-        set_range(query, true, (ts_i128)parser->now - parser->last, true, parser->now);
+        query->span = (struct ts_query_span){true, true, (ts_i128)parser->now - parser->last, parser->now};
     else
-        set_range(query, parser->from_text, parser->from, parser->to_text, parser->to);
+        query->span = (struct ts_query_span){parser->from_text, parser->to_text, parser->from, parser->to};
     /* Cumtimes nest: summed over functions they count the same second more than once. */
     if (!parser->has_metric)
         query->metric = query->by == TS_BY_LABEL ? TS_TOTTIME : TS_CUMTIME;
+    return query->kind == TS_QUERY_DIFF ? conclude_diff(parser) : 0;
+}
+
+static struct ts_query *query_new(enum ts_query_kind kind, const struct ts_grid *grid)
+{
+    struct ts_query *query = calloc(1, sizeof(*query));
+    if (!query)
+        return NULL;
+    *query = (struct ts_query){
+        .kind = kind, .grid = *grid, .top = SIZE_MAX, .fresh = -1, .dry_run = kind == TS_QUERY_DELETE};
+    query->globs = calloc(REPEATS_MAX, sizeof(*query->globs));
+    query->labels = calloc(REPEATS_MAX, sizeof(*query->labels));
+    return query->globs && query->labels ? query : ts_query_free(query);
+}
+
+static int make_sides(struct ts_query *query)
+{
+    for (int i = 0; i < 2; i++) {
+        query->sides[i] = query_new(TS_QUERY_TOP, &query->grid);
+        if (!query->sides[i])
+            return TS_ENOMEM;
+        free(query->sides[i]->globs); /* those of both are the diff's */
+        query->sides[i]->globs = NULL;
+    }
     return 0;
 }
 
@@ -401,14 +515,11 @@ int ts_query_parse(enum ts_query_kind kind, const struct ts_query_param *params,
                    const struct ts_grid *grid, int64_t now_ns, struct ts_query **ret_query,
                    struct ts_query_error *ret_error)
 {
-    struct ts_query *query = calloc(1, sizeof(*query));
+    struct ts_query *query = query_new(kind, grid);
     if (!query)
         return ts_query_explain(ret_error, TS_ENOMEM);
-    *query = (struct ts_query){.kind = kind, .grid = *grid, .factor = 1, .top = SIZE_MAX, .fresh = -1};
-    query->globs = calloc(REPEATS_MAX, sizeof(*query->globs));
-    query->labels = calloc(REPEATS_MAX, sizeof(*query->labels));
     struct parser parser = {.query = query, .stored = *grid, .now = now_ns, .error = ret_error};
-    int r = query->globs && query->labels ? 0 : TS_ENOMEM;
+    int r = kind == TS_QUERY_DIFF ? make_sides(query) : 0;
     if (!r)
         r = read_parameters(&parser, params, n_params);
     if (!r)
@@ -425,13 +536,16 @@ struct ts_query *ts_query_free(struct ts_query *query)
 {
     if (!query)
         return NULL;
-    for (size_t i = 0; i < query->n_globs; i++)
+    ts_query_free(query->sides[0]);
+    ts_query_free(query->sides[1]);
+    for (size_t i = 0; i < query->n_globs && !query->borrowed; i++)
         ts_glob_deinit(&query->globs[i]);
     for (size_t i = 0; i < query->n_labels; i++) {
         free(query->labels[i].key);
         free(query->labels[i].value);
     }
-    free(query->globs);
+    if (!query->borrowed)
+        free(query->globs);
     free(query->labels);
     free(query->by_key);
     free(query);

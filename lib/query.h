@@ -11,7 +11,15 @@
 
 #include <stdbool.h>
 
-enum ts_query_kind { TS_QUERY_BUCKETS, TS_QUERY_TOP, TS_QUERY_FUNCTIONS, TS_QUERY_LABELS };
+enum ts_query_kind {
+    TS_QUERY_BUCKETS,
+    TS_QUERY_TOP,
+    TS_QUERY_FUNCTIONS,
+    TS_QUERY_LABELS,
+    TS_QUERY_DIFF,
+    TS_QUERY_DELETE, /* not to be run: what lib/store.h's deletion goes by */
+    TS_QUERY_KINDS
+};
 
 /* One parameter as the URL gave it, decoded; value NULL where there was no "=". */
 struct ts_query_param {
@@ -39,13 +47,23 @@ bool ts_query_fresh(const struct ts_query *query, bool otherwise); /* the parame
 bool ts_query_csv(const struct ts_query *query);
 
 /*
- * Reads, between a ts_reader_begin() and ts_reader_end() of its own, and appends the whole answer to out; a failure
- * leaves out as it was. TS_EINVAL (answer too large), TS_ENOMEM, TS_ESTORE, TS_ECANCELED with ret_error.
+ * Reads, between a ts_reader_begin() and ts_reader_end() of its own, all that the answer needs; its text is written
+ * then, a piece at a time. TS_EINVAL (too large, not kept), TS_ENOMEM, TS_ESTORE, TS_ECANCELED with ret_error. The
+ * query has to outlive its answer.
  *
  * Orders, so that equal data gives equal answers: buckets ascend; functions descend by total, then ascend by name
- * (bytes), raw name, file, line; `functions` ascends by the same; `labels` ascends by the canonical text of the set.
- * A bucket is shown where a profile with the labels asked for fell into it, whatever `function` says.
+ * (bytes), raw name, file, line; of diff they descend by the size of their change; `functions` ascends by the same;
+ * `labels` ascends by the canonical text of the set. A bucket is shown where a profile with the labels asked for fell
+ * into it, whatever `function` says.
  */
+struct ts_answer;
+int ts_query_start(const struct ts_query *query, struct ts_reader *reader, struct ts_answer **ret_answer,
+                   struct ts_query_error *ret_error) TS_MUST_USE;
+/* Appends at least `enough` bytes, and little more, or all that is left. True: there is more. */
+bool ts_answer_write(struct ts_answer *answer, struct ts_buf *out, size_t enough);
+struct ts_answer *ts_answer_free(struct ts_answer *answer);
+
+/* Both: the whole answer at once, appended to out; a failure leaves out as it was. */
 int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct ts_buf *out,
                  struct ts_query_error *ret_error) TS_MUST_USE;
 

@@ -27,8 +27,7 @@ static void put_field(struct ts_buf *out, struct ts_str text)
         ts_buf_csv_field(out, text.data, text.len);
 }
 
-/* name NULL: of `other`. */
-static void put_name(const struct ts_query *query, const struct ts_location *name, struct ts_buf *out)
+void ts_query_put_csv_name(const struct ts_query *query, const struct ts_location *name, struct ts_buf *out)
 {
     if (name)
         put_field(out, query->by == TS_BY_LABEL ? name->raw_name : ts_function_name(name->raw_name));
@@ -45,39 +44,47 @@ static void put_name(const struct ts_query *query, const struct ts_location *nam
         put_field(out, name->raw_name);
 }
 
-static void put_row(const struct ts_query_result *result, const struct ts_location *name, const ts_i128 *totals,
-                    uint32_t row, struct ts_buf *out, size_t limit)
+/* One value of the matrix, or a whole row of top. True: the row has ended. */
+static bool put_row_piece(const struct ts_query_result *result, const struct ts_location *name, const ts_i128 *totals,
+                          uint32_t row, size_t *column, struct ts_buf *out)
 {
     const struct ts_query *query = result->query;
-    const char *kind = name ? "function," : "other,";
-    if (query->kind == TS_QUERY_TOP) {
-        ts_buf_puts(out, kind);
-        put_name(query, name, out);
-        for (int i = 0; i < TS_METRICS; i++) {
-            ts_buf_putc(out, ',');
-            ts_query_put_value(out, totals[i], (enum ts_metric)i);
-        }
-        ts_buf_puts(out, eol);
-        return;
-    }
-    for (size_t i = 0; i < result->n_columns && out->len <= limit; i++) {
-        ts_buf_puts(out, kind);
-        ts_buf_seconds(out, ts_grid_begin(&query->grid, result->columns[i].bucket));
+    bool top = query->kind == TS_QUERY_TOP;
+    if (!top && *column == result->n_columns)
+        return true;
+    ts_buf_puts(out, name ? "function," : "other,");
+    if (!top) {
+        ts_buf_seconds(out, ts_grid_begin(&result->grid, result->columns[*column].bucket));
         ts_buf_putc(out, ',');
-        put_name(query, name, out);
-        ts_buf_putc(out, ',');
-        ts_query_put_value(out, result->cells[row * result->n_columns + i], query->metric);
-        ts_buf_puts(out, eol);
     }
+    ts_query_put_csv_name(query, name, out);
+    for (int i = 0; top && i < TS_METRICS; i++) {
+        ts_buf_putc(out, ',');
+        ts_query_put_value(out, totals[i], (enum ts_metric)i);
+    }
+    if (!top) {
+        ts_buf_putc(out, ',');
+        ts_query_put_value(out, result->cells[row * result->n_columns + *column], query->metric);
+    }
+    ts_buf_puts(out, eol);
+    return top || ++*column == result->n_columns;
 }
 
-void ts_query_put_csv(const struct ts_query_result *result, struct ts_buf *out, size_t limit)
+/* stage 0: the header, 1: the rows, of which the last one is `other`. */
+bool ts_query_csv_piece(const struct ts_query_result *result, struct ts_cursor *cursor, struct ts_buf *out)
 {
-    put_header(result->query, out);
-    for (size_t i = 0; i < result->n_shown && out->len <= limit && !ts_buf_failed(out); i++) {
-        uint32_t group = result->order[i];
-        uint32_t row = result->row_of ? result->row_of[group] : 0;
-        put_row(result, &result->names.groups.items[group], result->totals + group * result->n_totals, row, out, limit);
+    if (cursor->stage == 0) {
+        put_header(result->query, out);
+        cursor->stage = 1;
+        return true;
     }
-    put_row(result, NULL, result->other, result->other_row, out, limit);
+    bool other = cursor->row == result->n_shown;
+    uint32_t group = other ? 0 : result->order[cursor->row];
+    const struct ts_location *name = other ? NULL : &result->names.groups.items[group];
+    const ts_i128 *totals = other ? result->other : result->totals + group * result->n_totals;
+    uint32_t row = other ? result->other_row : result->row_of ? result->row_of[group] : 0;
+    if (!put_row_piece(result, name, totals, row, &cursor->column, out))
+        return true;
+    cursor->column = 0;
+    return cursor->row++ < result->n_shown;
 }

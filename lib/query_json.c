@@ -1,11 +1,6 @@
 /* The answers of buckets and top as JSON, in the shapes and the spelling of the contract's examples. */
 #include "lib/query_plan.h"
 
-static bool has_room(const struct ts_buf *out, size_t limit)
-{
-    return out->len <= limit && !ts_buf_failed(out);
-}
-
 void ts_query_put_number(struct ts_buf *out, ts_i128 value)
 {
     char text[48]; /* 39 digits of 128 bits, and a sign */
@@ -29,18 +24,21 @@ void ts_query_put_value(struct ts_buf *out, ts_i128 value, enum ts_metric metric
         ts_query_put_number(out, value);
 }
 
-/* Nanoseconds per call, in seconds to the nearest nanosecond. */
-static void put_percall(struct ts_buf *out, ts_i128 ns, ts_i128 calls)
+ts_i128 ts_query_divide(ts_i128 value, ts_i128 by)
 {
-    if (calls == 0) {
-        ts_buf_puts(out, "null");
-        return;
-    }
-    bool negative = (ns < 0) != (calls < 0);
-    __extension__ unsigned __int128 above = ns < 0 ? -(unsigned __int128)ns : (unsigned __int128)ns;
-    __extension__ unsigned __int128 below = calls < 0 ? -(unsigned __int128)calls : (unsigned __int128)calls;
+    bool negative = (value < 0) != (by < 0);
+    __extension__ unsigned __int128 above = value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
+    __extension__ unsigned __int128 below = by < 0 ? -(unsigned __int128)by : (unsigned __int128)by;
     ts_i128 quotient = (ts_i128)(above / below) + (above % below >= below - above % below);
-    ts_buf_seconds(out, negative ? -quotient : quotient);
+    return negative ? -quotient : quotient;
+}
+
+void ts_query_put_ratio(struct ts_buf *out, ts_i128 value, ts_i128 calls)
+{
+    if (calls == 0)
+        ts_buf_puts(out, "null");
+    else
+        ts_buf_seconds(out, ts_query_divide(value, calls));
 }
 
 /* ---- Rows ---- */
@@ -63,37 +61,20 @@ void ts_query_put_place(struct ts_buf *out, const struct ts_location *location)
         ts_buf_printf(out, ", \"line_number\": %d", (int)location->line_number);
 }
 
-static void put_name(const struct ts_query_result *result, uint32_t group, struct ts_buf *out)
+void ts_query_put_name(const struct ts_query *query, const struct ts_location *name, struct ts_buf *out)
 {
-    const struct ts_location *name = &result->names.groups.items[group];
-    if (result->query->by == TS_BY_LABEL) {
-        ts_buf_puts(out, "{\"label\": ");
+    if (query->by == TS_BY_LABEL) {
+        ts_buf_puts(out, "\"label\": ");
         put_string(out, name->raw_name);
         return;
     }
-    ts_buf_puts(out, "{\"function\": ");
+    ts_buf_puts(out, "\"function\": ");
     put_string(out, ts_function_name(name->raw_name));
-    if (result->query->by == TS_BY_LOCATION) {
+    if (query->by == TS_BY_LOCATION) {
         ts_query_put_place(out, name);
         ts_buf_puts(out, ", \"raw_name\": ");
         put_string(out, name->raw_name);
     }
-}
-
-/* Ends the object. */
-static void put_values(const struct ts_query_result *result, ts_i128 total, uint32_t row, struct ts_buf *out)
-{
-    enum ts_metric metric = result->query->metric;
-    const ts_i128 *cells = result->cells + row * result->n_columns;
-    ts_buf_puts(out, ", \"total\": ");
-    ts_query_put_value(out, total, metric);
-    ts_buf_puts(out, ", \"values\": [");
-    for (size_t i = 0; i < result->n_columns; i++) {
-        if (i)
-            ts_buf_puts(out, ", ");
-        ts_query_put_value(out, cells[i], metric);
-    }
-    ts_buf_puts(out, "]}");
 }
 
 /* Ends the object. */
@@ -104,51 +85,40 @@ static void put_figures(const ts_i128 *totals, struct ts_buf *out)
         ts_query_put_value(out, totals[i], (enum ts_metric)i);
     }
     ts_buf_puts(out, ", \"percall_cumtime\": ");
-    put_percall(out, totals[TS_CUMTIME], totals[TS_PCALLS]);
+    ts_query_put_ratio(out, totals[TS_CUMTIME], totals[TS_PCALLS]);
     ts_buf_puts(out, ", \"percall_tottime\": ");
-    put_percall(out, totals[TS_TOTTIME], totals[TS_NCALLS]);
+    ts_query_put_ratio(out, totals[TS_TOTTIME], totals[TS_NCALLS]);
     ts_buf_putc(out, '}');
-}
-
-static void put_rows(const struct ts_query_result *result, struct ts_buf *out, size_t limit)
-{
-    bool buckets = result->query->kind == TS_QUERY_BUCKETS;
-    ts_buf_puts(out, "\"functions\": [");
-    for (size_t i = 0; i < result->n_shown && has_room(out, limit); i++) {
-        uint32_t group = result->order[i];
-        const ts_i128 *totals = result->totals + group * result->n_totals;
-        if (i)
-            ts_buf_puts(out, ", ");
-        put_name(result, group, out);
-        if (buckets)
-            put_values(result, totals[0], result->row_of[group], out);
-        else
-            put_figures(totals, out);
-    }
-    ts_buf_printf(out, "], \"other\": {\"functions\": %zu", result->n_seen - result->n_shown);
-    if (buckets)
-        put_values(result, result->other[0], result->other_row, out);
-    else
-        put_figures(result->other, out);
 }
 
 /* ---- Heads ---- */
 
-static void put_bound(const struct ts_query_result *result, const char *name, bool known, int64_t bucket,
-                      struct ts_buf *out)
+static void put_end(const struct ts_query *query, const char *name, bool known, int64_t position, struct ts_buf *out)
 {
     ts_buf_printf(out, "\"%s\": ", name);
     if (known)
-        ts_buf_seconds(out, ts_grid_begin(&result->query->grid, bucket));
+        ts_buf_seconds(out, ts_grid_begin(&query->grid, position));
     else
         ts_buf_puts(out, "null");
     ts_buf_puts(out, ", ");
 }
 
-static void put_range(const struct ts_query_result *result, struct ts_buf *out)
+static void put_resolution(const char *name, int64_t width, struct ts_buf *out)
 {
-    put_bound(result, "from", result->has_from, result->from, out);
-    put_bound(result, "to", result->has_to, result->to, out);
+    ts_buf_printf(out, "\"%s_resolution\": ", name);
+    if (width)
+        ts_buf_seconds(out, width);
+    else
+        ts_buf_puts(out, "null");
+    ts_buf_puts(out, ", ");
+}
+
+void ts_query_put_range(const struct ts_query *query, const struct ts_query_range *range, struct ts_buf *out)
+{
+    put_end(query, "from", range->has_from, range->from, out);
+    put_end(query, "to", range->has_to, range->to, out);
+    put_resolution("from", range->from_width, out);
+    put_resolution("to", range->to_width, out);
 }
 
 typedef void (*put_head_fn)(const struct ts_grid *grid, const struct ts_query_head *head, struct ts_buf *out);
@@ -182,16 +152,15 @@ static void put_missing(const struct ts_grid *grid, const struct ts_query_head *
     ts_query_put_number(out, head->parts_missing < 0 ? -head->parts_missing : head->parts_missing);
 }
 
-static void put_heads(const struct ts_query_result *result, const char *name, put_head_fn put, struct ts_buf *out)
-{
-    ts_buf_printf(out, "\"%s\": [", name);
-    for (size_t i = 0; i < result->n_columns; i++) {
-        if (i)
-            ts_buf_puts(out, ", ");
-        put(&result->query->grid, &result->columns[i], out);
-    }
-    ts_buf_puts(out, "], ");
-}
+/* The lists beside the rows, in the order of the answer. */
+static const struct {
+    const char *name;
+    put_head_fn put;
+} heads[] = {
+    {"buckets", put_begin},     {"profiles", put_profiles},     {"exact_profiles", put_exact},
+    {"total_tt", put_total_tt}, {"parts_missing", put_missing},
+};
+enum { N_HEADS = sizeof(heads) / sizeof(heads[0]) };
 
 static void put_buckets(const struct ts_query_result *result, struct ts_buf *out)
 {
@@ -199,20 +168,15 @@ static void put_buckets(const struct ts_query_result *result, struct ts_buf *out
     ts_buf_puts(out, "\"start_time\": ");
     ts_buf_seconds(out, query->grid.start_time);
     ts_buf_puts(out, ", \"time_slice\": ");
-    ts_buf_seconds(out, query->grid.time_slice);
+    ts_buf_seconds(out, result->grid.time_slice);
     ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", ts_metric_name(query->metric),
                   ts_metric_is_time(query->metric) ? "seconds" : "calls");
-    put_range(result, out);
-    put_heads(result, "buckets", put_begin, out);
-    put_heads(result, "profiles", put_profiles, out);
-    put_heads(result, "exact_profiles", put_exact, out);
-    put_heads(result, "total_tt", put_total_tt, out);
-    put_heads(result, "parts_missing", put_missing, out);
+    ts_query_put_range(query, &result->range, out);
 }
 
 static void put_top(const struct ts_query_result *result, struct ts_buf *out)
 {
-    put_range(result, out);
+    ts_query_put_range(result->query, &result->range, out);
     ts_buf_puts(out, "\"profiles\": ");
     ts_query_put_number(out, result->all.profiles);
     ts_buf_puts(out, ", \"total_tt\": ");
@@ -220,13 +184,97 @@ static void put_top(const struct ts_query_result *result, struct ts_buf *out)
     ts_buf_printf(out, ", \"metric\": \"%s\", ", ts_metric_name(result->query->metric));
 }
 
-void ts_query_put_json(const struct ts_query_result *result, struct ts_buf *out, size_t limit)
+/* ---- Pieces ---- */
+
+/* What a cursor's stage says. */
+enum { HEAD, LISTS, ROWS, OTHER };
+
+/* One element of one list; row: which list. */
+static void put_list_piece(const struct ts_query_result *result, struct ts_cursor *cursor, struct ts_buf *out)
 {
-    ts_buf_putc(out, '{');
-    if (result->query->kind == TS_QUERY_BUCKETS)
-        put_buckets(result, out);
-    else
-        put_top(result, out);
-    put_rows(result, out, limit);
+    if (cursor->column == 0)
+        ts_buf_printf(out, "\"%s\": [", heads[cursor->row].name);
+    if (cursor->column < result->n_columns) {
+        ts_buf_puts(out, cursor->column ? ", " : "");
+        heads[cursor->row].put(&result->grid, &result->columns[cursor->column++], out);
+        return;
+    }
+    ts_buf_puts(out, "], ");
+    cursor->column = 0;
+    if (++cursor->row == N_HEADS)
+        *cursor = (struct ts_cursor){.stage = ROWS};
+}
+
+/* One value of a row of the matrix, after its name or after the total of `other`. True: the row has ended. */
+static bool put_value_piece(const struct ts_query_result *result, const ts_i128 *cells, ts_i128 total,
+                            struct ts_cursor *cursor, struct ts_buf *out)
+{
+    enum ts_metric metric = result->query->metric;
+    if (cursor->column == 0) {
+        ts_buf_puts(out, ", \"total\": ");
+        ts_query_put_value(out, total, metric);
+        ts_buf_puts(out, ", \"values\": [");
+    }
+    if (cursor->column < result->n_columns) {
+        ts_buf_puts(out, cursor->column ? ", " : "");
+        ts_query_put_value(out, cells[cursor->column++], metric);
+        return false;
+    }
+    ts_buf_puts(out, "]}");
+    cursor->column = 0;
+    return true;
+}
+
+static void put_row_piece(const struct ts_query_result *result, struct ts_cursor *cursor, struct ts_buf *out)
+{
+    if (cursor->row == 0 && cursor->column == 0)
+        ts_buf_puts(out, "\"functions\": [");
+    if (cursor->row == result->n_shown) {
+        ts_buf_printf(out, "], \"other\": {\"functions\": %zu", result->n_seen - result->n_shown);
+        *cursor = (struct ts_cursor){.stage = OTHER};
+        return;
+    }
+    uint32_t group = result->order[cursor->row];
+    const ts_i128 *totals = result->totals + group * result->n_totals;
+    if (cursor->column == 0) {
+        ts_buf_puts(out, cursor->row ? ", {" : "{");
+        ts_query_put_name(result->query, &result->names.groups.items[group], out);
+    }
+    if (result->query->kind == TS_QUERY_BUCKETS) {
+        const ts_i128 *cells = result->cells + result->row_of[group] * result->n_columns;
+        cursor->row += put_value_piece(result, cells, totals[0], cursor, out);
+    } else {
+        put_figures(totals, out);
+        cursor->row++;
+    }
+}
+
+bool ts_query_json_piece(const struct ts_query_result *result, struct ts_cursor *cursor, struct ts_buf *out)
+{
+    bool buckets = result->query->kind == TS_QUERY_BUCKETS;
+    switch (cursor->stage) {
+    case HEAD:
+        ts_buf_putc(out, '{');
+        if (buckets)
+            put_buckets(result, out);
+        else
+            put_top(result, out);
+        cursor->stage = buckets ? LISTS : ROWS;
+        return true;
+    case LISTS:
+        put_list_piece(result, cursor, out);
+        return true;
+    case ROWS:
+        put_row_piece(result, cursor, out);
+        return true;
+    default:
+        break;
+    }
+    if (buckets &&
+        !put_value_piece(result, result->cells + result->other_row * result->n_columns, result->other[0], cursor, out))
+        return true;
+    if (!buckets)
+        put_figures(result->other, out);
     ts_buf_putc(out, '}');
+    return false;
 }

@@ -1,6 +1,6 @@
 /*
- * Running a plan: names, then heads (profiles per bucket), then sums, each in one walk that keeps accumulators, not
- * rows.
+ * Running a plan: names, range, then heads (profiles per bucket), then sums, each in one walk over the plan's segments
+ * that keeps accumulators, not rows.
  *
  * The matrix of buckets needs its rows before its cells, and which functions have a row (or are the `top` ones) is
  * known only once all sums were read. So: where a cell for every group that could turn up fits into the limit, one walk
@@ -35,6 +35,7 @@ static int too_many_buckets(struct ts_query_error *error)
 
 struct head_walk {
     struct ts_query_result *result;
+    int64_t ratio; /* of the level that is read */
     struct ts_query_error *error;
 };
 
@@ -71,15 +72,7 @@ static int on_profile(void *data, const struct ts_profile_row *row)
         return TS_ESTORE; /* sums of a label set without a name: damaged */
     if (group == TS_NO_GROUP)
         return 0;
-    int64_t bucket = ts_floor_div(row->bucket, result->query->factor);
-    if (!result->has_from) {
-        result->has_from = true;
-        result->from = bucket;
-    }
-    if (!result->query->has_to) {
-        result->has_to = true;
-        result->to = bucket < INT64_MAX ? bucket + 1 : bucket;
-    }
+    int64_t bucket = ts_floor_div((ts_i128)row->bucket * walk->ratio, result->range.unit);
     add_head(&result->all, &row->sums);
     if (result->query->kind != TS_QUERY_BUCKETS)
         return 0;
@@ -95,18 +88,20 @@ static int on_profile(void *data, const struct ts_profile_row *row)
 /* Every bucket between the bounds, asked for or found. */
 static int fill_columns(struct ts_query_result *result, struct ts_query_error *error)
 {
-    if (!result->has_from || !result->has_to || result->from >= result->to)
+    const struct ts_query_range *range = &result->range;
+    if (!range->has_from || !range->has_to || range->from >= range->to)
         return 0;
-    ts_i128 n = (ts_i128)result->to - result->from;
+    int64_t from = ts_floor_div(range->from, range->unit);
+    ts_i128 n = ((ts_i128)range->to - range->from) / range->unit;
     if (n > TS_QUERY_VALUES_MAX)
         return too_many_buckets(error);
     struct ts_query_head *columns = calloc((size_t)n, sizeof(*columns));
     if (!columns)
         return TS_ENOMEM;
     for (size_t i = 0; i < (size_t)n; i++)
-        columns[i].bucket = result->from + (int64_t)i;
+        columns[i].bucket = from + (int64_t)i;
     for (size_t i = 0; i < result->n_columns; i++)
-        columns[result->columns[i].bucket - result->from] = result->columns[i];
+        columns[result->columns[i].bucket - from] = result->columns[i];
     free(result->columns);
     result->columns = columns;
     result->n_columns = result->cap_columns = (size_t)n;
@@ -115,14 +110,14 @@ static int fill_columns(struct ts_query_result *result, struct ts_query_error *e
 
 static int collect_heads(struct ts_query_result *result, struct ts_reader *reader, struct ts_query_error *error)
 {
-    const struct ts_query *query = result->query;
-    struct head_walk walk = {result, error};
-    result->has_from = query->has_from;
-    result->has_to = query->has_to;
-    result->from = query->from;
-    result->to = query->to;
-    int r = ts_reader_profiles(reader, query->stored_from, query->stored_to, on_profile, &walk);
-    if (!r && query->fill)
+    const struct ts_plan *plan = &result->range.plan;
+    struct head_walk walk = {.result = result, .error = error};
+    int r = 0;
+    for (size_t i = 0; i < plan->n && !r; i++) {
+        walk.ratio = plan->items[i].level->ratio;
+        r = ts_reader_profiles(reader, &plan->items[i], false, on_profile, &walk);
+    }
+    if (!r && result->query->fill)
         r = fill_columns(result, error);
     return r;
 }
@@ -134,6 +129,7 @@ struct sum_walk {
     bool totals; /* make totals in this walk */
     bool cells;  /* make cells in this walk */
     size_t column;
+    int64_t ratio; /* of the level that is read */
     struct ts_query_error *error;
 };
 
@@ -193,7 +189,7 @@ static int add_totals(struct sum_walk *walk, uint32_t group, const struct ts_sum
 static int add_cell(struct sum_walk *walk, uint32_t group, const struct ts_sum_row *row)
 {
     struct ts_query_result *result = walk->result;
-    int64_t bucket = ts_floor_div(row->bucket, result->query->factor);
+    int64_t bucket = ts_floor_div((ts_i128)row->bucket * walk->ratio, result->range.unit);
     while (walk->column < result->n_columns && result->columns[walk->column].bucket < bucket)
         walk->column++;
     if (walk->column == result->n_columns || result->columns[walk->column].bucket != bucket)
@@ -221,7 +217,13 @@ static int walk_sums(struct ts_query_result *result, struct ts_reader *reader, b
                      struct ts_query_error *error)
 {
     struct sum_walk walk = {.result = result, .totals = totals, .cells = cells, .error = error};
-    return ts_reader_sums(reader, result->query->stored_from, result->query->stored_to, on_sum, &walk);
+    const struct ts_plan *plan = &result->range.plan;
+    int r = 0;
+    for (size_t i = 0; i < plan->n && !r; i++) {
+        walk.ratio = plan->items[i].level->ratio;
+        r = ts_reader_sums(reader, &plan->items[i], false, on_sum, &walk);
+    }
+    return r;
 }
 
 static int compare_groups(const void *a, const void *b, void *data)
@@ -318,11 +320,14 @@ int ts_query_collect(const struct ts_query *query, struct ts_reader *reader, str
 {
     *result = (struct ts_query_result){.query = query, .n_totals = query->kind == TS_QUERY_BUCKETS ? 1 : TS_METRICS};
     ts_query_names_init(&result->names);
-    if (query->fill && query->has_from && query->has_to && (ts_i128)query->to - query->from > TS_QUERY_VALUES_MAX)
-        return too_many_buckets(ret_error);
     int r = ts_query_names_read(query, reader, &result->names, ret_error);
     if (!r)
-        r = collect_heads(result, reader, ret_error);
+        r = ts_query_range_find(query, reader, &result->names, &result->range, ret_error);
+    if (r)
+        return r;
+    result->grid = (struct ts_grid){.start_time = query->grid.start_time,
+                                    .time_slice = query->grid.time_slice * result->range.unit};
+    r = collect_heads(result, reader, ret_error);
     if (r)
         return r;
     size_t n_groups = result->names.groups.n;
@@ -340,7 +345,10 @@ int ts_query_collect(const struct ts_query *query, struct ts_reader *reader, str
 
 void ts_query_result_deinit(struct ts_query_result *result)
 {
+    if (!result->query)
+        return;
     ts_query_names_deinit(&result->names);
+    ts_query_range_deinit(&result->range);
     free(result->columns);
     free(result->totals);
     free(result->seen);
@@ -348,45 +356,4 @@ void ts_query_result_deinit(struct ts_query_result *result)
     free(result->cells);
     free(result->row_of);
     *result = (struct ts_query_result){0};
-}
-
-/* ---- The whole ---- */
-
-static int run_matrix(const struct ts_query *query, struct ts_reader *reader, struct ts_buf *out, size_t limit,
-                      struct ts_query_error *error)
-{
-    struct ts_query_result result;
-    int r = ts_query_collect(query, reader, &result, error);
-    ts_reader_end(reader); /* all is read: writing must not pin the log */
-    if (!r && query->csv)
-        ts_query_put_csv(&result, out, limit);
-    else if (!r)
-        ts_query_put_json(&result, out, limit);
-    ts_query_result_deinit(&result);
-    return r;
-}
-
-int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct ts_buf *out,
-                 struct ts_query_error *ret_error)
-{
-    size_t before = out->len;
-    size_t limit = before + TS_QUERY_BYTES_MAX;
-    int r = ts_reader_begin(reader);
-    if (!r && query->kind == TS_QUERY_FUNCTIONS)
-        r = ts_query_list_functions(query, reader, out, limit, ret_error);
-    else if (!r && query->kind == TS_QUERY_LABELS)
-        r = ts_query_list_labels(query, reader, out, limit, ret_error);
-    else if (!r)
-        r = run_matrix(query, reader, out, limit, ret_error);
-    ts_reader_end(reader);
-    if (!r && ts_buf_failed(out))
-        r = TS_ENOMEM;
-    if (!r && out->len > limit)
-        r = ts_query_fail(ret_error, 400, "too_large", "", "the answer is longer than %llu MiB; ask for less",
-                          (unsigned long long)(TS_QUERY_BYTES_MAX >> 20));
-    if (r) {
-        out->len = before;
-        return ts_query_explain(ret_error, r);
-    }
-    return 0;
 }

@@ -234,22 +234,36 @@ out:
     return r;
 }
 
-static int write_schema(sqlite3 *db, const struct ts_grid *grid)
+static int write_level(sqlite3 *db, const struct ts_level *level)
 {
-    char pragmas[256];
-    char rows[256];
-    snprintf(pragmas, sizeof(pragmas),
+    char *sql =
+        sqlite3_mprintf("INSERT INTO levels VALUES(%lld, %lld, %lld, %d, %lld, %lld, %lld,"
+                        " %lld, %u, %u, %lld, %u, %lld, %lld)",
+                        level->id, level->width, level->keep, (int)level->kind, level->since, level->live,
+                        level->source, level->built.bucket, level->built.labels, level->built.location,
+                        level->built_profiles.bucket, level->built_profiles.labels, level->view_from, level->view_to);
+    int rc = sql ? ts_sql_exec(db, sql) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    return rc;
+}
+
+static int write_schema(sqlite3 *db, const struct ts_levels *levels, int64_t horizon)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
              "PRAGMA page_size=%d; PRAGMA synchronous=FULL; BEGIN; PRAGMA application_id=%d;"
              " PRAGMA user_version=%d;",
              TS_SCHEMA_PAGE_SIZE, TS_SCHEMA_APPLICATION_ID, TS_SCHEMA_VERSION);
-    snprintf(rows, sizeof(rows),
-             "INSERT INTO grid VALUES(1, %lld, %lld); INSERT INTO levels VALUES(0, %lld); COMMIT;"
-             " PRAGMA journal_mode=WAL;",
-             (long long)grid->start_time, (long long)grid->time_slice, (long long)grid->time_slice);
-    int rc = ts_sql_exec(db, pragmas);
+    int rc = ts_sql_exec(db, text);
     if (!rc)
-        rc = ts_sql_exec(db, TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_VIEW);
-    return rc ? rc : ts_sql_exec(db, rows);
+        rc = ts_sql_exec(db, TS_SCHEMA_LEVELS TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME TS_SCHEMA_VIEW);
+    for (size_t i = 0; !rc && i < levels->n; i++)
+        rc = write_level(db, &levels->items[i]);
+    snprintf(text, sizeof(text),
+             "INSERT INTO grid VALUES(1, %lld, %lld); UPDATE uptime SET horizon = %lld; COMMIT;"
+             " PRAGMA journal_mode=WAL;",
+             (long long)levels->grid.start_time, (long long)levels->grid.time_slice, (long long)horizon);
+    return rc ? rc : ts_sql_exec(db, text);
 }
 
 static void unlink_beside(const char *path, const char *suffix)
@@ -281,7 +295,7 @@ static int sync_folder(const char *path)
     return r;
 }
 
-int ts_file_create(const char *path, const struct ts_grid *grid, struct ts_store_error *ret_error)
+int ts_file_create(const char *path, const struct ts_levels *levels, int64_t horizon, struct ts_store_error *ret_error)
 {
     sqlite3 *db = NULL;
     int r;
@@ -301,7 +315,7 @@ int ts_file_create(const char *path, const struct ts_grid *grid, struct ts_store
     close(fd);
     int rc = sqlite3_open_v2(fresh, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (!rc)
-        rc = write_schema(db, grid);
+        rc = write_schema(db, levels, horizon);
     if (rc) {
         ts_sql_message(ret_error, db, rc, "cannot create the database");
         r = TS_ESTORE;

@@ -11,7 +11,8 @@ int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error
 /* True where the file is missing or empty; TS_EREFUSED where header or length say that it is not ours or not
    whole. ret_hot: a write-ahead log with content lies beside it. */
 int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct ts_store_error *ret_error) TS_MUST_USE;
-/* Makes a new database with this grid appear under the name, at once and whole. */
-int ts_file_create(const char *path, const struct ts_grid *grid, struct ts_store_error *ret_error) TS_MUST_USE;
+/* Makes a new database with these levels appear under the name, at once and whole. */
+int ts_file_create(const char *path, const struct ts_levels *levels, int64_t horizon,
+                   struct ts_store_error *ret_error) TS_MUST_USE;
 
 #endif

@@ -9,7 +9,7 @@
  * cannot fall between two statements and be lost, and tells SQLite, which ends a step that is under way.
  */
 #include "lib/store_schema.h"
-#include "lib/store_sql.h"
+#include "lib/store_writer.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,23 +20,28 @@ enum {
     PROGRESS_STEPS = 10000 /* of its virtual machine, some tenths of a millisecond */
 };
 
-enum statement { BEGIN, ROLLBACK, SNAPSHOT, LOCATIONS, LABEL_SETS, SUMS, PROFILES, N_STATEMENTS };
+enum statement { BEGIN, ROLLBACK, LOCATIONS, LABEL_SETS, SUMS, SUMS_DOWN, PROFILES, PROFILES_DOWN, N_STATEMENTS };
+
+#define RANGE " WHERE level = ?1 AND bucket >= ?2 AND bucket < ?3 ORDER BY bucket"
+#define SELECT_SUMS "SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM sums" RANGE
+#define SELECT_PROFILES \
+    "SELECT bucket, labels, profiles, exact_profiles, total_tt, parts_expected, parts_received FROM profiles" RANGE
 
 static const char *const statements[N_STATEMENTS] = {
     [BEGIN] = "BEGIN",
     [ROLLBACK] = "ROLLBACK",
-    [SNAPSHOT] = "SELECT one FROM grid", /* BEGIN alone takes no snapshot, the first read does */
     [LOCATIONS] = TS_SQL_LOCATIONS,
     [LABEL_SETS] = TS_SQL_LABEL_SETS,
-    [SUMS] = "SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
-             " WHERE level = 0 AND bucket >= ?1 AND bucket < ?2 ORDER BY bucket, labels, location",
-    [PROFILES] = "SELECT bucket, labels, profiles, exact_profiles, total_tt, parts_expected, parts_received"
-                 " FROM profiles WHERE level = 0 AND bucket >= ?1 AND bucket < ?2 ORDER BY bucket, labels",
+    [SUMS] = SELECT_SUMS,
+    [SUMS_DOWN] = SELECT_SUMS " DESC",
+    [PROFILES] = SELECT_PROFILES,
+    [PROFILES_DOWN] = SELECT_PROFILES " DESC",
 };
 
 struct ts_reader {
     sqlite3 *db;
     atomic_bool canceled;
+    struct ts_levels levels; /* of the state that is read */
     sqlite3_stmt *stmts[N_STATEMENTS];
 };
 
@@ -100,15 +105,36 @@ struct ts_reader *ts_reader_close(struct ts_reader *reader)
     return NULL;
 }
 
+static int read_levels(struct ts_reader *reader)
+{
+    struct ts_grid grid = {0};
+    sqlite3_stmt *stmt = NULL;
+    int rc = ts_sql_prepare(reader->db, "SELECT start_time, time_slice FROM grid", &stmt);
+    if (!rc) {
+        rc = sqlite3_step(stmt);
+        grid = (struct ts_grid){sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1)};
+        rc = rc == SQLITE_ROW && grid.time_slice > 0 ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+    }
+    sqlite3_finalize(stmt);
+    if (!rc)
+        rc = ts_store_read_levels(reader->db, &grid, &reader->levels);
+    return ts_sql_code(rc);
+}
+
 int ts_reader_begin(struct ts_reader *reader)
 {
     reader->canceled = false;
     int r = run(reader, BEGIN);
     if (!r)
-        r = run(reader, SNAPSHOT);
+        r = read_levels(reader); /* BEGIN alone takes no snapshot, the first read does */
     if (r)
         ts_reader_end(reader);
     return r;
+}
+
+const struct ts_levels *ts_reader_levels(const struct ts_reader *reader)
+{
+    return &reader->levels;
 }
 
 void ts_reader_end(struct ts_reader *reader)
@@ -190,21 +216,24 @@ static int next_row(struct ts_reader *reader, sqlite3_stmt *stmt, bool *ret_row)
     return ts_sql_code(rc);
 }
 
-static int range(struct ts_reader *reader, enum statement which, int64_t from, int64_t to, sqlite3_stmt **ret_stmt)
+static int range(struct ts_reader *reader, enum statement which, const struct ts_segment *segment,
+                 sqlite3_stmt **ret_stmt)
 {
     int r = statement(reader, which, ret_stmt);
     if (r)
         return r;
-    sqlite3_bind_int64(*ret_stmt, 1, from);
-    sqlite3_bind_int64(*ret_stmt, 2, to);
+    sqlite3_bind_int64(*ret_stmt, 1, segment->level->id);
+    sqlite3_bind_int64(*ret_stmt, 2, segment->from);
+    sqlite3_bind_int64(*ret_stmt, 3, segment->to);
     return 0;
 }
 
-int ts_reader_sums(struct ts_reader *reader, int64_t from, int64_t to, ts_sum_cb cb, void *data)
+int ts_reader_sums(struct ts_reader *reader, const struct ts_segment *segment, bool descending, ts_sum_cb cb,
+                   void *data)
 {
     sqlite3_stmt *stmt = NULL;
     bool more = false;
-    int r = range(reader, SUMS, from, to, &stmt);
+    int r = range(reader, descending ? SUMS_DOWN : SUMS, segment, &stmt);
     if (r)
         return r;
     while (!(r = next_row(reader, stmt, &more)) && more) {
@@ -225,11 +254,12 @@ int ts_reader_sums(struct ts_reader *reader, int64_t from, int64_t to, ts_sum_cb
     return r;
 }
 
-int ts_reader_profiles(struct ts_reader *reader, int64_t from, int64_t to, ts_profile_cb cb, void *data)
+int ts_reader_profiles(struct ts_reader *reader, const struct ts_segment *segment, bool descending, ts_profile_cb cb,
+                       void *data)
 {
     sqlite3_stmt *stmt = NULL;
     bool more = false;
-    int r = range(reader, PROFILES, from, to, &stmt);
+    int r = range(reader, descending ? PROFILES_DOWN : PROFILES, segment, &stmt);
     if (r)
         return r;
     while (!(r = next_row(reader, stmt, &more)) && more) {

@@ -24,9 +24,10 @@
  *
  * Not here: threads (one at a time), time, retry.
  */
+#include "lib/plan.h"
 #include "lib/store_file.h"
 #include "lib/store_schema.h"
-#include "lib/store_sql.h"
+#include "lib/store_writer.h"
 #include "lib/units.h"
 
 #include <errno.h>
@@ -36,73 +37,64 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    CHECKPOINT_PAGES = 1000, /* SQLite's own default */
-    COUNT_MAX = 5            /* most columns of sums in one row */
+enum { CHECKPOINT_PAGES = 1000 /* SQLite's own default */ };
+
+/* Keys from a place in a level's order on. */
+#define FROM_KEY3 " WHERE level = ?1 AND (bucket, labels, location) >= (?2, ?3, ?4)"
+#define FROM_KEY2 " WHERE level = ?1 AND (bucket, labels) >= (?2, ?3)"
+
+static const char *const statements[TS_N_STATEMENTS] = {
+    [TS_BEGIN] = "BEGIN IMMEDIATE",
+    [TS_COMMIT] = "COMMIT",
+    [TS_PUT_LOCATION] = "INSERT INTO locations(id, raw_name, file_name, line_number) VALUES(?1, ?2, ?3, ?4)",
+    [TS_PUT_LABEL_SET] = "INSERT INTO label_sets(id, labels) VALUES(?1, ?2)",
+    [TS_PUT_SUM] = "INSERT INTO sums(level, bucket, labels, location, cumtime, tottime, ncalls, pcalls)"
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
+                   " cumtime = ts_add(cumtime, excluded.cumtime), tottime = ts_add(tottime, excluded.tottime),"
+                   " ncalls = ts_add(ncalls, excluded.ncalls), pcalls = ts_add(pcalls, excluded.pcalls)",
+    [TS_PUT_PROFILE] = "INSERT INTO profiles(level, bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
+                       " parts_received) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
+                       " profiles = ts_add(profiles, excluded.profiles),"
+                       " exact_profiles = ts_add(exact_profiles, excluded.exact_profiles),"
+                       " total_tt = ts_add(total_tt, excluded.total_tt),"
+                       " parts_expected = ts_add(parts_expected, excluded.parts_expected),"
+                       " parts_received = ts_add(parts_received, excluded.parts_received)",
+    [TS_GET_LOCATIONS] = TS_SQL_LOCATIONS,
+    [TS_GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
+    [TS_CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",
+    [TS_PUT_CLIENT] = ("INSERT INTO clients(client, last_seq, used) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
+                       " last_seq = excluded.last_seq, used = excluded.used"),
+    [TS_DROP_CLIENT] = "DELETE FROM clients WHERE client = ?1",
+    [TS_GET_CLIENTS] = TS_SQL_CLIENTS,
+    [TS_PUT_UPTIME] = "UPDATE uptime SET uptime = max(uptime, ?1), horizon = max(horizon, ?2)",
+    [TS_PUT_LEVEL] = ("INSERT INTO levels(level, kind, width, keep, since, live, source, built_bucket, built_labels,"
+                      " built_location, built_profiles_bucket, built_profiles_labels, view_from, view_to)"
+                      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [TS_DROP_LEVELS] = "DELETE FROM levels",
+    [TS_FIND_LOCATION] = ("SELECT id FROM locations WHERE raw_name = ?1 AND ifnull(file_name, x'') = ifnull(?2, x'')"
+                          " AND ifnull(line_number, -1) = ifnull(?3, -1)"),
+    [TS_SUMS_FROM] = ("SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM sums" FROM_KEY3
+                      " AND bucket < ?5 ORDER BY bucket, labels, location LIMIT ?6"),
+    [TS_PROFILES_FROM] = ("SELECT bucket, labels, profiles, exact_profiles, total_tt, parts_expected, parts_received"
+                          " FROM profiles" FROM_KEY2 " AND bucket < ?4 ORDER BY bucket, labels LIMIT ?5"),
+    [TS_SUMS_OLDER] = "SELECT 1 FROM sums WHERE level = ?1 AND bucket < ?2 LIMIT 1",
+    [TS_PROFILES_OLDER] = "SELECT 1 FROM profiles WHERE level = ?1 AND bucket < ?2 LIMIT 1",
+    [TS_SUMS_CUT] = ("SELECT bucket, labels, location FROM sums WHERE level = ?1 AND bucket < ?2"
+                     " ORDER BY bucket, labels, location LIMIT 1 OFFSET ?3"),
+    [TS_PROFILES_CUT] = ("SELECT bucket, labels FROM profiles WHERE level = ?1 AND bucket < ?2"
+                         " ORDER BY bucket, labels LIMIT 1 OFFSET ?3"),
+    [TS_PRUNE_SUMS] = ("DELETE FROM sums WHERE level = ?1 AND bucket <= ?2"
+                       " AND (bucket, labels, location) < (?2, ?3, ?4)"),
+    [TS_PRUNE_PROFILES] = "DELETE FROM profiles WHERE level = ?1 AND bucket <= ?2 AND (bucket, labels) < (?2, ?3)",
+    [TS_OLDEST] = "SELECT min(bucket) FROM profiles WHERE level = ?1 AND bucket >= ?2",
+    [TS_DROP_LOCATION] = "DELETE FROM locations WHERE id = ?1",
+    [TS_DROP_LABEL_SET] = "DELETE FROM label_sets WHERE id = ?1",
 };
 
-enum statement {
-    BEGIN,
-    COMMIT,
-    PUT_LOCATION,
-    PUT_LABEL_SET,
-    PUT_SUM,
-    PUT_PROFILE,
-    GET_LOCATIONS,
-    GET_LABEL_SETS,
-    CHECK_VIEW,     /* only prepared: that the view can be read is part of "the schema is whole" */
-    N_STATEMENTS_1, /* version 1 has no more */
-    PUT_CLIENT = N_STATEMENTS_1,
-    DROP_CLIENT,
-    PUT_UPTIME,
-    GET_CLIENTS,
-    N_STATEMENTS
-};
-
-static const char *const statements[N_STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [COMMIT] = "COMMIT",
-    [PUT_LOCATION] = "INSERT INTO locations(id, raw_name, file_name, line_number) VALUES(?1, ?2, ?3, ?4)",
-    [PUT_LABEL_SET] = "INSERT INTO label_sets(id, labels) VALUES(?1, ?2)",
-    [PUT_SUM] = "INSERT INTO sums(level, bucket, labels, location, cumtime, tottime, ncalls, pcalls)"
-                " VALUES(0, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
-                " cumtime = ts_add(cumtime, excluded.cumtime), tottime = ts_add(tottime, excluded.tottime),"
-                " ncalls = ts_add(ncalls, excluded.ncalls), pcalls = ts_add(pcalls, excluded.pcalls)",
-    [PUT_PROFILE] = "INSERT INTO profiles(level, bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
-                    " parts_received) VALUES(0, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET"
-                    " profiles = ts_add(profiles, excluded.profiles),"
-                    " exact_profiles = ts_add(exact_profiles, excluded.exact_profiles),"
-                    " total_tt = ts_add(total_tt, excluded.total_tt),"
-                    " parts_expected = ts_add(parts_expected, excluded.parts_expected),"
-                    " parts_received = ts_add(parts_received, excluded.parts_received)",
-    [GET_LOCATIONS] = TS_SQL_LOCATIONS,
-    [GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
-    [CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",
-    [PUT_CLIENT] = ("INSERT INTO clients(client, last_seq, used) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET"
-                    " last_seq = excluded.last_seq, used = excluded.used"),
-    [DROP_CLIENT] = "DELETE FROM clients WHERE client = ?1",
-    [PUT_UPTIME] = "UPDATE uptime SET uptime = max(uptime, ?1)",
-    [GET_CLIENTS] = TS_SQL_CLIENTS,
-};
-
-/* A row's place in the order of the primary key. */
-struct sort_key {
-    int64_t bucket;
-    uint64_t rest; /* labels, location */
-    uint32_t row;
-};
-
-struct ts_store {
-    sqlite3 *db;
-    int lock;
-    int wal_pages;      /* in the log after the last commit */
-    bool dead;          /* a sync failed */
-    bool unclean;       /* there was a log when it was opened */
-    uint64_t saturated; /* by the commit under way */
-    struct sort_key *keys;
-    size_t cap_keys;
-    sqlite3_stmt *stmts[N_STATEMENTS];
-};
+const char *ts_sql_statement(int which)
+{
+    return statements[which];
+}
 
 /* ---- Opening ---- */
 
@@ -201,27 +193,22 @@ static int get_integers(sqlite3 *db, const char *sql, int64_t *ret, int n)
     return rc;
 }
 
-/* From version 1, once everything else about the file is known to be right. */
-static int upgrade(struct ts_store *store, struct ts_store_error *ret_error)
-{
-    int rc = ts_sql_exec(store->db, "BEGIN IMMEDIATE;" TS_SCHEMA_CLIENTS "PRAGMA user_version=2; COMMIT");
-    for (int i = N_STATEMENTS_1; !rc && i < N_STATEMENTS; i++)
-        rc = ts_sql_prepare(store->db, statements[i], &store->stmts[i]);
-    if (rc) {
-        ts_sql_message(ret_error, store->db, rc, "cannot bring the database to this version's schema");
-        if (!sqlite3_get_autocommit(store->db))
-            ts_sql_exec(store->db, "ROLLBACK");
-    }
-    return ts_sql_code(rc);
-}
+#define FROM_2 "DROP VIEW bucket_totals; DROP TABLE levels;" TS_SCHEMA_LEVELS TS_SCHEMA_VIEW "PRAGMA user_version=3;"
+
+/* From earlier versions, once everything else about the file is known to be right. */
+static const char *const upgrades[TS_SCHEMA_VERSION] = {
+    [1] = TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME FROM_2,
+    [2] = TS_SCHEMA_HORIZON FROM_2,
+};
 
 static int identify(struct ts_store *store, const struct ts_store_config *config, const char *path,
-                    struct ts_grid *ret_grid, struct ts_store_error *ret_error)
+                    const char **ret_upgrade, struct ts_store_error *ret_error)
 {
+    static const int known[TS_SCHEMA_VERSION + 1] = {0, TS_N_STATEMENTS_1, TS_N_STATEMENTS_2, TS_N_STATEMENTS};
     int64_t version = 0;
     int64_t values[3] = {0};
     int rc = get_integers(store->db, "PRAGMA user_version", &version, 1);
-    if (!rc && version != TS_SCHEMA_VERSION && version != 1) {
+    if (!rc && (version < 1 || version > TS_SCHEMA_VERSION)) {
         /* Before anything else: of a newer file nothing else is known. */
         ts_sql_say(ret_error,
                    "the database %.200s has schema version %lld%s, this program knows version %d; %s, or"
@@ -235,22 +222,28 @@ static int identify(struct ts_store *store, const struct ts_store_config *config
     if (!rc)
         rc = get_integers(store->db, "SELECT start_time, time_slice, width FROM grid, levels WHERE level = 0", values,
                           3);
-    int known = version == 1 ? N_STATEMENTS_1 : N_STATEMENTS;
-    for (int i = 0; !rc && i < known; i++)
+    for (int i = 0; !rc && i < known[version]; i++)
         rc = ts_sql_prepare(store->db, statements[i], &store->stmts[i]);
     if (rc)
         return judge(store, rc, path, ret_error);
     struct ts_grid grid = {.start_time = values[0], .time_slice = values[1]};
-    if (grid.time_slice <= 0 || grid.time_slice != values[2]) {
+    bool sound = grid.time_slice > 0 && grid.time_slice == values[2];
+    store->levels.grid = grid;
+    if (sound && version == TS_SCHEMA_VERSION) {
+        rc = ts_store_read_levels(store->db, &grid, &store->levels);
+        sound = rc != SQLITE_CORRUPT || sqlite3_errcode(store->db) == SQLITE_CORRUPT;
+        if (rc && sound)
+            return judge(store, rc, path, ret_error);
+    }
+    if (!sound) {
         ts_sql_say(ret_error,
                    "the database %.200s is damaged: its levels do not fit its grid; restore it from a"
                    " backup, or choose another store.path",
                    path);
         return TS_EREFUSED;
     }
-    *ret_grid = grid;
-    int r = compare_grid(config, path, &grid, ret_error);
-    return r || version == TS_SCHEMA_VERSION ? r : upgrade(store, ret_error);
+    *ret_upgrade = version == TS_SCHEMA_VERSION ? NULL : upgrades[version];
+    return compare_grid(config, path, &grid, ret_error);
 }
 
 static int checkpoint(struct ts_store *store, int mode)
@@ -264,8 +257,10 @@ static int checkpoint(struct ts_store *store, int mode)
 /* The file is ours: from here on it may be written. */
 static int start_work(struct ts_store *store, bool sync_each_commit, struct ts_store_error *ret_error)
 {
+    store->sync_each = sync_each_commit;
+    /* Zeroing what is pruned would write every page that retention empties. */
     int rc = ts_sql_exec(store->db, "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
-                                    " PRAGMA cache_size=-4096");
+                                    " PRAGMA cache_size=-4096; PRAGMA secure_delete=OFF");
     if (!rc)
         rc = ts_sql_exec(store->db, sync_each_commit ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
     if (!rc)
@@ -302,10 +297,24 @@ static int connect(struct ts_store *store, const char *path, bool hot, int busy_
     return rc ? judge(store, rc, path, ret_error) : 0;
 }
 
+static int create(const struct ts_store_config *config, const char *path, struct ts_store_error *ret_error)
+{
+    const struct ts_retention single = {.width = config->grid.time_slice, .keep = INT64_MAX / 2};
+    struct ts_levels levels;
+    const struct ts_retention *retention = config->n_retention ? config->retention : &single;
+    int r =
+        ts_levels_make(&levels, &config->grid, retention, config->n_retention ? config->n_retention : 1, config->now);
+    if (r) {
+        ts_sql_say(ret_error, "aggregation.retention has too many levels");
+        return TS_EREFUSED;
+    }
+    return ts_file_create(path, &levels, config->now, ret_error);
+}
+
 int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_store, struct ts_grid *ret_grid,
                   struct ts_store_error *ret_error)
 {
-    struct ts_grid grid = {0};
+    const char *upgrade = NULL;
     bool missing = false;
     bool hot = false;
     char *path = NULL;
@@ -323,20 +332,22 @@ int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_st
         r = ts_file_inspect(path, &missing, &hot, ret_error);
     store->unclean = hot;
     if (!r && missing)
-        r = ts_file_create(path, &config->grid, ret_error);
+        r = create(config, path, ret_error);
     if (!r)
         r = connect(store, path, hot, config->busy_ms, ret_error);
     if (!r)
-        r = identify(store, config, path, &grid, ret_error);
+        r = identify(store, config, path, &upgrade, ret_error);
     if (!r)
         r = start_work(store, config->sync_each_commit, ret_error);
+    if (!r)
+        r = ts_store_adapt(store, config, upgrade, ret_error);
     free(path);
     if (r) {
         ts_store_close(store);
         return r;
     }
     *ret_store = store;
-    *ret_grid = grid;
+    *ret_grid = store->levels.grid;
     return 0;
 }
 
@@ -344,7 +355,7 @@ struct ts_store *ts_store_close(struct ts_store *store)
 {
     if (!store)
         return NULL;
-    for (int i = 0; i < N_STATEMENTS; i++)
+    for (int i = 0; i < TS_N_STATEMENTS; i++)
         sqlite3_finalize(store->stmts[i]);
     if (store->dead)
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -353,6 +364,7 @@ struct ts_store *ts_store_close(struct ts_store *store)
     if (store->lock >= 0)
         close(store->lock);
     free(store->keys);
+    free(store->rows);
     free(store);
     return NULL;
 }
@@ -368,17 +380,155 @@ bool ts_store_was_unclean(const struct ts_store *store)
     return store->unclean;
 }
 
-int ts_store_load(struct ts_store *store, ts_location_cb on_location, ts_labels_cb on_labels, void *data)
+const struct ts_levels *ts_store_levels(const struct ts_store *store)
 {
-    int r = ts_sql_walk_locations(store->stmts[GET_LOCATIONS], NULL, on_location, data);
+    return &store->levels;
+}
+
+int ts_store_oldest(struct ts_store *store, const struct ts_level *level, int64_t *ret_begin)
+{
+    sqlite3_stmt *stmt = store->stmts[TS_OLDEST];
+    struct ts_grid grid = {.start_time = store->levels.grid.start_time, .time_slice = level->width};
+    sqlite3_bind_int64(stmt, 1, level->id);
+    sqlite3_bind_int64(stmt, 2, level->since);
+    int rc = sqlite3_step(stmt);
+    bool found = rc == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+    ts_i128 begin = found ? ts_grid_begin(&grid, sqlite3_column_int64(stmt, 0)) : INT64_MIN;
+    sqlite3_reset(stmt);
+    if (rc == SQLITE_ROW)
+        *ret_begin = begin < INT64_MIN ? INT64_MIN : begin > INT64_MAX ? INT64_MAX : (int64_t)begin;
+    return ts_sql_code(rc);
+}
+
+int64_t ts_store_horizon(const struct ts_store *store)
+{
+    return store->horizon;
+}
+
+/* ---- Names ---- */
+
+static int bind_text(sqlite3_stmt *stmt, int i, const struct ts_str *text)
+{
+    if (!text->data)
+        return sqlite3_bind_null(stmt, i);
+    return sqlite3_bind_text64(stmt, i, text->data, text->len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+struct held {
+    struct ts_counters last; /* by location: the last position it was seen at, as cumtime */
+    ts_held_cb cb;
+    void *data;
+    uint32_t largest;
+    uint64_t n;
+};
+
+static int note_last(struct held *held, sqlite3_stmt *stmt, const struct ts_level *level)
+{
+    int64_t last = ts_level_position(level, sqlite3_column_int64(stmt, 0) + 1) - 1;
+    if (ts_counters_reserve(&held->last, 1))
+        return TS_ENOMEM;
+    struct ts_sums sums = {0};
+    uint32_t location = (uint32_t)sqlite3_column_int64(stmt, 1);
+    ts_counters_add(&held->last, 0, 0, location, &sums);
+    struct ts_sums *there = ts_counters_find(&held->last, 0, 0, location);
+    if (there->ncalls == 0 || last > there->cumtime) /* ncalls: that it has been set */
+        there->cumtime = last;
+    there->ncalls = 1;
+    return 0;
+}
+
+/* Which locations level 0 may still have, by the fewest rows: whole buckets of wider levels will do at the begin. */
+static int read_held(struct ts_store *store, struct held *held)
+{
+    const struct ts_levels *levels = &store->levels;
+    int64_t begin;
+    int64_t end;
+    int64_t widest = 1;
+    int64_t from = ts_level_first_kept(levels, &levels->items[0], store->horizon);
+    ts_plan_axis(levels, &begin, &end);
+    for (size_t i = 0; i < levels->n; i++) {
+        const struct ts_level *level = &levels->items[i];
+        widest = level->kind != TS_LEVEL_DEAD && level->ratio > widest ? level->ratio : widest;
+    }
+    if (from <= begin || levels->items[0].since == INT64_MIN)
+        from = begin;
+    else
+        from = ts_floor_div(from < end ? from : end, widest) * widest;
+    struct ts_plan plan;
+    int64_t gap;
+    ts_plan_init(&plan);
+    int r = ts_plan_make(levels, from > begin ? from : begin, end, (struct ts_plan_rule){0}, &plan, &gap);
+    sqlite3_stmt *stmt = NULL;
+    int rc = r < 0 ? SQLITE_OK
+                   : sqlite3_prepare_v2(store->db,
+                                        "SELECT bucket, location FROM sums WHERE level = ?1 AND bucket >= ?2"
+                                        " AND bucket < ?3",
+                                        -1, &stmt, NULL);
+    for (size_t i = 0; !rc && r >= 0 && i < plan.n; i++) {
+        sqlite3_bind_int64(stmt, 1, plan.items[i].level->id);
+        sqlite3_bind_int64(stmt, 2, plan.items[i].from);
+        sqlite3_bind_int64(stmt, 3, plan.items[i].to);
+        while (r >= 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+            r = note_last(held, stmt, plan.items[i].level);
+        rc = rc == SQLITE_DONE || r < 0 ? SQLITE_OK : rc;
+        sqlite3_reset(stmt);
+    }
+    sqlite3_finalize(stmt);
+    ts_plan_deinit(&plan);
+    return r < 0 ? r : ts_sql_code(rc);
+}
+
+static int on_location(void *data, uint32_t id, const struct ts_location *location)
+{
+    struct held *held = data;
+    const struct ts_sums *last = ts_counters_find(&held->last, 0, 0, id);
+    held->largest = id;
+    return last ? held->cb(held->data, id, location, last->cumtime) : (held->n++, 0);
+}
+
+int ts_store_load(struct ts_store *store, ts_held_cb on_held, ts_labels_cb on_labels, void *data,
+                  struct ts_store_names *ret_names)
+{
+    struct held held = {.cb = on_held, .data = data};
+    ts_counters_init(&held.last);
+    int r = read_held(store, &held);
     if (!r)
-        r = ts_sql_walk_label_sets(store->stmts[GET_LABEL_SETS], NULL, on_labels, data);
+        r = ts_sql_walk_locations(store->stmts[TS_GET_LOCATIONS], NULL, on_location, &held);
+    if (!r)
+        r = ts_sql_walk_label_sets(store->stmts[TS_GET_LABEL_SETS], NULL, on_labels, data);
+    ts_counters_deinit(&held.last);
+    if (!r)
+        *ret_names = (struct ts_store_names){.largest_location = held.largest, .not_held = held.n};
     return loaded(store, r);
+}
+
+/* The number of the row that the bound statement finds; 0: none. */
+static int find_id(sqlite3_stmt *stmt, uint32_t *ret_id)
+{
+    int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *ret_id = (uint32_t)sqlite3_column_int64(stmt, 0);
+    else
+        *ret_id = 0;
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt); /* the bytes are the caller's */
+    return ts_sql_code(rc);
+}
+
+int ts_store_find_location(struct ts_store *store, const struct ts_location *key, uint32_t *ret_id)
+{
+    sqlite3_stmt *stmt = store->stmts[TS_FIND_LOCATION];
+    int rc = bind_text(stmt, 1, &key->raw_name);
+    if (!rc)
+        rc = bind_text(stmt, 2, &key->file_name);
+    if (!rc)
+        rc = key->line_number < 0 ? sqlite3_bind_null(stmt, 3) : sqlite3_bind_int(stmt, 3, key->line_number);
+    return rc ? ts_sql_code(rc) : find_id(stmt, ret_id);
 }
 
 int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data)
 {
-    sqlite3_stmt *stmt = store->stmts[GET_CLIENTS];
+    sqlite3_stmt *stmt = store->stmts[TS_GET_CLIENTS];
     int rc;
     int r = 0;
     while (!r && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -400,34 +550,26 @@ int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime)
 
 /* ---- Committing ---- */
 
-/* Runs a statement that gives no row, its values bound. The code of the step is the one to report. */
-static int run(sqlite3_stmt *stmt)
+int ts_store_run(sqlite3_stmt *stmt)
 {
     int rc = sqlite3_step(stmt);
     sqlite3_reset(stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int bind_text(sqlite3_stmt *stmt, int i, const struct ts_str *text)
-{
-    if (!text->data)
-        return sqlite3_bind_null(stmt, i);
-    return sqlite3_bind_text64(stmt, i, text->data, text->len, SQLITE_STATIC, SQLITE_UTF8);
-}
-
 static int put_names(struct ts_store *store, const struct ts_store_batch *batch)
 {
     int rc = SQLITE_OK;
-    sqlite3_stmt *stmt = store->stmts[PUT_LABEL_SET];
+    sqlite3_stmt *stmt = store->stmts[TS_PUT_LABEL_SET];
     for (uint32_t i = 0; !rc && i < batch->n_label_sets; i++) {
         rc = sqlite3_bind_int64(stmt, 1, (int64_t)batch->first_label_set + i);
         if (!rc)
             rc = bind_text(stmt, 2, &batch->label_sets[i].raw_name);
         if (!rc)
-            rc = run(stmt);
+            rc = ts_store_run(stmt);
     }
     sqlite3_clear_bindings(stmt);
-    stmt = store->stmts[PUT_LOCATION];
+    stmt = store->stmts[TS_PUT_LOCATION];
     for (uint32_t i = 0; !rc && i < batch->n_locations; i++) {
         const struct ts_location *location = &batch->locations[i];
         rc = sqlite3_bind_int64(stmt, 1, (int64_t)batch->first_location + i);
@@ -439,67 +581,10 @@ static int put_names(struct ts_store *store, const struct ts_store_batch *batch)
             rc = location->line_number < 0 ? sqlite3_bind_null(stmt, 4)
                                            : sqlite3_bind_int(stmt, 4, location->line_number);
         if (!rc)
-            rc = run(stmt);
+            rc = ts_store_run(stmt);
     }
     /* The bytes are the caller's and go when the commit returns. */
     sqlite3_clear_bindings(stmt);
-    return rc;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    const struct sort_key *x = a;
-    const struct sort_key *y = b;
-    if (x->bucket != y->bucket)
-        return x->bucket < y->bucket ? -1 : 1;
-    return x->rest < y->rest ? -1 : x->rest > y->rest;
-}
-
-/* Binds an integer to each of 1..n. Integers cannot fail to bind; the step would show a misuse. */
-static int put_row(sqlite3_stmt *stmt, int64_t bucket, uint32_t labels, const int64_t *values, int n)
-{
-    sqlite3_bind_int64(stmt, 1, bucket);
-    sqlite3_bind_int64(stmt, 2, labels);
-    for (int i = 0; i < n; i++)
-        sqlite3_bind_int64(stmt, 3 + i, values[i]);
-    return run(stmt);
-}
-
-static int put_sums(struct ts_store *store, const struct ts_counters *counters)
-{
-    struct sort_key *keys = store->keys;
-    for (uint32_t i = 0; i < counters->n_rows; i++) {
-        const struct ts_sum_row *row = &counters->rows[i];
-        uint64_t rest = (uint64_t)row->labels << 32 | row->location;
-        keys[i] = (struct sort_key){.bucket = row->bucket, .rest = rest, .row = i};
-    }
-    qsort(keys, counters->n_rows, sizeof(*keys), compare_keys);
-    int rc = SQLITE_OK;
-    for (uint32_t i = 0; !rc && i < counters->n_rows; i++) {
-        const struct ts_sum_row *row = &counters->rows[keys[i].row];
-        const struct ts_sums *sums = &row->sums;
-        int64_t values[COUNT_MAX] = {row->location, sums->cumtime, sums->tottime, sums->ncalls, sums->pcalls};
-        rc = put_row(store->stmts[PUT_SUM], row->bucket, row->labels, values, 5);
-    }
-    return rc;
-}
-
-static int put_profiles(struct ts_store *store, const struct ts_counters *counters)
-{
-    struct sort_key *keys = store->keys;
-    for (uint32_t i = 0; i < counters->n_profiles; i++) {
-        const struct ts_profile_row *row = &counters->profiles[i];
-        keys[i] = (struct sort_key){.bucket = row->bucket, .rest = row->labels, .row = i};
-    }
-    qsort(keys, counters->n_profiles, sizeof(*keys), compare_keys);
-    int rc = SQLITE_OK;
-    for (uint32_t i = 0; !rc && i < counters->n_profiles; i++) {
-        const struct ts_profile_row *row = &counters->profiles[keys[i].row];
-        const struct ts_profile_sums *sums = &row->sums;
-        int64_t values[COUNT_MAX] = {sums->profiles, sums->exact_profiles, sums->total_tt, sums->parts_expected,
-                                     sums->parts_received};
-        rc = put_row(store->stmts[PUT_PROFILE], row->bucket, row->labels, values, 5);
-    }
     return rc;
 }
 
@@ -509,7 +594,7 @@ static int reserve_keys(struct ts_store *store, const struct ts_counters *counte
     size_t n = counters->n_rows > counters->n_profiles ? counters->n_rows : counters->n_profiles;
     if (n <= store->cap_keys && store->keys)
         return 0;
-    struct sort_key *keys = realloc(store->keys, (n + 64) * sizeof(*keys));
+    struct ts_sort_key *keys = realloc(store->keys, 2 * (n + 64) * sizeof(*keys));
     if (!keys)
         return TS_ENOMEM;
     store->keys = keys;
@@ -517,8 +602,8 @@ static int reserve_keys(struct ts_store *store, const struct ts_counters *counte
     return 0;
 }
 
-/* Ends a transaction that is still open. Many failures have ended it already; a failed COMMIT may not have. */
-static void roll_back(struct ts_store *store)
+/* Many failures have ended it already; a failed COMMIT may not have. */
+void ts_store_roll_back(struct ts_store *store)
 {
     if (!sqlite3_get_autocommit(store->db))
         ts_sql_exec(store->db, "ROLLBACK");
@@ -529,33 +614,32 @@ static int put_clients(struct ts_store *store, const struct ts_store_batch *batc
     int rc = SQLITE_OK;
     for (size_t i = 0; !rc && i < batch->n_clients; i++) {
         const struct ts_client_row *row = &batch->clients[i];
-        sqlite3_stmt *stmt = store->stmts[row->forget ? DROP_CLIENT : PUT_CLIENT];
+        sqlite3_stmt *stmt = store->stmts[row->forget ? TS_DROP_CLIENT : TS_PUT_CLIENT];
         rc = sqlite3_bind_text(stmt, 1, row->client, -1, SQLITE_STATIC);
         if (!rc && !row->forget) {
             sqlite3_bind_int64(stmt, 2, (int64_t)row->last_seq);
             sqlite3_bind_int64(stmt, 3, batch->uptime);
         }
         if (!rc)
-            rc = run(stmt);
+            rc = ts_store_run(stmt);
         sqlite3_clear_bindings(stmt);
     }
     if (!rc) {
-        sqlite3_bind_int64(store->stmts[PUT_UPTIME], 1, batch->uptime);
-        rc = run(store->stmts[PUT_UPTIME]);
+        sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 1, batch->uptime);
+        sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 2, batch->horizon);
+        rc = ts_store_run(store->stmts[TS_PUT_UPTIME]);
     }
     return rc;
 }
 
-static int put_batch(struct ts_store *store, const struct ts_store_batch *batch)
+static int put_batch(struct ts_store *store, const struct ts_store_batch *batch, struct ts_levels *ret_levels)
 {
     int rc = put_names(store, batch);
     if (!rc && batch->counters)
-        rc = put_sums(store, batch->counters);
-    if (!rc && batch->counters)
-        rc = put_profiles(store, batch->counters);
+        rc = ts_store_put_counters(store, batch->counters, batch->horizon, ret_levels);
     if (!rc)
         rc = put_clients(store, batch);
-    return rc ? rc : run(store->stmts[COMMIT]);
+    return rc ? rc : ts_store_run(store->stmts[TS_COMMIT]);
 }
 
 int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, uint64_t *ret_saturated,
@@ -577,26 +661,33 @@ int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, 
         return TS_ESTORE;
     }
     store->saturated = 0;
-    roll_back(store); /* one whose ROLLBACK failed, too */
-    errno = 0;        /* for ts_sql_message() */
-    int rc = run(store->stmts[BEGIN]);
+    ts_store_roll_back(store); /* one whose ROLLBACK failed, too */
+    errno = 0;                 /* for ts_sql_message() */
+    struct ts_levels levels = store->levels;
+    int rc = ts_store_run(store->stmts[TS_BEGIN]);
     if (!rc)
-        rc = put_batch(store, batch);
+        rc = put_batch(store, batch, &levels);
     if (rc) {
         ts_sql_message(ret_error, store->db, rc, "cannot commit"); /* before the rollback overwrites the words */
-        roll_back(store);
+        ts_store_roll_back(store);
         int r = ts_sql_code(rc);
         store->dead = r == TS_ESYNC;
         return r == TS_ECANCELED ? TS_ESTORE : r;
     }
-    if (store->wal_pages >= CHECKPOINT_PAGES) {
-        rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
-        /* The batch is stored in the log; whatever else keeps its pages from moving on, a later commit tries again. */
-        if (store->dead) {
-            ts_sql_message(ret_error, store->db, rc, "cannot checkpoint");
-            return TS_ESYNC;
-        }
-    }
+    store->levels = levels;
     *ret_saturated = store->saturated;
-    return 0;
+    return ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
+}
+
+int ts_store_checkpoint(struct ts_store *store, int pages, struct ts_store_error *ret_error)
+{
+    if (store->wal_pages < pages)
+        return 0;
+    int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+    /* What was committed is stored in the log; whatever else keeps its pages from moving on, a later one tries again.
+     */
+    if (!store->dead)
+        return 0;
+    ts_sql_message(ret_error, store->db, rc, "cannot checkpoint");
+    return TS_ESYNC;
 }

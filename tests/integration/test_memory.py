@@ -19,7 +19,7 @@ def message(name, functions=20, size=100):
 def profiles(one):
     connection = one.read_db()
     try:
-        return connection.execute("SELECT ifnull(sum(profiles), 0) FROM profiles").fetchone()[0]
+        return connection.execute("SELECT ifnull(sum(profiles), 0) FROM profiles WHERE level = 0").fetchone()[0]
     finally:
         connection.close()
 

@@ -246,7 +246,7 @@ static void test_retention(void **state)
             assert_string_equal(shown, cases[i].levels);
             free(shown);
         } else {
-            assert_int_equal(config.aggregation.n_retention, TSD_RETENTION_MAX);
+            assert_int_equal(config.aggregation.n_retention, TS_RETENTION_MAX);
         }
         tsd_config_deinit(&config);
     }

@@ -93,7 +93,7 @@ static int64_t total(const struct fixture *f, const char *raw_name)
     for (uint32_t i = 0; i < c->n_rows; i++) {
         for (uint32_t id = 0; id < names->known.table.n; id++) {
             const struct ts_location *location = &names->known.table.items[id];
-            if (names->numbers[id] == c->rows[i].location && location->raw_name.len == strlen(raw_name) &&
+            if (names->items[id].number == c->rows[i].location && location->raw_name.len == strlen(raw_name) &&
                 memcmp(location->raw_name.data, raw_name, location->raw_name.len) == 0)
                 sum = (sum < 0 ? 0 : sum) + c->rows[i].sums.cumtime;
         }

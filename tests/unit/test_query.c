@@ -145,17 +145,30 @@ static void test_lists(void **state)
     add_head(f, -3, ODD, (struct ts_profile_sums){1, 0, 0, 0, 0});
     add_head(f, -1, ODD, (struct ts_profile_sums){2, 0, 0, 0, 0});
     commit(f);
-    expect(f, TS_QUERY_FUNCTIONS, "",
-           "{\"functions\": [{\"function\": \"\", \"locations\": [{\"raw_name\": \"___\", \"file_name\": \"~\", "
-           "\"line_number\": null}]}, {\"function\": \"b,\\\"x\\\"\\n\", \"locations\": [{\"raw_name\": "
-           "\"b,\\\"x\\\"\\n\", \"file_name\": \"\", \"line_number\": 0}]}, {\"function\": \"sleep1\", \"locations\": "
-           "[{\"raw_name\": \"_sleep1\", \"file_name\": null, \"line_number\": null}, {\"raw_name\": \"sleep1\", "
-           "\"file_name\": \"/app/a.py\", \"line_number\": 7}]}]}");
+#define SEEN(first, last) "\"first_bucket\": " first ", \"last_bucket\": " last
+#define EMPTY_NAME \
+    "{\"function\": \"\", " SEEN( \
+        "1732272038.5", "1732272038.5") ", \"locations\": [{\"raw_name\": \"___\"," \
+                                        " \"file_name\": \"~\", \"line_number\": null, " SEEN("1732272038.5", \
+                                                                                              "1732272038.5") "}]}"
+#define ODD_NAME \
+    "{\"function\": \"b,\\\"x\\\"\\n\", " SEEN( \
+        "1732272028.5", \
+        "1732272028.5") ", \"locations\": [{" \
+                        "\"raw_name\": \"b,\\\"x\\\"\\n\", \"file_name\": \"\", \"line_number\": 0, " SEEN( \
+                            "1732272028.5", "1732272028.5") "}]}"
+    expect(
+        f, TS_QUERY_FUNCTIONS, "",
+        "{\"functions\": [" EMPTY_NAME ", " ODD_NAME ", {\"function\": \"sleep1\", " SEEN(
+            "1732271998.5",
+            "1732272028.5") ", \"locations\": [{\"raw_name\": \"_sleep1\","
+                            " \"file_name\": null, \"line_number\": null, " SEEN(
+                                "1732271998.5",
+                                "1732271998.5") "}, {\"raw_name\":"
+                                                " \"sleep1\", \"file_name\": \"/app/a.py\", \"line_number\": 7, " SEEN(
+                                                    "1732271998.5", "1732272028.5") "}]}]}");
     expect(f, TS_QUERY_FUNCTIONS, "function=SLEEP?&format=json&fresh=false", "{\"functions\": []}");
-    expect(f, TS_QUERY_FUNCTIONS, "function=_&function=__b*",
-           "{\"functions\": [{\"function\": \"\", \"locations\": [{\"raw_name\": \"___\", \"file_name\": \"~\", "
-           "\"line_number\": null}]}, {\"function\": \"b,\\\"x\\\"\\n\", \"locations\": [{\"raw_name\": "
-           "\"b,\\\"x\\\"\\n\", \"file_name\": \"\", \"line_number\": 0}]}]}");
+    expect(f, TS_QUERY_FUNCTIONS, "function=_&function=__b*", "{\"functions\": [" EMPTY_NAME ", " ODD_NAME "]}");
     expect(f, TS_QUERY_LABELS, "",
            "{\"labels\": [{\"labels\": {\"host\": \"a\", \"service\": \"db\"}, \"first_bucket\": 1732272038.5, "
            "\"last_bucket\": 1732272038.5, \"profiles\": 1}, "

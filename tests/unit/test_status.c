@@ -33,8 +33,8 @@ static int set_up(void **state)
         return -1;
     f->state.grid = (struct ts_grid){.start_time = -1500000000, .time_slice = 250000000};
     f->state.n_retention = 2;
-    f->state.retention[0] = (struct tsd_retention){250000000, 172800 * TS_NS_PER_S};
-    f->state.retention[1] = (struct tsd_retention){60 * TS_NS_PER_S, 31536000 * TS_NS_PER_S};
+    f->state.retention[0] = (struct ts_retention){250000000, 172800 * TS_NS_PER_S};
+    f->state.retention[1] = (struct ts_retention){60 * TS_NS_PER_S, 31536000 * TS_NS_PER_S};
     snprintf(f->state.store_path, sizeof(f->state.store_path), "/nowhere/\"t\".db");
     f->state.started_mono = tsd_clock_mono() - 90 * TS_NS_PER_S;
     f->state.started_wall = INT64_C(1732272000500000000);

@@ -29,9 +29,9 @@ static void batches_add_up(void **state)
         for (int l = 0; l < 2; l++)
             len += (size_t)snprintf(expected + len, sizeof(expected) - len, "%s%d|%d|%lld|%lld", len ? "\n" : "", b - 1,
                                     l + 1, (long long)sum[b][l], (long long)-sum[b][l]);
-    expect_sql(f, "SELECT bucket, location, cumtime, tottime FROM sums", expected);
-    expect_sql(f, "SELECT sum(ncalls), sum(pcalls) FROM sums", "3000|2000");
-    expect_sql(f, "SELECT * FROM profiles", "0|0|1|20|20|-100|80|60");
+    expect_sql(f, "SELECT bucket, location, cumtime, tottime FROM sums WHERE level = 0", expected);
+    expect_sql(f, "SELECT sum(ncalls), sum(pcalls) FROM sums WHERE level = 0", "3000|2000");
+    expect_sql(f, "SELECT * FROM profiles WHERE level = 0", "0|0|1|20|20|-100|80|60");
     expect_whole(f);
 }
 
@@ -54,9 +54,9 @@ static void saturates_and_stays(void **state)
     add(f, 0, 1, 1, -1000, 1000, 1, 1); /* already there: counted once, and no way back */
     commit_ok(f, store, NULL, 0, 0);
     ts_store_close(store);
-    expect_sql(f, "SELECT cumtime, tottime, ncalls, pcalls FROM sums",
+    expect_sql(f, "SELECT cumtime, tottime, ncalls, pcalls FROM sums WHERE level = 0",
                "9223372036854775807|-9223372036854775808|9223372036854775807|3");
-    expect_sql(f, "SELECT profiles, total_tt FROM profiles", "2|-9223372036854775808");
+    expect_sql(f, "SELECT profiles, total_tt FROM profiles WHERE level = 0", "2|-9223372036854775808");
     expect_whole(f);
 }
 
@@ -86,7 +86,7 @@ static void retries(void **state)
     execute(db, "DROP TRIGGER bad");
     sqlite3_close(db);
     commit_ok(f, store, names, 2, 1);
-    expect_sql(f, "SELECT location, cumtime FROM sums", "1|3000000000\n2|4000000000");
+    expect_sql(f, "SELECT location, cumtime FROM sums WHERE level = 0", "1|3000000000\n2|4000000000");
     ts_store_close(store);
     expect_whole(f);
 }
@@ -151,7 +151,8 @@ static void every_write_fails_once(void **state)
     vfs->xSetSystemCall(vfs, NULL, NULL);
     char expected[64];
     snprintf(expected, sizeof(expected), "%d|3000", n);
-    expect_sql(f, "SELECT cumtime - (bucket = 7) * 1000000000, count(*) FROM sums GROUP BY 1", expected);
+    expect_sql(f, "SELECT cumtime - (bucket = 7) * 1000000000, count(*) FROM sums WHERE level = 0 GROUP BY 1",
+               expected);
     expect_whole(f);
 }
 
@@ -205,7 +206,7 @@ static void failed_sync_is_the_end(void **state)
     ts_store_close(open_ok(f));
     char expected[64];
     snprintf(expected, sizeof(expected), "%d|%d|6000", n, n);
-    expect_sql(f, "SELECT min(cumtime), max(cumtime), count(*) FROM sums WHERE bucket >= 100", expected);
+    expect_sql(f, "SELECT min(cumtime), max(cumtime), count(*) FROM sums WHERE level = 0 AND bucket >= 100", expected);
     expect_whole(f);
 }
 
@@ -227,7 +228,7 @@ static void checkpoints(void **state)
     assert_int_equal(stat(wal, &st), 0);
     assert_true(st.st_size < 8 << 20);
     ts_store_close(store);
-    expect_sql(f, "SELECT min(cumtime), count(*) FROM sums", "40|6000");
+    expect_sql(f, "SELECT min(cumtime), count(*) FROM sums WHERE level = 0", "40|6000");
     expect_whole(f);
 }
 
@@ -256,6 +257,18 @@ static int see_labels(void *data, uint32_t id, const char *json, size_t len)
     return 0;
 }
 
+static int see_held(void *data, uint32_t id, const struct ts_location *location, int64_t last)
+{
+    assert_int_equal(last, id); /* the bucket that its row is in */
+    return see_location(data, id, location);
+}
+
+static int stop_held(void *data, uint32_t id, const struct ts_location *location, int64_t last)
+{
+    (void)data, (void)location, (void)last;
+    return id == 2 ? 42 : 0;
+}
+
 static int stop(void *data, uint32_t id, const struct ts_location *location)
 {
     (void)data;
@@ -268,7 +281,7 @@ static void names(void **state)
     struct fixture *f = *state;
     static const char *const expected = "1 __init__ - -1\n2 __init__ : -1\n3 __init__ - 0\n4 __init__ : 0\n5 ___ - -1\n"
                                         "6  - -1\n7 _\xf0\x9d\x94\x98\xe2\x80\xae\x7f\t' :/\xef\xbf\xbd.py 2147483647\n"
-                                        "8 __INIT__ - -1\n1 {}\n2 {\"service\": \"w\xc3\xa9"
+                                        "1 {}\n2 {\"service\": \"w\xc3\xa9"
                                         "b\"}\n";
     struct ts_location locations[8] = {name("__init__", NULL, -1),
                                        name("__init__", "", -1),
@@ -281,7 +294,10 @@ static void names(void **state)
     struct ts_location labels[2] = {name("{}", NULL, -1), name("{\"service\": \"w\xc3\xa9"
                                                                "b\"}",
                                                                NULL, -1)};
-    struct ts_store_batch batch = {.locations = locations,
+    for (uint32_t i = 1; i <= 7; i++) /* the eighth has no row: it is stored, and not held */
+        add(f, i, 1, i, 1, 1, 1, 1);
+    struct ts_store_batch batch = {.counters = &f->counters,
+                                   .locations = locations,
                                    .n_locations = 8,
                                    .first_location = 1,
                                    .label_sets = labels,
@@ -289,12 +305,24 @@ static void names(void **state)
                                    .first_label_set = 1};
     uint64_t saturated = 99;
     struct ts_store *store = open_ok(f);
-    assert_int_equal(ts_store_commit(store, &batch, &saturated, &f->error), 0); /* names alone */
+    assert_int_equal(ts_store_commit(store, &batch, &saturated, &f->error), 0);
+    ts_counters_clear(&f->counters);
     assert_int_equal(saturated, 0);
     struct seen seen = {.len = 0};
-    assert_int_equal(ts_store_load(store, see_location, see_labels, &seen), 0);
+    struct ts_store_names names;
+    assert_int_equal(ts_store_load(store, see_held, see_labels, &seen, &names), 0);
+    assert_int_equal(names.largest_location, 8);
+    assert_int_equal(names.not_held, 1);
+    uint32_t number = 99;
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(ts_store_find_location(store, &locations[i], &number), 0);
+        assert_int_equal(number, i + 1);
+    }
+    struct ts_location unknown = name("__INIT__", "", -1);
+    assert_int_equal(ts_store_find_location(store, &unknown, &number), 0);
+    assert_int_equal(number, 0);
     assert_string_equal(seen.text, expected);
-    assert_int_equal(ts_store_load(store, stop, see_labels, &seen), 42);
+    assert_int_equal(ts_store_load(store, stop_held, see_labels, &seen, &names), 42);
 
     /* A location given twice under two numbers is a mistake of the caller, and nothing of the batch stays. */
     batch.first_location = 9;
@@ -354,7 +382,7 @@ static void view_far_away(void **state)
     add(f, -2, 1, 1, 0, 0, 1, 1);
     add(f, 1, 1, 1, 0, 0, 1, 1);
     add(f, INT64_MIN, 1, 1, 0, 0, 1, 1);
-    add(f, INT64_MAX, 1, 1, 0, 0, 1, 1);
+    add(f, INT64_MAX - 1, 1, 1, 0, 0, 1, 1);
     commit_ok(f, store, &one, 1, 1);
     expect_sql(f, "SELECT bucket, width FROM bucket_totals WHERE abs(bucket) < 1e12 ORDER BY 1",
                "-18000000000|9000000000\n9000000000|9000000000");
@@ -384,6 +412,18 @@ static int see_profile(void *data, const struct ts_profile_row *row)
     return 0;
 }
 
+static int read_sums(struct ts_reader *reader, int64_t from, int64_t to, struct seen *seen)
+{
+    struct ts_segment segment = {&ts_reader_levels(reader)->items[0], from, to};
+    return ts_reader_sums(reader, &segment, false, see_sum, seen);
+}
+
+static int read_profiles(struct ts_reader *reader, int64_t from, int64_t to, struct seen *seen)
+{
+    struct ts_segment segment = {&ts_reader_levels(reader)->items[0], from, to};
+    return ts_reader_profiles(reader, &segment, false, see_profile, seen);
+}
+
 static void readers(void **state)
 {
     struct fixture *f = *state;
@@ -409,9 +449,9 @@ static void readers(void **state)
     add(f, -2, 1, 2, 1, 2, 3, 4);
     commit_ok(f, store, NULL, 0, 0); /* after the snapshot */
     struct seen seen = {.len = 0};
-    assert_int_equal(ts_reader_sums(reader, INT64_MIN, INT64_MAX, see_sum, &seen), 0);
-    assert_int_equal(ts_reader_profiles(reader, -2, -1, see_profile, &seen), 0);
-    assert_int_equal(ts_reader_profiles(reader, -1, 5, see_profile, &seen), 0);
+    assert_int_equal(read_sums(reader, INT64_MIN, INT64_MAX, &seen), 0);
+    assert_int_equal(read_profiles(reader, -2, -1, &seen), 0);
+    assert_int_equal(read_profiles(reader, -1, 5, &seen), 0);
     assert_int_equal(ts_reader_locations(reader, see_location, &seen), 0);
     assert_int_equal(ts_reader_label_sets(reader, see_labels, &seen), 0);
     assert_string_equal(seen.text, "-2/1/2 1 2 3 4\n7/1/1 1000000000 500000000 2 1\n-2/1 1 2 3 4 5\n"
@@ -421,15 +461,15 @@ static void readers(void **state)
 
     assert_int_equal(ts_reader_begin(reader), 0);
     seen.len = 0;
-    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), 0); /* half open */
+    assert_int_equal(read_sums(reader, -2, 7, &seen), 0); /* half open */
     assert_string_equal(seen.text, "-2/1/2 2 4 6 8\n");
     assert_int_equal(ts_reader_locations(reader, stop, NULL), 42);
     ts_reader_interrupt(reader);
-    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), TS_ECANCELED);
+    assert_int_equal(read_sums(reader, -2, 7, &seen), TS_ECANCELED);
     assert_int_equal(ts_reader_locations(reader, see_location, &seen), TS_ECANCELED);
     ts_reader_end(reader);
     assert_int_equal(ts_reader_begin(reader), 0); /* a new start */
-    assert_int_equal(ts_reader_sums(reader, -2, 7, see_sum, &seen), 0);
+    assert_int_equal(read_sums(reader, -2, 7, &seen), 0);
     ts_reader_end(reader);
     ts_store_close(store);
     assert_null(ts_reader_close(reader));

@@ -14,7 +14,7 @@ static void creates_and_reopens(void **state)
     assert_true(there(f, "-lock"));
     expect_sql(f, "PRAGMA journal_mode", "wal");
     expect_sql(f, "PRAGMA page_size", "4096");
-    expect_sql(f, "PRAGMA user_version", "2");
+    expect_sql(f, "PRAGMA user_version", "3");
 
     struct ts_store *store = open_ok(f);
     char name_[128];
@@ -41,7 +41,7 @@ static void creates_in_an_empty_file_and_clears_leftovers(void **state)
     spill(beside, "half a database", 15);
     seed(f);
     assert_false(there(f, "-new"));
-    expect_sql(f, "SELECT count(*) FROM sums", "1");
+    expect_sql(f, "SELECT count(*) FROM sums WHERE level = 0", "1");
 }
 
 static void one_lock_for_two_names(void **state)
@@ -115,29 +115,49 @@ static void newer_schema(void **state)
 {
     struct fixture *f = *state;
     seed(f);
-    change(f, "PRAGMA user_version=3; DROP VIEW bucket_totals; DROP TABLE grid");
-    expect_refused(f, "schema version 3, made by a newer timesliced");
+    change(f, "PRAGMA user_version=4; DROP VIEW bucket_totals; DROP TABLE grid");
+    expect_refused(f, "schema version 4, made by a newer timesliced");
     change(f, "PRAGMA user_version=0");
     expect_refused(f, "schema version 0");
 }
 
-/* A file of version 1 is brought up to date, its sums as they were; with another grid it is refused as it was. */
-static void older_schema(void **state)
+/* What version 2 had: one level, and no more about it than its width. */
+#define AS_VERSION_2 \
+    "DROP VIEW bucket_totals; DROP TABLE levels; DELETE FROM sums WHERE level > 0;" \
+    "CREATE TABLE levels(level INTEGER PRIMARY KEY, width INTEGER NOT NULL CHECK (width > 0)) STRICT;" \
+    "INSERT INTO levels VALUES(0, 10000000000);" \
+    "CREATE VIEW bucket_totals(bucket, width, function, cumtime, tottime, ncalls, pcalls) AS" \
+    " SELECT bucket, 10, location, cumtime, tottime, ncalls, pcalls FROM sums WHERE level = 0;" \
+    "ALTER TABLE uptime DROP COLUMN horizon; PRAGMA user_version=2;"
+
+/* Files of earlier versions are brought up to date, their sums as they were; with another grid they are refused. */
+static void older_schema(struct fixture *f, const char *as_it_was, const char *version)
 {
-    struct fixture *f = *state;
     seed(f);
-    change(f, "DROP TABLE clients; DROP TABLE uptime; PRAGMA user_version=1");
+    change(f, as_it_was);
     f->config.grid.time_slice = 20 * S;
     expect_refused(f, "20s");
-    expect_sql(f, "PRAGMA user_version", "1");
+    expect_sql(f, "PRAGMA user_version", version);
     f->config.grid.time_slice = 10 * S;
+    f->config.now = 1000 * S;
     ts_store_close(open_ok(f));
-    expect_sql(f, "PRAGMA user_version", "2");
+    expect_sql(f, "PRAGMA user_version", "3");
     expect_sql(f, "SELECT count(*) FROM clients", "0");
-    expect_sql(f, "SELECT uptime FROM uptime", "0");
+    expect_sql(f, "SELECT uptime, horizon FROM uptime", "0|1000000000000");
     expect_sql(f, "SELECT * FROM bucket_totals", "70|10|main|1.0|0.5|2|1");
+    expect_sql(f, "SELECT width / 1000000000 FROM levels WHERE kind = 0", "10");
     expect_whole(f);
     ts_store_close(open_ok(f));
+}
+
+static void version_1(void **state)
+{
+    older_schema(*state, AS_VERSION_2 "DROP TABLE clients; DROP TABLE uptime; PRAGMA user_version=1", "1");
+}
+
+static void version_2(void **state)
+{
+    older_schema(*state, AS_VERSION_2, "2");
 }
 
 static void foreign_files(void **state)
@@ -275,7 +295,8 @@ int main(void)
         T(second_daemon),
         T(another_grid),
         T(newer_schema),
-        T(older_schema),
+        T(version_1),
+        T(version_2),
         T(foreign_files),
         T(cut_short),
         T(damaged_header_or_schema),
