@@ -130,7 +130,8 @@ bool ts_level_is_longest(const struct ts_levels *levels, const struct ts_level *
 {
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *other = &levels->items[i];
-        if (other->kind == TS_LEVEL_KEPT && other->keep > level->keep)
+        bool longer = other->keep > level->keep || (other->keep == level->keep && other->width > level->width);
+        if (other->kind == TS_LEVEL_KEPT && longer)
             return false;
     }
     return level->kind == TS_LEVEL_KEPT;
@@ -143,10 +144,10 @@ int64_t ts_level_bound(const struct ts_levels *levels, const struct ts_level *le
         const struct ts_level *other = &levels->items[i];
         if (other->kind == TS_LEVEL_DEAD || other->source != level->id)
             continue;
-        if (other->built.bucket < bound)
-            bound = other->built.bucket;
-        if (other->built_profiles.bucket < bound)
-            bound = other->built_profiles.bucket;
+        /* Whole buckets, so that there is no time that neither of the two has. */
+        ts_i128 built = (ts_i128)ts_level_built_to(levels, other) * other->ratio / level->ratio;
+        if (built < bound)
+            bound = clamp(built);
     }
     return bound;
 }
@@ -182,18 +183,20 @@ void ts_levels_set_view(struct ts_levels *levels)
     for (size_t i = levels->n; i-- > 0;) {
         struct ts_level *level = &levels->items[i];
         bool used = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_LEAVING;
-        if (!used || (level->source >= 0 && ts_level_built_to(levels, level) < level->live))
+        if (!used)
             continue;
         int64_t joined = level->since;
-        bool fits = true; /* one that leaves need not divide those that came */
+        bool fits = true; /* one that leaves need not divide those that came: what goes back further is taken */
         for (size_t j = 0; j < n; j++)
-            fits = fits && stack[j]->ratio % level->ratio == 0;
-        if (!fits && level->kind == TS_LEVEL_LEAVING)
+            fits = fits && (stack[j]->ratio % level->ratio == 0 ||
+                            (ts_i128)stack[j]->since * stack[j]->ratio >= (ts_i128)level->since * level->ratio);
+        if (!fits)
             continue;
         while (n) {
             struct ts_level *coarser = stack[n - 1];
             int64_t join = ceil_bucket(level, level->since, coarser);
-            if (coarser->ratio % level->ratio == 0 && join > coarser->view_from) {
+            if (coarser->ratio % level->ratio == 0 && join > coarser->view_from &&
+                join <= ts_level_built_to(levels, coarser)) {
                 coarser->view_to = join;
                 joined = join == INT64_MAX ? join : clamp((ts_i128)join * (coarser->ratio / level->ratio));
                 break;
@@ -325,7 +328,12 @@ static int add_kept(struct ts_levels *levels, const struct ts_retention *wanted,
     }
     level->source = source_id;
     level->since = longest ? INT64_MIN : ceil_bucket(source, source->since, level);
-    level->built = level->built_profiles = (struct ts_level_key){.bucket = source->since};
+    /* What lies in the source before its first whole bucket of this level is copied at once (changes->begin). */
+    int64_t first = ceil_bucket(source, source->since, level);
+    int64_t built = first == INT64_MIN ? first : clamp((ts_i128)first * level->ratio / source->ratio);
+    level->built = level->built_profiles = (struct ts_level_key){.bucket = built};
+    if (longest && built > source->since)
+        changes->begin(changes->data, level, source);
     struct ts_grid grid = {.start_time = levels->grid.start_time, .time_slice = level->width};
     level->live = ts_grid_bucket(&grid, horizon) + 1;
     int64_t after_last = ts_floor_div((ts_i128)last * source->ratio, level->ratio) + 1;
@@ -422,10 +430,7 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
                     const struct ts_levels_changes *changes, bool *ret_changed)
 {
     struct ts_levels before = *levels;
-    int64_t longest = 0;
     int r = 0;
-    for (size_t i = 0; i < n; i++)
-        longest = retention[i].keep > longest ? retention[i].keep : longest;
     for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *level = &levels->items[i];
         const struct ts_retention *wanted = find_wanted(retention, n, level->width);
@@ -449,21 +454,29 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
     for (size_t i = 0; i < n && !r; i++) {
         struct ts_level *level = find_alive(levels, retention[i].width);
         if (!level)
-            r = add_kept(levels, &retention[i], retention[i].keep == longest, horizon, changes);
+            r = add_kept(levels, &retention[i], i + 1 == n, horizon, changes);
     }
     for (size_t i = 0; i < levels->n && !r; i++) {
         struct ts_level *level = &levels->items[i];
         if (level->since == INT64_MIN || !ts_level_is_longest(levels, level) ||
             ts_level_first_kept(levels, level, horizon) >= level->since)
             continue;
-        r = changes->purge(changes->data, level);
-        level->since = INT64_MIN; /* what is gone there is gone everywhere: it has all that there is */
+        changes->purge(changes->data, level);
+        /* What is gone there is gone everywhere, then it has all that there is. */
+        for (size_t j = 0; j < levels->n; j++) {
+            struct ts_level *other = &levels->items[j];
+            int64_t since = ceil_bucket(level, level->since, other);
+            if (other != level && other->since < since)
+                other->since = since;
+        }
+        level->since = INT64_MIN;
     }
     if (!r)
         r = adapt_own(levels, horizon, changes);
     if (r)
         return r;
-    for (size_t i = 0; i < levels->n; i++) { /* what nothing is built from */
+    sort(levels);
+    for (size_t i = levels->n; i-- > 0;) { /* what nothing is built from; that is always wider */
         struct ts_level *level = &levels->items[i];
         bool source = false;
         for (size_t j = 0; j < levels->n; j++)

@@ -89,7 +89,7 @@ int64_t ts_level_next_whole(const struct ts_levels *levels, const struct ts_leve
 
 /* The first bucket that is younger than `keep` at this horizon (ns since the epoch). */
 int64_t ts_level_first_kept(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
-/* Is nothing kept longer? */
+/* Is nothing kept longer? Of those kept equally long, the widest: it takes whatever is not too old for it. */
 bool ts_level_is_longest(const struct ts_levels *levels, const struct ts_level *level);
 /* How far `since` may move: not past what something else is still to be built from. */
 int64_t ts_level_bound(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
@@ -112,7 +112,9 @@ struct ts_levels_changes {
     int64_t (*last)(void *data, const struct ts_level *level);
     void (*told)(void *data, const char *words);
     /* What is kept longest must take what is older than `since` too: its rows before that have to go first, at once. */
-    int (*purge)(void *data, const struct ts_level *level);
+    void (*purge)(void *data, const struct ts_level *level);
+    /* The source's rows before `built` go into the one bucket that ends there. */
+    void (*begin)(void *data, const struct ts_level *level, const struct ts_level *source);
     void *data;
 };
 int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retention, size_t n, int64_t horizon,

@@ -10,8 +10,8 @@
 
 #include "lib/levels.h"
 
-/* No position is further out: that of a timestamp is well within, and products with ratios stay in 128 bits. */
-#define TS_POSITION_MAX (INT64_C(1) << 62)
+/* No position is further out: that of a timestamp is well within, and the difference of two fits into 64 bits. */
+#define TS_POSITION_MAX (INT64_C(1) << 61)
 
 struct ts_segment {
     const struct ts_level *level;

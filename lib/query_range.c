@@ -54,6 +54,23 @@ static int on_edge(void *data, const struct ts_profile_row *row)
     return TS_ENOUGH;
 }
 
+/* Widens a range that cannot be covered because an end cuts a bucket. False: that is not why. */
+static bool mend(const struct ts_levels *levels, int64_t gap, int64_t *from, int64_t *to)
+{
+    const struct ts_level *level = ts_plan_finest(levels, gap);
+    if (!level)
+        return false;
+    int64_t begin = round_down(gap, level->ratio);
+    if (begin < gap && gap == *from) {
+        *from = begin;
+        return true;
+    }
+    if (begin < gap || begin + level->ratio <= *to)
+        return false;
+    *to = begin + level->ratio;
+    return true;
+}
+
 /* The first or last profile within [from, to): 0 and the level and bucket it is in, level NULL where there is none. */
 static int find_edge(struct ts_reader *reader, const struct ts_query_map *label_sets, int64_t from, int64_t to,
                      bool last, struct edge *ret_edge)
@@ -65,7 +82,12 @@ static int find_edge(struct ts_reader *reader, const struct ts_query_map *label_
     int64_t gap;
     int r;
     ts_plan_init(&plan);
-    while ((r = ts_plan_make(levels, from, to, rule, &plan, &gap)) == 0) {
+    for (;;) {
+        r = ts_plan_make(levels, from, to, rule, &plan, &gap);
+        if (r == TS_PLAN_GAP && !rule.below && mend(levels, gap, &from, &to))
+            continue;
+        if (r)
+            break;
         struct edge edge = {.label_sets = label_sets};
         for (size_t i = 0; i < plan.n && r != TS_ENOUGH; i++) {
             const struct ts_segment *segment = &plan.items[last ? plan.n - 1 - i : i];
@@ -85,6 +107,8 @@ static int find_edge(struct ts_reader *reader, const struct ts_query_map *label_
         rule.below = edge.level->ratio;
     }
     ts_plan_deinit(&plan);
+    if (r == TS_PLAN_GAP && !rule.below) /* all there is can be covered, always */
+        return TS_ESTORE;
     *ret_edge = found;
     return r < 0 ? r : 0;
 }
@@ -176,6 +200,23 @@ static int cover(struct ts_query_range *range, const struct ts_levels *levels, i
     return ts_plan_make(levels, from, range->to, (struct ts_plan_rule){.unit = unit}, &range->plan, ret_gap);
 }
 
+/* Of any width. Where the finest level begins within a wider bucket that `to` cuts, that bucket is the last one. */
+static int cover_by_any(struct ts_query_range *range, const struct ts_levels *levels, int64_t *ret_gap)
+{
+    int r;
+    while ((r = cover(range, levels, 0, ret_gap)) == TS_PLAN_GAP) {
+        int64_t from = range->from;
+        int64_t to = range->to;
+        if (!mend(levels, *ret_gap, &from, &to))
+            break;
+        int64_t *width = to > range->to ? &range->to_width : &range->from_width;
+        *width = ts_plan_finest(levels, *ret_gap)->width;
+        range->from = from;
+        range->to = to;
+    }
+    return r;
+}
+
 static int refuse_width(const struct ts_query *query, const struct ts_levels *levels, int64_t gap,
                         struct ts_query_error *error)
 {
@@ -231,7 +272,7 @@ int ts_query_range_find(const struct ts_query *query, struct ts_reader *reader, 
     } else {
         range->unit = query->unit ? query->unit : 1;
         widen(range, range->unit);
-        r = cover(range, levels, query->unit, &gap);
+        r = query->unit ? cover(range, levels, query->unit, &gap) : cover_by_any(range, levels, &gap);
     }
     if (r == TS_PLAN_GAP && query->unit)
         return refuse_width(query, levels, gap, ret_error);

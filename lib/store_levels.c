@@ -145,7 +145,7 @@ static void tell(void *data, const char *words)
         adapting->config->told(adapting->config->data, words);
 }
 
-static int purge(void *data, const struct ts_level *level)
+static void purge(void *data, const struct ts_level *level)
 {
     struct adapting *adapting = data;
     char sql[200];
@@ -155,7 +155,25 @@ static int purge(void *data, const struct ts_level *level)
              (long long)level->id, (long long)level->since, (long long)level->id, (long long)level->since);
     if (!adapting->rc)
         adapting->rc = ts_sql_exec(adapting->store->db, sql);
-    return 0;
+}
+
+static void begin(void *data, const struct ts_level *level, const struct ts_level *source)
+{
+    struct adapting *adapting = data;
+    long long bucket = ts_floor_div((ts_i128)source->since * source->ratio, level->ratio);
+    long long from = source->since;
+    long long to = level->built.bucket;
+    if (adapting->rc)
+        return;
+    char *sql = sqlite3_mprintf(
+        "INSERT INTO sums SELECT %lld, %lld, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
+        " WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket" TS_SQL_ADD_SUMS ";"
+        "INSERT INTO profiles SELECT %lld, %lld, labels, profiles, exact_profiles, total_tt, parts_expected,"
+        " parts_received FROM profiles WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket"
+        TS_SQL_ADD_PROFILES,
+        level->id, bucket, source->id, from, to, level->id, bucket, source->id, from, to);
+    adapting->rc = sql ? ts_sql_exec(adapting->store->db, sql) : SQLITE_NOMEM;
+    sqlite3_free(sql);
 }
 
 /* The retention of a configuration that has none: level 0, for ever. */
@@ -179,7 +197,7 @@ int ts_store_adapt(struct ts_store *store, const struct ts_store_config *config,
                    struct ts_store_error *ret_error)
 {
     struct adapting adapting = {.store = store, .config = config};
-    const struct ts_levels_changes changes = {last_bucket, tell, purge, &adapting};
+    const struct ts_levels_changes changes = {last_bucket, tell, purge, begin, &adapting};
     struct ts_levels levels = store->levels;
     struct ts_retention single;
     const struct ts_retention *retention;

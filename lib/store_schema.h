@@ -92,6 +92,18 @@
                           "cumtime") TS_SCHEMA_TIME("tottime") \
                           TS_SCHEMA_CALLS("ncalls") "," TS_SCHEMA_CALLS("pcalls") " FROM parts;"
 
+/* What an INSERT does where the row is there: sums that stay at their bounds (the store's own function). */
+#define TS_SQL_ADD_SUMS \
+    " ON CONFLICT DO UPDATE SET cumtime = ts_add(cumtime, excluded.cumtime)," \
+    " tottime = ts_add(tottime, excluded.tottime), ncalls = ts_add(ncalls, excluded.ncalls)," \
+    " pcalls = ts_add(pcalls, excluded.pcalls)"
+#define TS_SQL_ADD_PROFILES \
+    " ON CONFLICT DO UPDATE SET profiles = ts_add(profiles, excluded.profiles)," \
+    " exact_profiles = ts_add(exact_profiles, excluded.exact_profiles)," \
+    " total_tt = ts_add(total_tt, excluded.total_tt)," \
+    " parts_expected = ts_add(parts_expected, excluded.parts_expected)," \
+    " parts_received = ts_add(parts_received, excluded.parts_received)"
+
 #define TS_SQL_LOCATIONS "SELECT id, raw_name, file_name, line_number FROM locations ORDER BY id"
 #define TS_SQL_LEVELS \
     "SELECT level, kind, width, keep, since, live, source, built_bucket, built_labels, built_location," \

@@ -49,16 +49,9 @@ static const char *const statements[TS_N_STATEMENTS] = {
     [TS_PUT_LOCATION] = "INSERT INTO locations(id, raw_name, file_name, line_number) VALUES(?1, ?2, ?3, ?4)",
     [TS_PUT_LABEL_SET] = "INSERT INTO label_sets(id, labels) VALUES(?1, ?2)",
     [TS_PUT_SUM] = "INSERT INTO sums(level, bucket, labels, location, cumtime, tottime, ncalls, pcalls)"
-                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
-                   " cumtime = ts_add(cumtime, excluded.cumtime), tottime = ts_add(tottime, excluded.tottime),"
-                   " ncalls = ts_add(ncalls, excluded.ncalls), pcalls = ts_add(pcalls, excluded.pcalls)",
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" TS_SQL_ADD_SUMS,
     [TS_PUT_PROFILE] = "INSERT INTO profiles(level, bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
-                       " parts_received) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
-                       " profiles = ts_add(profiles, excluded.profiles),"
-                       " exact_profiles = ts_add(exact_profiles, excluded.exact_profiles),"
-                       " total_tt = ts_add(total_tt, excluded.total_tt),"
-                       " parts_expected = ts_add(parts_expected, excluded.parts_expected),"
-                       " parts_received = ts_add(parts_received, excluded.parts_received)",
+                       " parts_received) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" TS_SQL_ADD_PROFILES,
     [TS_GET_LOCATIONS] = TS_SQL_LOCATIONS,
     [TS_GET_LABEL_SETS] = TS_SQL_LABEL_SETS,
     [TS_CHECK_VIEW] = "SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals",

@@ -1,0 +1,397 @@
+"""Levels and plans against a plain model: all deltas in a list, and sums over it. Hypothesis makes up profiles, late
+arrival, retention and changes of it, time that passes, steps of tidying, and questions; whatever the plan, the answer is
+that of the list, on every level."""
+import collections
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STORE = os.environ.get("TIMESLICED_STORE", str(ROOT / "build" / "tests" / "store"))
+S = 10**9
+SLICE = 10 * S
+START = -35 * S  # the origin is no multiple of anything
+NOW = 1_700_000_000 * S
+LABELS = ['{}', '{"service": "web"}', '{"host": "a", "service": "db"}']
+NAMES = ["f", "_f", "g", "__init__"]
+KEPT, OWN, LEAVING, DEAD = range(4)
+MIN = -2**63
+
+
+class Store:
+    def __init__(self, path):
+        self.path = path
+        self.process = subprocess.Popen([STORE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tell(self, *words):
+        self.process.stdin.write("\t".join(str(word) for word in words) + "\n")
+
+    def ask(self, *words):
+        self.tell(*words)
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the program has ended"
+        return answer[:-1]
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.stdout.read()
+        assert self.process.wait(20) == 0
+
+
+def function(raw_name):
+    return raw_name.lstrip("_")
+
+
+# Retentions in buckets of level 0, so that they are small: (factor to the one before, kept so many of its own buckets).
+retentions = st.lists(st.tuples(st.sampled_from([2, 3, 6]), st.integers(1, 12)), min_size=1, max_size=4)
+
+
+def retention_of(steps):
+    width, keep, result = SLICE, 0, []
+    for i, (factor, buckets) in enumerate(steps):
+        width = width * factor if i else SLICE
+        keep = max(keep, width * buckets)
+        result.append((width, keep))
+    return result
+
+
+class Levels(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.mkdtemp(prefix="ts", dir="/tmp")
+        self.store = Store(f"{self.folder}/t.db")
+        self.deltas = []   # (position, labels, raw name, (cumtime, tottime, ncalls, pcalls))
+        self.profiles = []  # (position, labels, (profiles, exact, total_tt, expected, received))
+        self.horizon = NOW
+        self.count = 0
+        self.always = {}   # widths that have been kept since the begin, with their shortest keep
+
+    def teardown(self):
+        try:
+            self.store.end()
+            with sqlite3.connect(f"file:{self.store.path}?mode=ro", uri=True) as db:
+                assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        finally:
+            shutil.rmtree(self.folder)
+
+    # What happens.
+
+    def open(self, steps):
+        self.retention = retention_of(steps)
+        answer = self.store.ask("open", self.store.path, SLICE, START, self.horizon,
+                                *(f"{width}:{keep}" for width, keep in self.retention))
+        assert answer == "ok", answer
+        self.read_levels()
+
+    @initialize(steps=retentions)
+    def begin(self, steps):
+        self.open(steps)
+        self.always = dict(self.retention)
+
+    @rule(steps=retentions)
+    def restart(self, steps):
+        assert self.store.ask("close") == "ok"
+        before = {level["id"]: level for level in self.levels}
+        self.open(steps)
+        self.always = {width: min(keep, self.always[width]) for width, keep in self.retention if width in self.always}
+        # What only a level had that is not wanted any more, and that nothing is built from, is gone with it.
+        staying = [before[level["id"]] for level in self.levels
+                   if level["kind"] in (KEPT, LEAVING) and level["id"] in before]
+
+        def stays(delta):
+            return any(self.whole(level, delta[0] // level["ratio"]) for level in staying)
+        self.deltas = list(filter(stays, self.deltas))
+        self.profiles = list(filter(stays, self.profiles))
+        self.forget_gone()
+
+    @rule(seconds=st.sampled_from([1, 9, 10, 35, 120, 600, 5000]))
+    def time_passes(self, seconds):
+        self.horizon += seconds * S
+
+    @rule(profiles=st.lists(st.tuples(st.one_of(st.integers(-3, 5), st.integers(0, 500)), st.sampled_from(LABELS),
+                                      st.lists(st.sampled_from(NAMES), max_size=4)), min_size=1, max_size=6))
+    def profiles_come(self, profiles):
+        longest = max(keep for _, keep in self.retention)
+        for age, labels, names in profiles:
+            moment = self.horizon - age * SLICE
+            if moment < self.horizon - longest:
+                continue  # too_old
+            position = (moment - START) // SLICE
+            self.count += 1
+            heads = (1, self.count % 2, self.count * 1_000_003 - 7, 1, 1)
+            self.profiles.append((position, labels, heads))
+            self.store.tell("profile", position, labels, *heads)
+            for i, name in enumerate(names):
+                values = (self.count * 1_000_000 + i, self.count * 1000 + i, self.count + 1, self.count)
+                self.deltas.append((position, labels, name, values))
+                self.store.tell("sum", position, labels, name, *values)
+        answer = self.store.ask("commit", self.horizon)
+        assert answer == "ok", answer
+        self.read_levels()
+
+    @rule(rows=st.integers(1, 7), steps=st.integers(1, 5))
+    def tidying_a_little(self, rows, steps):
+        self.store.ask("tend", self.horizon, rows, steps)
+        self.read_levels()
+        self.forget_gone()
+
+    @rule()
+    def tidying(self):
+        assert int(self.store.ask("tend", self.horizon, 3, 100000)) < 100000
+        self.read_levels()
+        self.forget_gone()
+        for level in self.levels:
+            assert level["kind"] != DEAD
+            first_kept = (self.horizon - level["keep"] - START) // level["width"]
+            with self.db() as db:
+                for table in "sums", "profiles":
+                    older, = db.execute(f"SELECT count(*) FROM {table} WHERE level = ? AND bucket < ?",
+                                        (level["id"], first_kept)).fetchone()
+                    assert older == 0, (table, level)
+            if level["kind"] == KEPT:
+                assert level["source"] == -1
+
+    # What is known of it.
+
+    def db(self):
+        return sqlite3.connect(f"file:{self.store.path}?mode=ro", uri=True)
+
+    def read_levels(self):
+        self.levels = json.loads(self.store.ask("levels"))
+        for level in self.levels:
+            level["ratio"] = level["width"] // SLICE
+
+    def gone_before(self):
+        """The position before which nothing is kept: where the one that reaches back furthest begins."""
+        reach = [level["since"] * level["ratio"] for level in self.levels
+                 if level["kind"] in (KEPT, LEAVING) and level["built_to"] >= level["live"]]
+        return min(reach)
+
+    def forget_gone(self):
+        gone = self.gone_before()
+        kept_longest = max(keep for _, keep in self.retention)
+        # Nothing that is young enough may go.
+        for position, *_ in self.deltas:
+            if position < gone:
+                age = self.horizon - (position + 1) * SLICE - START
+                assert age >= kept_longest or not self.was_always(kept_longest), (position, gone)
+        self.deltas = [delta for delta in self.deltas if delta[0] >= gone]
+        self.profiles = [profile for profile in self.profiles if profile[0] >= gone]
+
+    def was_always(self, keep):
+        return any(always >= keep for always in self.always.values())
+
+    def whole(self, level, bucket):
+        return bucket >= level["since"] and (bucket < level["built_to"] or bucket >= level["live"])
+
+    @invariant()
+    def every_level_is_the_list(self):
+        """Each whole bucket of each level has what the list has in it, no more and no less."""
+        if not hasattr(self, "levels"):
+            return
+        with self.db() as db:
+            names = dict(db.execute("SELECT id, raw_name FROM locations"))
+            sets = dict(db.execute("SELECT id, labels FROM label_sets"))
+            for level in self.levels:
+                if level["kind"] == DEAD:
+                    continue
+                expected = collections.defaultdict(lambda: [0, 0, 0, 0])
+                for position, labels, name, values in self.deltas:
+                    bucket = position // level["ratio"]
+                    if self.whole(level, bucket):
+                        sums = expected[bucket, labels, name]
+                        for i, value in enumerate(values):
+                            sums[i] += value
+                stored = {(bucket, sets[labels], names[location]): values for bucket, labels, location, *values in
+                          db.execute("SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
+                                     " WHERE level = ?", (level["id"],)) if self.whole(level, bucket)}
+                assert stored == dict(expected), level
+                heads = collections.defaultdict(lambda: [0, 0, 0, 0, 0])
+                for position, labels, values in self.profiles:
+                    bucket = position // level["ratio"]
+                    if self.whole(level, bucket):
+                        for i, value in enumerate(values):
+                            heads[bucket, labels][i] += value
+                stored = {(bucket, sets[labels]): values for bucket, labels, *values in
+                          db.execute("SELECT bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
+                                     " parts_received FROM profiles WHERE level = ?", (level["id"],))
+                          if self.whole(level, bucket)}
+                assert stored == dict(heads), level
+            # What has been kept since the begin is whole as far back as its age reaches.
+            for level in self.levels:
+                if level["kind"] == KEPT and level["width"] in self.always:
+                    young = (self.horizon - self.always[level["width"]] - START) // level["width"] + 1
+                    assert level["since"] <= young, level
+
+    @invariant()
+    def the_view_is_the_list(self):
+        if not hasattr(self, "levels"):
+            return
+        total = collections.Counter()
+        for _, _, name, values in self.deltas:
+            total[function(name)] += values[2]
+        with self.db() as db:
+            rows = db.execute("SELECT function, sum(ncalls) FROM bucket_totals GROUP BY function").fetchall()
+        assert {name: calls for name, calls in rows if calls} == {name: n for name, n in total.items() if n}
+
+    # What is asked.
+
+    def wanted(self, position, labels, span, label):
+        return span[0] <= position * SLICE + START < span[1] and (label is None or f'"service": "{label}"' in labels)
+
+    def position_range(self, answer):
+        return [None if answer[end] is None else round(answer[end] * S) for end in ("from", "to")]
+
+    def ask(self, kind, **params):
+        text = "&".join(f"{name}={value}" for name, value in params.items())
+        answer = self.store.ask("query", kind, self.horizon, text)
+        return json.loads(answer) if answer.startswith("{") else answer
+
+    def check_range(self, answer, params, deltas):
+        """Widened outwards, to whole buckets of what is kept there."""
+        begin, end = self.position_range(answer)
+        for name, bound in ("from", begin), ("to", end):
+            resolution = answer[f"{name}_resolution"]
+            if bound is not None:
+                assert resolution and (bound - START) % (resolution * S) == 0, answer
+                assert resolution * S in [level["width"] for level in self.levels if level["kind"] in (KEPT, LEAVING)]
+        if "from" in params:
+            asked = params["from"] * S
+            assert begin <= asked < begin + max(answer["from_resolution"], answer.get("time_slice", 0)) * S
+        if "to" in params:
+            asked = params["to"] * S
+            assert end == begin or asked <= end < asked + max(answer["to_resolution"], answer.get("time_slice", 0)) * S
+        return (begin if begin is not None else 0, end if end is not None else 0)
+
+    spans = st.tuples(st.one_of(st.none(), st.integers(-8000, 300)), st.one_of(st.none(), st.integers(0, 8000)))
+
+    def span_params(self, span):
+        begin, length = span
+        params = {}
+        if begin is not None:
+            params["from"] = self.horizon // S + begin
+        if length is not None:
+            params["to"] = (self.horizon // S + begin if begin is not None else self.horizon // S - 4000) + length
+        return params
+
+    @rule(span=spans, label=st.sampled_from([None, "web", "db"]))
+    def top(self, span, label):
+        params = self.span_params(span)
+        if label:
+            params["label.service"] = label
+        answer = self.ask("top", **params)
+        assert isinstance(answer, dict), answer
+        if answer["from"] is None or answer["to"] is None:
+            matching = [p for p in self.profiles if self.wanted(
+                p[0], p[1], (params.get("from", -10**12) * S, params.get("to", 10**12) * S), label)]
+            assert matching == [] and answer["functions"] == [], answer
+            return
+        span = self.check_range(answer, params, self.deltas)
+        self.check_top(answer, span, label)
+
+    def check_top(self, answer, span, label):
+        expected = collections.defaultdict(lambda: [0, 0, 0, 0])
+        for position, labels, name, values in self.deltas:
+            if self.wanted(position, labels, span, label):
+                for i, value in enumerate(values):
+                    expected[function(name)][i] += value
+        found = {row["function"]: [round(row["cumtime"] * S), round(row["tottime"] * S), row["ncalls"], row["pcalls"]]
+                 for row in answer["functions"]}
+        assert found == dict(expected)
+        heads = [values for position, labels, values in self.profiles if self.wanted(position, labels, span, label)]
+        assert answer["profiles"] == sum(values[0] for values in heads)
+        assert round(answer["total_tt"] * S) == sum(values[2] for values in heads)
+
+    @rule(span=spans, factor=st.sampled_from([None, 1, 2, 3, 4, 6, 12, 36, 360]), fill=st.booleans(),
+          label=st.sampled_from([None, "web"]))
+    def buckets(self, span, factor, fill, label):
+        params = self.span_params(span)
+        if factor:
+            params["time_slice"] = f"{factor * 10}s"
+        if fill:
+            params["fill"] = "true"
+        if label:
+            params["label.service"] = label
+        answer = self.ask("buckets", **params)
+        if isinstance(answer, str):
+            assert factor and answer.startswith("error not_kept time_slice "), answer
+            return
+        width = round(answer["time_slice"] * S)
+        assert factor is None or width == factor * SLICE
+        if answer["from"] is None or answer["to"] is None:
+            assert answer["functions"] == []
+            return
+        span = self.check_range(answer, params, self.deltas)
+        cells = collections.defaultdict(collections.Counter)
+        columns = collections.Counter()
+        for position, labels, name, values in self.deltas:
+            if self.wanted(position, labels, span, label):
+                begin = (position * SLICE) // width * width + START
+                cells[function(name)][begin] += values[0]
+        for position, labels, values in self.profiles:
+            if self.wanted(position, labels, span, label):
+                columns[(position * SLICE) // width * width + START] += 1
+        begins = [round(begin * S) for begin in answer["buckets"]]
+        if fill:
+            assert begins == list(range(*span, width))
+        else:
+            assert begins == sorted(columns)
+        assert answer["profiles"] == [columns[begin] for begin in begins]
+        found = {row["function"]: [round(value * S) for value in row["values"]] for row in answer["functions"]}
+        assert found == {name: [row[begin] for begin in begins] for name, row in cells.items()}
+
+    @precondition(lambda self: self.deltas)
+    @rule()
+    def functions(self):
+        answer = self.ask("functions")
+        seen = {place["raw_name"]: place for one in answer["functions"] for place in one["locations"]}
+        for name in {delta[2] for delta in self.deltas}:
+            positions = [delta[0] for delta in self.deltas if delta[2] == name]
+            for end, position in ("first_bucket", min(positions)), ("last_bucket", max(positions)):
+                begin = round(seen[name][end] * S)
+                at = position * SLICE + START
+                widths = [level["width"] for level in self.levels if level["kind"] in (KEPT, LEAVING, OWN)
+                          and self.whole(level, position // level["ratio"])]
+                assert any((at - START) // width * width + START == begin for width in widths), (name, end)
+
+    @rule()
+    def labels(self):
+        answer = self.ask("labels")
+        found = {json.dumps(one["labels"]): one["profiles"] for one in answer["labels"]}
+        assert found == collections.Counter(labels for _, labels, _ in self.profiles)
+
+    @rule(before=st.tuples(st.integers(-4000, 0), st.integers(1, 3000)),
+          after=st.tuples(st.integers(-500, 0), st.integers(1, 600)))
+    def diff(self, before, after):
+        now = self.horizon // S
+        sides = {"before": before, "after": after}
+        answer = self.ask("diff", **{name: f"{now + begin}..{now + begin + length}"
+                                     for name, (begin, length) in sides.items()})
+        assert isinstance(answer, dict), answer
+        for side in sides:
+            span = [round(answer[side][end] * S) for end in ("from", "to")]
+            self.check_top({"functions": [{"function": row["function"], **row[side]} for row in answer["functions"]
+                                          if any(row[side].values()) or self.has(row["function"], span)],
+                            "profiles": answer[side]["profiles"], "total_tt": answer[side]["total_tt"]}, span, None)
+        for row in answer["functions"]:
+            change = row["per_profile"]["change"]
+            if change is not None:
+                assert round(row["called_more"] * S) + round(row["slower_per_call"] * S) == round(change * S), row
+
+    def has(self, name, span):
+        return any(function(delta[2]) == name and self.wanted(delta[0], delta[1], span, None) for delta in self.deltas)
+
+
+Levels.TestCase.settings = settings(
+    max_examples=int(os.environ.get("TIMESLICED_EXAMPLES", "60")), stateful_step_count=int(os.environ.get("TIMESLICED_STEPS", "25")), deadline=None, database=None,
+    suppress_health_check=list(HealthCheck), print_blob=True,
+    phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * bool(os.environ.get("TIMESLICED_SHRINK")))
+TestLevels = Levels.TestCase

@@ -1,0 +1,232 @@
+/*
+ * The store and its queries as a program, with a time that the test makes, for tests written in Python. A command a line
+ * on standard input, its words separated by tabs; an answer a line on standard output.
+ *
+ *     open PATH TIME_SLICE START_TIME NOW WIDTH:KEEP...   ns             -> ok | error ...
+ *     sum POSITION LABELS RAW_NAME CUMTIME TOTTIME NCALLS PCALLS         (no answer)
+ *     profile POSITION LABELS PROFILES EXACT TOTAL_TT EXPECTED RECEIVED  (no answer)
+ *     commit HORIZON                                                     -> ok | error ...
+ *     tend HORIZON ROWS STEPS      at most so many steps                 -> the number of steps that did something
+ *     query KIND NOW PARAMETERS    a=b&c=d, nothing decoded              -> the answer | error CODE PARAMETER MESSAGE
+ *     levels                                                             -> JSON
+ *     close                                                              -> ok
+ */
+#include "lib/query.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORDS_MAX = 32 };
+
+struct program {
+    struct ts_store *store;
+    struct ts_reader *reader;
+    struct ts_grid grid;
+    struct ts_counters counters;
+    struct ts_intern locations;
+    struct ts_intern label_sets;
+    uint32_t committed_locations;
+    uint32_t committed_label_sets;
+    struct ts_store_error error;
+};
+
+static int64_t number(const char *text)
+{
+    return strtoll(text, NULL, 10);
+}
+
+static uint32_t intern(struct ts_intern *table, const char *text)
+{
+    struct ts_location key = {.raw_name = {text, strlen(text)}, .line_number = -1};
+    uint32_t id = 0;
+    if (ts_intern_add(table, &key, &id))
+        abort();
+    return id + 1;
+}
+
+static void answer(const struct program *program, int rc)
+{
+    if (rc)
+        printf("error %d %s\n", rc, program->error.message);
+    else
+        puts("ok");
+}
+
+static void do_open(struct program *program, char **words, int n)
+{
+    struct ts_retention retention[TS_RETENTION_MAX];
+    struct ts_store_config config = {.path = words[1],
+                                     .grid = {.start_time = number(words[3]), .time_slice = number(words[2])},
+                                     .now = number(words[4]),
+                                     .busy_ms = 1000,
+                                     .retention = retention};
+    for (int i = 5; i < n; i++) {
+        char *keep = strchr(words[i], ':') + 1;
+        retention[config.n_retention++] = (struct ts_retention){number(words[i]), number(keep)};
+    }
+    int rc = ts_store_open(&config, &program->store, &program->grid, &program->error);
+    if (!rc)
+        rc = ts_reader_open(words[1], &program->reader, &program->error);
+    answer(program, rc);
+}
+
+static void do_sum(struct program *program, char **words)
+{
+    struct ts_sums sums = {number(words[4]), number(words[5]), number(words[6]), number(words[7])};
+    if (ts_counters_reserve(&program->counters, 1))
+        abort();
+    ts_counters_add(&program->counters, number(words[1]), intern(&program->label_sets, words[2]),
+                    intern(&program->locations, words[3]), &sums);
+}
+
+static void do_profile(struct program *program, char **words)
+{
+    struct ts_profile_sums sums = {number(words[3]), number(words[4]), number(words[5]), number(words[6]),
+                                   number(words[7])};
+    if (ts_counters_reserve(&program->counters, 1))
+        abort();
+    ts_counters_add_profile(&program->counters, number(words[1]), intern(&program->label_sets, words[2]), &sums);
+}
+
+static void do_commit(struct program *program, char **words)
+{
+    uint64_t saturated;
+    struct ts_store_batch batch = {
+        .counters = &program->counters,
+        .locations = program->locations.items + program->committed_locations,
+        .n_locations = program->locations.n - program->committed_locations,
+        .first_location = program->committed_locations + 1,
+        .label_sets = program->label_sets.items + program->committed_label_sets,
+        .n_label_sets = program->label_sets.n - program->committed_label_sets,
+        .first_label_set = program->committed_label_sets + 1,
+        .horizon = number(words[1]),
+    };
+    int rc = ts_store_commit(program->store, &batch, &saturated, &program->error);
+    if (!rc) {
+        program->committed_locations = program->locations.n;
+        program->committed_label_sets = program->label_sets.n;
+        ts_counters_clear(&program->counters);
+    }
+    answer(program, rc);
+}
+
+static void do_tend(struct program *program, char **words)
+{
+    struct ts_tend tend = {.horizon = number(words[1]), .rows = (uint32_t)number(words[2])};
+    int64_t steps = number(words[3]);
+    int64_t done = 0;
+    for (; done < steps; done++) {
+        struct ts_tended tended;
+        int rc = ts_store_tend(program->store, &tend, &tended, &program->error);
+        if (rc) {
+            answer(program, rc);
+            return;
+        }
+        if (!tended.more)
+            break;
+    }
+    printf("%" PRId64 "\n", done);
+}
+
+static enum ts_query_kind kind_of(const char *name)
+{
+    static const char *const names[] = {
+        [TS_QUERY_BUCKETS] = "buckets", [TS_QUERY_TOP] = "top",   [TS_QUERY_FUNCTIONS] = "functions",
+        [TS_QUERY_LABELS] = "labels",   [TS_QUERY_DIFF] = "diff",
+    };
+    int i = 0;
+    while (strcmp(names[i], name) != 0)
+        i++;
+    return (enum ts_query_kind)i;
+}
+
+static void do_query(struct program *program, char **words)
+{
+    struct ts_query_param params[64];
+    struct ts_query_error error = {0};
+    struct ts_query *query = NULL;
+    struct ts_buf out;
+    size_t n = 0;
+    char *rest = NULL;
+    for (char *one = strtok_r(words[3], "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
+        char *equals = strchr(one, '=');
+        *equals = '\0';
+        params[n++] = (struct ts_query_param){one, equals + 1};
+    }
+    ts_buf_init(&out);
+    int rc = ts_query_parse(kind_of(words[1]), params, n, &program->grid, number(words[2]), &query, &error);
+    if (!rc)
+        rc = ts_query_run(query, program->reader, &out, &error);
+    if (rc)
+        printf("error %s %s %s\n", error.code, *error.parameter ? error.parameter : "-", error.message);
+    else
+        printf("%.*s\n", (int)out.len, out.data);
+    ts_buf_deinit(&out);
+    ts_query_free(query);
+}
+
+static void do_levels(const struct program *program)
+{
+    const struct ts_levels *levels = ts_store_levels(program->store);
+    printf("[");
+    for (size_t i = 0; i < levels->n; i++) {
+        const struct ts_level *l = &levels->items[i];
+        printf("%s{\"id\": %" PRId64 ", \"kind\": %d, \"width\": %" PRId64 ", \"keep\": %" PRId64 ", \"since\": %" PRId64
+               ", \"live\": %" PRId64 ", \"source\": %" PRId64 ", \"built_to\": %" PRId64 "}",
+               i ? ", " : "", l->id, (int)l->kind, l->width, l->keep, l->since, l->live, l->source,
+               ts_level_built_to(levels, l));
+    }
+    printf("]\n");
+}
+
+static void do_close(struct program *program)
+{
+    program->reader = ts_reader_close(program->reader);
+    program->store = ts_store_close(program->store);
+    puts("ok");
+}
+
+int main(void)
+{
+    struct program program = {0};
+    char *line = NULL;
+    size_t size = 0;
+    ts_counters_init(&program.counters);
+    ts_intern_init(&program.locations);
+    ts_intern_init(&program.label_sets);
+    while (getline(&line, &size, stdin) > 0) {
+        char *words[WORDS_MAX] = {NULL};
+        char *rest = line;
+        int n = 0;
+        line[strcspn(line, "\n")] = '\0';
+        while (n < WORDS_MAX && (words[n] = strsep(&rest, "\t")))
+            n++;
+        if (!strcmp(words[0], "open"))
+            do_open(&program, words, n);
+        else if (!strcmp(words[0], "sum"))
+            do_sum(&program, words);
+        else if (!strcmp(words[0], "profile"))
+            do_profile(&program, words);
+        else if (!strcmp(words[0], "commit"))
+            do_commit(&program, words);
+        else if (!strcmp(words[0], "tend"))
+            do_tend(&program, words);
+        else if (!strcmp(words[0], "query"))
+            do_query(&program, words);
+        else if (!strcmp(words[0], "levels"))
+            do_levels(&program);
+        else if (!strcmp(words[0], "close"))
+            do_close(&program);
+        else
+            return 2;
+        fflush(stdout);
+    }
+    do_close(&program);
+    free(line);
+    ts_counters_deinit(&program.counters);
+    ts_intern_deinit(&program.locations);
+    ts_intern_deinit(&program.label_sets);
+    return 0;
+}
