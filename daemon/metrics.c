@@ -1,10 +1,14 @@
 /*
  * Names: counters end in _total, units are seconds and bytes. The plain ones are rows of two tables, one of the ingest
  * threads' counters, one of the writer's; what has labels or is derived is written below.
+ *
+ * Counters are read one by one while their threads go on. What has to agree within one answer is derived from one
+ * reading: the histogram's _count is the sum of its buckets, not the counter of commits.
  */
 #include "daemon/metrics.h"
 
 #include "daemon/status.h"
+#include "lib/units.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -35,6 +39,8 @@ static const struct metric of_shards[] = {
     {"connections_total", "counter", "Stream connections accepted.", OF_STATS(connections)},
     {"connections_refused_total", "counter", "Stream connections refused over ingest.max_connections.",
      OF_STATS(connections_refused)},
+    {"connections_cut_total", "counter", "Stream connections closed for a line that stood still, or for memory.",
+     OF_STATS(connections_cut)},
     {"connections_open", "gauge", "Stream connections open now.", OF_STATS(connections_open)},
     {"answers_dropped_total", "counter", "Answers to senders that do not read them.", OF_STATS(answers_dropped)},
 };
@@ -51,6 +57,21 @@ static const struct metric of_writer[] = {
     {"label_sets", "gauge", "Label sets known.", OF_WRITER(label_sets)},
     {"clients", "gauge", "Clients of acknowledged streams known.", OF_WRITER(clients)},
 };
+
+#define MS INT64_C(1000000)
+const int64_t tsd_metrics_bounds[TSD_COMMIT_BOUNDS] = {
+    MS,       5 * MS / 2, 5 * MS,    10 * MS,   25 * MS,   50 * MS,    100 * MS,
+    250 * MS, 500 * MS,   1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS,
+};
+
+void tsd_metrics_committed(struct tsd_writer_stats *stats, int64_t nanoseconds)
+{
+    size_t i = 0;
+    while (i < TSD_COMMIT_BOUNDS && nanoseconds > tsd_metrics_bounds[i])
+        i++;
+    tsd_add(&stats->commit_took[i], 1);
+    tsd_add(&stats->commit_ns, (uint64_t)nanoseconds);
+}
 
 static void head(struct ts_buf *out, const char *name, const char *type, const char *help)
 {
@@ -113,6 +134,52 @@ static void write_ingest(const struct tsd_state *state, struct ts_buf *out)
            tsd_state_sum(state, OF_STATS(saturated)) + tsd_get(&state->writer.saturated));
 }
 
+static void write_commit_durations(const struct tsd_writer_stats *writer, struct ts_buf *out)
+{
+    uint64_t n = 0;
+    head(out, "commit_duration_seconds", "histogram", "Time that committing took.");
+    for (size_t i = 0; i <= TSD_COMMIT_BOUNDS; i++) {
+        n += tsd_get(&writer->commit_took[i]);
+        ts_buf_puts(out, "timesliced_commit_duration_seconds_bucket{le=\"");
+        if (i < TSD_COMMIT_BOUNDS)
+            ts_buf_seconds(out, tsd_metrics_bounds[i]);
+        else
+            ts_buf_puts(out, "+Inf");
+        ts_buf_printf(out, "\"} %" PRIu64 "\n", n);
+    }
+    ts_buf_puts(out, "timesliced_commit_duration_seconds_sum ");
+    ts_buf_seconds(out, (ts_i128)tsd_get(&writer->commit_ns));
+    ts_buf_printf(out, "\ntimesliced_commit_duration_seconds_count %" PRIu64 "\n", n);
+}
+
+static void level_sample(struct ts_buf *out, const char *name, const struct tsd_level_stats *level, int64_t nanoseconds)
+{
+    char width[32];
+    ts_buf_printf(out, "timesliced_%s{level=\"%s\"} ", name, ts_format_duration(level->width, width));
+    ts_buf_seconds(out, nanoseconds);
+    ts_buf_putc(out, '\n');
+}
+
+/* A level without a bucket has no oldest one: no sample says so, where 0 would be a time. */
+static void write_levels(const struct tsd_state *state, struct ts_buf *out)
+{
+    if (!state->n_levels)
+        return;
+    head(out, "level_width_seconds", "gauge", "Width of the level's buckets.");
+    for (size_t i = 0; i < state->n_levels; i++)
+        level_sample(out, "level_width_seconds", &state->levels[i], state->levels[i].width);
+    head(out, "level_keep_seconds", "gauge", "How long the level keeps its buckets.");
+    for (size_t i = 0; i < state->n_levels; i++)
+        level_sample(out, "level_keep_seconds", &state->levels[i], state->levels[i].keep);
+    head(out, "level_oldest_bucket_timestamp_seconds", "gauge",
+         "Begin of the oldest bucket that the level keeps, since the epoch.");
+    for (size_t i = 0; i < state->n_levels; i++) {
+        uint64_t oldest = tsd_get(&state->levels[i].oldest);
+        if (oldest != TSD_NO_BUCKET)
+            level_sample(out, "level_oldest_bucket_timestamp_seconds", &state->levels[i], (int64_t)oldest);
+    }
+}
+
 static void write_store(struct tsd_state *state, struct ts_buf *out)
 {
     const struct tsd_writer_stats *writer = &state->writer;
@@ -121,10 +188,7 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
         const char *base = (const char *)writer;
         number(out, m->name, m->type, m->help, tsd_get((const tsd_count *)(const void *)(base + m->offset)));
     }
-    head(out, "commit_duration_seconds", "summary", "Time that committing took.");
-    ts_buf_puts(out, "timesliced_commit_duration_seconds_sum ");
-    ts_buf_seconds(out, (ts_i128)tsd_get(&writer->commit_ns));
-    ts_buf_printf(out, "\ntimesliced_commit_duration_seconds_count %" PRIu64 "\n", tsd_get(&writer->commits));
+    write_commit_durations(writer, out);
     time_gauge(out, "last_commit_timestamp_seconds", "When something was last committed, since the epoch; 0: not yet.",
                (int64_t)tsd_get(&writer->last_commit));
     char error[sizeof(state->store_error)];
@@ -139,4 +203,5 @@ void tsd_metrics_write(struct tsd_state *state, struct ts_buf *out)
     write_process(state, out);
     write_ingest(state, out);
     write_store(state, out);
+    write_levels(state, out);
 }

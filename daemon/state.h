@@ -13,14 +13,7 @@
 
 #include <uv.h>
 
-enum { TSD_LISTENERS_MAX = 8, TSD_LEVELS_MAX = 16 };
-
-/* A retention level, for /metrics and /v1/status. */
-struct tsd_level_stats {
-    int64_t width;    /* ns */
-    int64_t keep;     /* ns */
-    tsd_count oldest; /* begin of the oldest bucket kept, ns since the epoch as int64; INT64_MIN: none */
-};
+enum { TSD_LISTENERS_MAX = 8, TSD_LEVELS_MAX = 16, TSD_COMMIT_BOUNDS = 13 };
 
 /* Of the writer's thread; anyone reads. */
 struct tsd_writer_stats {
@@ -38,6 +31,15 @@ struct tsd_writer_stats {
     tsd_count last_commit;   /* wall clock, ns since the epoch; 0: none yet */
     tsd_count commit_ns;     /* spent in commits, sum */
     tsd_count waiting_bytes; /* collected from the ingest threads and not committed */
+    /* Commits by how long they took: up to each bound (tsd_metrics_bounds), and over the last. */
+    tsd_count commit_took[TSD_COMMIT_BOUNDS + 1];
+};
+
+#define TSD_NO_BUCKET UINT64_C(0x8000000000000000)
+
+struct tsd_level_stats {
+    int64_t width, keep; /* ns */
+    tsd_count oldest;    /* begin of the oldest bucket kept, ns since the epoch as int64; TSD_NO_BUCKET: none */
 };
 
 struct tsd_listener {
@@ -49,8 +51,6 @@ struct tsd_state {
     struct ts_grid grid;
     size_t n_retention;
     struct ts_retention retention[TS_RETENTION_MAX];
-    size_t n_levels;
-    struct tsd_level_stats levels[TSD_LEVELS_MAX]; /* the configuration's, finest first */
     char store_path[4096];
     int64_t started_mono; /* ns */
     int64_t started_wall; /* ns since the epoch */
@@ -61,6 +61,8 @@ struct tsd_state {
     const struct tsd_stats *shards[TSD_THREADS_MAX]; /* the ingest threads' counters */
     size_t n_shards;
     struct tsd_writer_stats writer;
+    size_t n_levels; /* finest first */
+    struct tsd_level_stats levels[TSD_LEVELS_MAX];
 
     uv_mutex_t lock;
     char store_error[512]; /* "" while all is well: why the store refuses; under the lock */

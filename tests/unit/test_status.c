@@ -285,6 +285,7 @@ static void test_metrics_values(void **state)
     assert_has(text, "\ntimesliced_datagrams_over_memory_total %" PRIu64 "\n", TOTAL(datagrams_over_memory));
     assert_has(text, "\ntimesliced_connections_total %" PRIu64 "\n", TOTAL(connections));
     assert_has(text, "\ntimesliced_connections_refused_total %" PRIu64 "\n", TOTAL(connections_refused));
+    assert_has(text, "\ntimesliced_connections_cut_total %" PRIu64 "\n", TOTAL(connections_cut));
     assert_has(text, "\ntimesliced_connections_open %" PRIu64 "\n", TOTAL(connections_open));
     assert_has(text, "\ntimesliced_answers_dropped_total %" PRIu64 "\n", TOTAL(answers_dropped));
     assert_has(text, "\ntimesliced_waiting_bytes %" PRIu64 "\n", TOTAL(waiting_bytes) + WRITER(waiting_bytes));
@@ -297,11 +298,63 @@ static void test_metrics_values(void **state)
     assert_has(text, "\ntimesliced_locations %zu\n", WRITER(locations));
     assert_has(text, "\ntimesliced_label_sets %zu\n", WRITER(label_sets));
     assert_has(text, "\ntimesliced_commit_duration_seconds_sum 2.5\n");
-    assert_has(text, "\ntimesliced_commit_duration_seconds_count %zu\n", WRITER(commits));
     assert_has(text, "\ntimesliced_last_commit_timestamp_seconds 1732272010.000000001\n");
     assert_has(text, "\ntimesliced_store_up 1\n");
     tsd_state_set_store_error(&f->state, "full");
     assert_has(write_metrics(f), "\ntimesliced_store_up 0\n");
+}
+
+/* Each commit is in the bucket of the first bound that it does not pass, and in all after it. */
+static void test_metrics_histogram(void **state)
+{
+    struct fixture *f = *state;
+    struct tsd_writer_stats *writer = &f->state.writer;
+    for (size_t i = 0; i <= TSD_COMMIT_BOUNDS; i++)
+        tsd_set(&writer->commit_took[i], 0);
+    tsd_set(&writer->commit_ns, 0);
+    static const int64_t took[] = {0, 1000000, 1000001, 2500000, 49000000, INT64_C(10000000000), INT64_C(10000000001)};
+    for (size_t i = 0; i < sizeof(took) / sizeof(took[0]); i++)
+        tsd_metrics_committed(writer, took[i]);
+    assert_has(write_metrics(f), "# TYPE timesliced_commit_duration_seconds histogram\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.001\"} 2\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.0025\"} 4\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.005\"} 4\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.01\"} 4\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.025\"} 4\n"
+                                 "timesliced_commit_duration_seconds_bucket{le=\"0.05\"} 5\n");
+    assert_has(f->text, "timesliced_commit_duration_seconds_bucket{le=\"5\"} 5\n"
+                        "timesliced_commit_duration_seconds_bucket{le=\"10\"} 6\n"
+                        "timesliced_commit_duration_seconds_bucket{le=\"+Inf\"} 7\n"
+                        "timesliced_commit_duration_seconds_sum 20.053500002\n"
+                        "timesliced_commit_duration_seconds_count 7\n");
+    for (size_t i = 1; i < TSD_COMMIT_BOUNDS; i++)
+        assert_true(tsd_metrics_bounds[i] > tsd_metrics_bounds[i - 1]);
+}
+
+static void test_metrics_levels(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(strstr(write_metrics(f), "timesliced_level_"));
+    f->state.n_levels = 3;
+    struct tsd_level_stats *levels = f->state.levels;
+    levels[0].width = 10 * TS_NS_PER_S;
+    levels[0].keep = 172800 * TS_NS_PER_S;
+    tsd_set(&levels[0].oldest, UINT64_C(1732272000000000000));
+    levels[1].width = 60 * TS_NS_PER_S;
+    levels[1].keep = 2592000 * TS_NS_PER_S;
+    tsd_set(&levels[1].oldest, (uint64_t)(-90 * TS_NS_PER_S));
+    levels[2].width = 3600 * TS_NS_PER_S;
+    levels[2].keep = 63072000 * TS_NS_PER_S;
+    tsd_set(&levels[2].oldest, TSD_NO_BUCKET);
+    assert_has(write_metrics(f), "\ntimesliced_level_width_seconds{level=\"10s\"} 10\n"
+                                 "timesliced_level_width_seconds{level=\"1m\"} 60\n"
+                                 "timesliced_level_width_seconds{level=\"1h\"} 3600\n");
+    assert_has(f->text, "\ntimesliced_level_keep_seconds{level=\"10s\"} 172800\n"
+                        "timesliced_level_keep_seconds{level=\"1m\"} 2592000\n"
+                        "timesliced_level_keep_seconds{level=\"1h\"} 63072000\n");
+    assert_has(f->text, "\ntimesliced_level_oldest_bucket_timestamp_seconds{level=\"10s\"} 1732272000\n"
+                        "timesliced_level_oldest_bucket_timestamp_seconds{level=\"1m\"} -90\n");
+    assert_null(strstr(f->text, "oldest_bucket_timestamp_seconds{level=\"1h\"}"));
 }
 
 /* Each family: HELP, TYPE, then its samples; counters end in _total and nothing else does. */
@@ -348,6 +401,8 @@ int main(void)
         CASE(test_status_bare),
         CASE(test_store_bytes),
         CASE(test_metrics_values),
+        CASE(test_metrics_histogram),
+        CASE(test_metrics_levels),
         CASE(test_metrics_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
