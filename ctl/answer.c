@@ -113,10 +113,6 @@ int ctl_matrix_load(struct ctl_matrix *m, const cJSON *root, struct ctl_text *pr
     m->time_slice = ctl_number(root, "time_slice", 0);
     m->metric = ctl_string(root, "metric", "value");
     m->seconds = !strcmp(ctl_string(root, "unit", ""), "seconds");
-    m->from = ctl_number(root, "from", 0);
-    m->to = ctl_number(root, "to", 0);
-    m->has_range = cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(root, "from")) &&
-                   cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(root, "to"));
     if (load_values(root, "buckets", "", m->n_buckets, &m->times, problem) ||
         load_values(root, "profiles", "", m->n_buckets, &m->profiles, problem))
         return -1;

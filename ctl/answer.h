@@ -39,8 +39,6 @@ struct ctl_matrix {
     double time_slice;
     const char *metric; /* points into the JSON */
     bool seconds;       /* values are durations, else counts */
-    bool has_range;
-    double from, to;
 };
 
 /* 0, or -1 with the problem in words; deinit in either case. */

@@ -1,73 +1,16 @@
 /* See args.h. */
-#include "ctl/args.h"
+#include "ctl/args_table.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_SOCKET "/run/timesliced/control.sock"
-
-static const struct ctl_command commands[CTL_COMMANDS] = {
-    [CTL_BUCKETS] = {"buckets", "GET", "/v1/buckets", "the time of each function in each bucket"},
-    [CTL_TOP] = {"top", "GET", "/v1/top", "the functions of a range, largest first"},
-    [CTL_FUNCTIONS] = {"functions", "GET", "/v1/functions", "the functions known, and where they are"},
-    [CTL_LABELS] = {"labels", "GET", "/v1/labels", "the label sets seen, when and how often"},
-    [CTL_STATUS] = {"status", "GET", "/v1/status", "what the daemon is and how it does"},
-    [CTL_REJECTS] = {"rejects", "GET", "/v1/rejects", "the last messages that were rejected, and why"},
-    [CTL_FLUSH] = {"flush", "POST", "/v1/flush", "commit what is pending to stable storage"},
-};
-
-enum kind { PARAMETER, REPEATED, LABEL, FIXED, SOCKET, URL, FORMAT, CHART, WATCH, COLOR, HELP, VERSION };
-
-enum {
-    B = 1 << CTL_BUCKETS,
-    T = 1 << CTL_TOP,
-    F = 1 << CTL_FUNCTIONS,
-    L = 1 << CTL_LABELS,
-    ALL = (1 << CTL_COMMANDS) - 1,
-    READS = ALL & ~(1 << CTL_FLUSH),
-};
-
-static const struct option {
-    const char *name;
-    const char *value; /* what --help calls the value; NULL: takes none */
-    unsigned commands;
-    enum kind kind;
-    const char *parameter; /* FIXED: with its value */
-    const char *help;
-} options[] = {
-    {"from", "TIME", B | T, PARAMETER, "from", "start: epoch seconds, ISO 8601, now, or -15m"},
-    {"to", "TIME", B | T, PARAMETER, "to", "end, not included"},
-    {"last", "DURATION", B | T, PARAMETER, "last", "from that long ago to now: 90s, 15m, 1h, 7d"},
-    {"metric", "NAME", B | T, PARAMETER, "metric", "cumtime, tottime, ncalls or pcalls"},
-    {"function", "GLOB", B | T | F, REPEATED, "function", "only functions that match; may be repeated"},
-    {"label", "KEY=VALUE", B | T, LABEL, NULL, "only profiles with this label; may be repeated"},
-    {"by", "WHAT", B | T, PARAMETER, "by", "function, location or label.KEY"},
-    {"top", "N", B | T, PARAMETER, "top", "the N largest, the rest summed as other"},
-    {"time-slice", "DURATION", B, PARAMETER, "time_slice", "wider buckets: a multiple of the stored width"},
-    {"fill", NULL, B, FIXED, "fill=true", "buckets without data too"},
-    {"fresh", NULL, B | T | F | L, FIXED, "fresh=true", "include all received so far (default on the socket)"},
-    {"no-fresh", NULL, B | T | F | L, FIXED, "fresh=false", "what is stored will do: never waits for a commit"},
-    {"chart", NULL, B, CHART, NULL, "a stacked bar per bucket (top 8 unless --top says)"},
-    {"format", "FORMAT", ALL, FORMAT, NULL, "table (default on a terminal), json, csv (buckets, top)"},
-    {"watch", "SECONDS", READS, WATCH, NULL, "repeat until interrupted"},
-    {"color", "WHEN", ALL, COLOR, NULL, "auto, always or never"},
-    {"socket", "PATH", ALL, SOCKET, NULL, "control socket (default $TIMESLICED_SOCKET, else\n" DEFAULT_SOCKET ")"},
-    {"url", "URL", ALL, URL, NULL, "the daemon's HTTP address instead of its socket"},
-    {"help", NULL, ALL, HELP, NULL, "this text, or that of a command"},
-    {"version", NULL, ALL, VERSION, NULL, "the version of this program"},
-};
-enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
-
-const struct ctl_command *ctl_command(enum ctl_command_id id)
-{
-    return &commands[id];
-}
-
 void ctl_args_deinit(struct ctl_args *args)
 {
     ctl_text_deinit(&args->query);
+    ctl_text_deinit(&args->before_labels);
+    ctl_text_deinit(&args->after_labels);
     free(args->given);
     args->given = NULL;
 }
@@ -93,30 +36,98 @@ static void add_parameter(struct ctl_args *args, const char *prefix, const char 
     encode(&args->query, value, strlen(value));
 }
 
-static int wrong_choice(struct ctl_text *problem, const struct option *o, const char *value)
+void ctl_args_query(const struct ctl_args *args, long top, bool csv, struct ctl_text *out)
+{
+    ctl_text_reset(out);
+    ctl_text_puts(out, ctl_text_str(&args->query));
+    if (args->command != CTL_DIFF)
+        return;
+    if (top > 0)
+        ctl_text_printf(out, "%stop=%ld", out->len ? "&" : "", top);
+    if (csv)
+        ctl_text_printf(out, "%sformat=csv", out->len ? "&" : "");
+}
+
+static int wrong_choice(struct ctl_text *problem, const struct ctl_option *o, const char *value)
 {
     ctl_text_printf(problem, "--%s: %s is not one of them: %s", o->name, *value ? value : "(nothing)", o->help);
     return CTL_USAGE;
 }
 
-static int apply(struct ctl_args *args, const struct option *o, const char *value, struct ctl_text *problem)
+/* KEY=VALUE to a parameter; of diff also to the words of its head. */
+static int apply_label(struct ctl_args *args, const struct ctl_option *o, const char *value, struct ctl_text *problem)
+{
+    const char *equals = strchr(value, '=');
+    if (!equals || equals == value) {
+        ctl_text_printf(problem, "--%s: %s is not KEY=VALUE", o->name, value);
+        return CTL_USAGE;
+    }
+    add_parameter(args, o->parameter, value, (size_t)(equals - value), equals + 1);
+    if (*o->name != 'l') {
+        struct ctl_text *labels = *o->name == 'b' ? &args->before_labels : &args->after_labels;
+        ctl_text_printf(labels, "%s%s", labels->len ? ", " : "", value);
+    }
+    return 0;
+}
+
+/* Durations as everywhere; *ret_unit: one was given. */
+static bool parse_duration(const char *value, double *ret_seconds, bool *ret_unit)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800}, {"y", 31536000}};
+    char *end;
+    double number = strtod(value, &end);
+    if (end == value || !(number >= 0 && number <= 1e12))
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (!strcmp(end, units[i].name)) {
+            *ret_seconds = number * units[i].seconds;
+            *ret_unit = *end;
+            return true;
+        }
+    return false;
+}
+
+static int apply_percent(struct ctl_args *args, const char *value, struct ctl_text *problem)
 {
     char *end;
-    const char *equals;
+    args->fail_over = strtod(value, &end);
+    if (end != value && *end == '%')
+        end++;
+    if (end != value && !*end && args->fail_over >= 0 && args->fail_over <= 1e9)
+        return 0;
+    ctl_text_printf(problem, "--fail-over: %s is not a number of percent from 0", value);
+    return CTL_USAGE;
+}
+
+static int apply(struct ctl_args *args, const struct ctl_option *o, const char *value, struct ctl_text *problem)
+{
+    char *end;
+    bool unit;
     switch (o->kind) {
     case PARAMETER:
     case FIXED:
+    case TOP:
         break; /* the last one given counts: added once all are known */
     case REPEATED:
         add_parameter(args, "", o->parameter, strlen(o->parameter), value);
         break;
     case LABEL:
-        equals = strchr(value, '=');
-        if (!equals || equals == value) {
-            ctl_text_printf(problem, "--label: %s is not KEY=VALUE", value);
-            return CTL_USAGE;
-        }
-        add_parameter(args, "label.", value, (size_t)(equals - value), equals + 1);
+        return apply_label(args, o, value, problem);
+    case FAIL_OVER:
+        return apply_percent(args, value, problem);
+    case IGNORE_BELOW:
+        if (parse_duration(value, &args->ignore_below, &unit))
+            break;
+        ctl_text_printf(problem, "--ignore-below: %s is not a duration such as 1ms or 0.5s", value);
+        return CTL_USAGE;
+    case FORCE:
+        args->force = true;
+        break;
+    case YES:
+        args->yes = true;
         break;
     case SOCKET:
     case URL:
@@ -159,11 +170,11 @@ static int apply(struct ctl_args *args, const struct option *o, const char *valu
     return 0;
 }
 
-static const struct option *find_option(const char *name, size_t len)
+static const struct ctl_option *find_option(const char *name, size_t len)
 {
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (strlen(options[i].name) == len && !strncmp(options[i].name, name, len))
-            return &options[i];
+    for (int i = 0; i < CTL_OPTIONS; i++)
+        if (strlen(ctl_options[i].name) == len && !strncmp(ctl_options[i].name, name, len))
+            return &ctl_options[i];
     return NULL;
 }
 
@@ -173,7 +184,7 @@ static int parse_option(struct ctl_args *args, char **argv, int argc, int *at, s
     if (!strcmp(text, "-h"))
         text = "--help";
     size_t len = strncmp(text, "--", 2) ? 0 : strcspn(text + 2, "=");
-    const struct option *o = len ? find_option(text + 2, len) : NULL;
+    const struct ctl_option *o = len ? find_option(text + 2, len) : NULL;
     if (!o) {
         ctl_text_printf(problem, "there is no option %.*s", len ? (int)(len + 2) : 60, text);
         return CTL_USAGE;
@@ -190,131 +201,169 @@ static int parse_option(struct ctl_args *args, char **argv, int argc, int *at, s
         }
         value = argv[++*at];
     }
-    args->given[o - options] = value ? value : "";
+    args->given[o - ctl_options] = value ? value : "";
     return apply(args, o, value, problem);
+}
+
+static const char *given(const struct ctl_args *args, const char *name)
+{
+    return args->given[find_option(name, strlen(name)) - ctl_options];
+}
+
+static int conclude_diff(struct ctl_args *args, struct ctl_text *problem)
+{
+    const char *top = given(args, "top"), *ignore = given(args, "ignore-below");
+    bool counts = args->metric && (!strcmp(args->metric, "ncalls") || !strcmp(args->metric, "pcalls")), unit = false;
+    char *end;
+    if (!given(args, "before") && !given(args, "after") && !args->before_labels.len && !args->after_labels.len) {
+        ctl_text_puts(problem,
+                      "diff needs something to compare: --before and --after, or --before-label, --after-label");
+        return CTL_USAGE;
+    }
+    if (top) { /* judged here, because it is not always passed on */
+        args->top = strtol(top, &end, 10);
+        if (end == top || *end || args->top < 1) {
+            ctl_text_printf(problem, "--top: %s is not a number from 1", top);
+            return CTL_USAGE;
+        }
+    }
+    if (ignore && args->fail_over < 0) {
+        ctl_text_puts(problem, "--ignore-below says what --fail-over ignores: it needs that");
+        return CTL_USAGE;
+    }
+    if (ignore && parse_duration(ignore, &args->ignore_below, &unit) && unit && counts) {
+        ctl_text_printf(problem, "--ignore-below: %s is a duration, and %s are calls: give a number", ignore,
+                        args->metric);
+        return CTL_USAGE;
+    }
+    return 0;
+}
+
+/* What only one command needs. */
+static int conclude_command(struct ctl_args *args, struct ctl_text *problem)
+{
+    const struct ctl_command *command = &ctl_commands[args->command];
+    if (command->operand && !args->operand) {
+        ctl_text_printf(problem, "%s needs the name of the file to write: timeslicectl %s %s", command->name,
+                        command->name, command->operand);
+        return CTL_USAGE;
+    }
+    if (args->command == CTL_REGRID && !given(args, "time-slice")) {
+        ctl_text_puts(problem, "regrid needs the new width of the buckets: --time-slice DURATION");
+        return CTL_USAGE;
+    }
+    if (args->command == CTL_DELETE && !args->query.len && !given(args, "from") && !given(args, "to") &&
+        !given(args, "last")) {
+        ctl_text_puts(problem, "delete needs to know what: --function, --label, --from, --to or --last");
+        return CTL_USAGE;
+    }
+    return args->command == CTL_DIFF ? conclude_diff(args, problem) : 0;
+}
+
+static int exclude(struct ctl_text *problem, const char *one, const char *other)
+{
+    ctl_text_printf(problem, "%s and %s exclude each other", one, other);
+    return CTL_USAGE;
+}
+
+/* The parameters that are sent once, however often they were given. */
+static void add_given(struct ctl_args *args)
+{
+    for (int i = 0; i < CTL_OPTIONS; i++) {
+        const struct ctl_option *o = &ctl_options[i];
+        if (!args->given[i] || (o->kind == TOP && args->command == CTL_DIFF))
+            continue;
+        if (o->kind == PARAMETER || o->kind == TOP)
+            add_parameter(args, "", o->parameter, strlen(o->parameter), args->given[i]);
+        else if (o->kind == FIXED)
+            ctl_text_printf(&args->query, "%s%s", args->query.len ? "&" : "", o->parameter);
+    }
+    if (args->chart && !given(args, "top"))
+        add_parameter(args, "", "top", 3, "8");
+    if (args->format == CTL_FORMAT_CSV && args->command != CTL_DIFF)
+        add_parameter(args, "", "format", 6, "csv");
 }
 
 /* What can only be judged once the whole line is known. */
 static int conclude(struct ctl_args *args, struct ctl_text *problem)
 {
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (args->given[i] && args->command != CTL_COMMANDS && !(options[i].commands & 1u << args->command)) {
-            ctl_text_printf(problem, "%s does not take --%s", commands[args->command].name, options[i].name);
+    for (int i = 0; i < CTL_OPTIONS; i++)
+        if (args->given[i] && args->command != CTL_COMMANDS && !(ctl_options[i].commands & 1u << args->command)) {
+            ctl_text_printf(problem, "%s does not take --%s", ctl_commands[args->command].name, ctl_options[i].name);
             return CTL_USAGE;
         }
     if (args->action != CTL_RUN)
         return 0;
     if (args->command == CTL_COMMANDS) {
-        ctl_text_puts(problem, "no command given (buckets, top, functions, labels, status, rejects or flush)");
+        ctl_text_puts(problem, "no command given:");
+        for (int i = 0; i < CTL_COMMANDS; i++)
+            ctl_text_printf(problem, "%s %s", i ? "," : "", ctl_commands[i].name);
         return CTL_USAGE;
     }
-    if (args->socket && args->url) {
-        ctl_text_puts(problem, "--socket and --url exclude each other");
+    if (args->socket && args->url)
+        return exclude(problem, "--socket", "--url");
+    bool has_csv = args->command == CTL_BUCKETS || args->command == CTL_TOP || args->command == CTL_DIFF;
+    if (args->format == CTL_FORMAT_CSV && !has_csv) {
+        ctl_text_printf(problem, "%s has no csv form (only buckets, top and diff have)",
+                        ctl_commands[args->command].name);
         return CTL_USAGE;
     }
-    bool is_series = args->command == CTL_BUCKETS || args->command == CTL_TOP;
-    if (args->format == CTL_FORMAT_CSV && !is_series) {
-        ctl_text_printf(problem, "%s has no csv form (only buckets and top have)", commands[args->command].name);
-        return CTL_USAGE;
-    }
-    if (args->chart && (args->format == CTL_FORMAT_CSV || args->format == CTL_FORMAT_JSON)) {
-        ctl_text_puts(problem, "--chart and --format json or csv exclude each other");
-        return CTL_USAGE;
-    }
-    bool has_top = false;
-    const char *fresh = NULL;
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option *o = &options[i];
-        if (!args->given[i])
-            continue;
-        if (o->kind == PARAMETER)
-            add_parameter(args, "", o->parameter, strlen(o->parameter), args->given[i]);
-        if (o->kind == FIXED && !strncmp(o->parameter, "fresh", 5) && fresh) {
-            ctl_text_puts(problem, "--fresh and --no-fresh exclude each other");
-            return CTL_USAGE;
-        }
-        if (o->kind == FIXED)
-            ctl_text_printf(&args->query, "%s%s", args->query.len ? "&" : "", o->parameter);
-        if (o->kind == FIXED && !strncmp(o->parameter, "fresh", 5))
-            fresh = o->parameter;
-        has_top = has_top || !strcmp(o->name, "top");
-        args->by = !strcmp(o->name, "by") ? args->given[i] : args->by;
-    }
-    if (args->chart && !has_top)
-        add_parameter(args, "", "top", 3, "8");
-    if (args->format == CTL_FORMAT_CSV)
-        add_parameter(args, "", "format", 6, "csv");
+    if (args->chart && (args->format == CTL_FORMAT_CSV || args->format == CTL_FORMAT_JSON))
+        return exclude(problem, "--chart", "--format json or csv");
+    if (given(args, "fresh") && given(args, "no-fresh"))
+        return exclude(problem, "--fresh", "--no-fresh");
+    args->by = given(args, "by");
+    args->metric = given(args, "metric");
+    int rc = conclude_command(args, problem);
+    if (rc)
+        return rc;
+    add_given(args);
 
     const char *from_env = getenv("TIMESLICED_SOCKET");
     if (!args->socket && !args->url)
-        args->socket = from_env && *from_env ? from_env : DEFAULT_SOCKET;
+        args->socket = from_env && *from_env ? from_env : CTL_DEFAULT_SOCKET;
+    return 0;
+}
+
+/* The command, then its operand. */
+static int parse_word(struct ctl_args *args, const char *word, struct ctl_text *problem)
+{
+    if (args->command != CTL_COMMANDS && ctl_commands[args->command].operand && !args->operand) {
+        if (!*word) {
+            ctl_text_printf(problem, "%s needs a name that is not empty", ctl_commands[args->command].operand);
+            return CTL_USAGE;
+        }
+        args->operand = word;
+        return 0;
+    }
+    if (args->command != CTL_COMMANDS) {
+        ctl_text_printf(problem, "unexpected argument %s after the command %s", word, ctl_commands[args->command].name);
+        return CTL_USAGE;
+    }
+    int id = 0;
+    while (id < CTL_COMMANDS && strcmp(word, ctl_commands[id].name) != 0)
+        id++;
+    if (id == CTL_COMMANDS) {
+        ctl_text_printf(problem, "there is no command %s", *word ? word : "\"\"");
+        return CTL_USAGE;
+    }
+    args->command = (enum ctl_command_id)id;
     return 0;
 }
 
 int ctl_args_parse(struct ctl_args *args, int argc, char **argv, struct ctl_text *problem)
 {
-    *args = (struct ctl_args){.command = CTL_COMMANDS};
-    args->given = calloc(N_OPTIONS, sizeof(*args->given));
+    *args = (struct ctl_args){.command = CTL_COMMANDS, .fail_over = -1};
+    args->given = calloc(CTL_OPTIONS, sizeof(*args->given));
     if (!args->given) {
         ctl_text_puts(problem, "out of memory");
         return CTL_USAGE;
     }
     for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1]) {
-            int rc = parse_option(args, argv, argc, &i, problem);
-            if (rc)
-                return rc;
-            continue;
-        }
-        int id = 0;
-        while (id < CTL_COMMANDS && strcmp(argv[i], commands[id].name) != 0)
-            id++;
-        if (args->command != CTL_COMMANDS) {
-            ctl_text_printf(problem, "unexpected argument %s after the command %s", argv[i],
-                            commands[args->command].name);
-            return CTL_USAGE;
-        }
-        if (id == CTL_COMMANDS) {
-            ctl_text_printf(problem, "there is no command %s", *argv[i] ? argv[i] : "\"\"");
-            return CTL_USAGE;
-        }
-        args->command = (enum ctl_command_id)id;
+        bool is_option = argv[i][0] == '-' && argv[i][1];
+        int rc = is_option ? parse_option(args, argv, argc, &i, problem) : parse_word(args, argv[i], problem);
+        if (rc)
+            return rc;
     }
     return conclude(args, problem);
-}
-
-void ctl_args_help(enum ctl_command_id command, struct ctl_text *out)
-{
-    bool one = command != CTL_COMMANDS;
-    ctl_text_printf(out, "Usage: timeslicectl [--socket PATH | --url URL] %s [OPTIONS]\n\n",
-                    one ? commands[command].name : "COMMAND");
-    if (one) {
-        const char *help = commands[command].help;
-        ctl_text_printf(out, "%s: %s.\n\nOptions:\n", commands[command].name, help);
-    } else {
-        ctl_text_puts(out,
-                      "Asks timesliced, the statsd for Python profiles, through its control socket.\n\nCommands:\n");
-        for (int i = 0; i < CTL_COMMANDS; i++)
-            ctl_text_printf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
-        ctl_text_puts(out, "\nOptions (timeslicectl COMMAND --help shows those of a command):\n");
-    }
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option *o = &options[i];
-        if (one && !(o->commands & 1u << command))
-            continue;
-        char left[40];
-        snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-        const char *newline = strchr(o->help, '\n');
-        int first = newline ? (int)(newline - o->help) : (int)strlen(o->help);
-        ctl_text_printf(out, "  %-22s %.*s\n", left, first, o->help);
-        if (newline)
-            ctl_text_printf(out, "  %-22s %s\n", "", newline + 1);
-    }
-    if (!one || command == CTL_BUCKETS)
-        ctl_text_puts(out, "\nExamples:\n  timeslicectl buckets --last 1h --time-slice 1m --chart\n"
-                           "  timeslicectl buckets --from -15m --metric ncalls --label service=web\n");
-    if (!one || command == CTL_TOP)
-        ctl_text_printf(out, "%s  timeslicectl top --last 1h --top 10 --by location\n", one ? "\nExample:\n" : "");
-    if (!one)
-        ctl_text_puts(out, "\nExit codes: 0, 1 an error from the daemon, 2 wrong usage, 3 no daemon reached.\n");
 }

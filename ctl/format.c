@@ -120,6 +120,41 @@ struct ctl_figure ctl_count(double count)
     return figure(sign, n, decimals_of(n), units[i]);
 }
 
+struct ctl_figure ctl_mean(double count)
+{
+    double n = fabs(count);
+    bool whole = !isfinite(n) || n >= 99.95 || fabs(n - round(n)) < 1e-9 * (n + 1);
+    if (whole)
+        return ctl_count(count);
+    if (n < 0.00995) {
+        struct ctl_figure f;
+        snprintf(f.text, sizeof(f.text), "%.2g", count);
+        return f;
+    }
+    return figure(count < 0 ? "-" : "", n, decimals_of(n), "");
+}
+
+struct ctl_figure ctl_signed(struct ctl_figure f, double value)
+{
+    size_t len = strlen(f.text);
+    if (value > 0 && len + 2 < sizeof(f.text)) {
+        memmove(f.text + 1, f.text, len + 1);
+        f.text[0] = '+';
+    }
+    return f;
+}
+
+struct ctl_figure ctl_percent(double ratio)
+{
+    double percent = ratio * 100, n = fabs(percent);
+    struct ctl_figure f = n < 9.95 ? figure(percent < 0 ? "-" : "", n, n < 0.05 ? 0 : 1, "") : ctl_count(percent);
+    size_t len = strlen(f.text);
+    if (n < 0.05) /* no sign to nothing */
+        return words(n > 0 ? "~0%" : "0%");
+    memcpy(f.text + len, "%", 2);
+    return ctl_signed(f, percent);
+}
+
 struct ctl_figure ctl_size(double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -345,7 +380,7 @@ int ctl_fit(struct ctl_text *out, const char *clean, int width, enum ctl_cut cut
     }
     if (width < 1)
         return 0;
-    int tail = cut == CTL_CUT_MIDDLE ? (width - 1) / 2 : 0;
+    int tail = cut == CTL_CUT_MIDDLE ? (width - 1) / 2 : cut == CTL_CUT_START ? width - 1 : 0;
     int taken, skipped;
     size_t head = head_bytes(clean, width - 1 - tail, &taken);
     ctl_text_append(out, clean, head);

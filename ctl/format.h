@@ -20,7 +20,10 @@ struct ctl_figure ctl_duration(double seconds); /* 1.23 s, 45.6 ms, 789 µs, 3 m
 struct ctl_figure ctl_span(double seconds);     /* an exact width: 10 s, 1 m, 250 ms */
 struct ctl_figure ctl_count(double count);      /* 12, 1,234, 1.23 M */
 struct ctl_figure ctl_size(double bytes);       /* 12 B, 1.50 KiB */
-struct ctl_figure ctl_time(double epoch);       /* 2026-01-31 10:00:00Z, with milliseconds where there are any */
+struct ctl_figure ctl_mean(double count);       /* of counts, with a fraction: 1.50, 12.3, 1,234 */
+struct ctl_figure ctl_signed(struct ctl_figure figure, double value); /* with its + where value is over 0 */
+struct ctl_figure ctl_percent(double ratio);                          /* 0.5: +50%, -0.042: -4.2% */
+struct ctl_figure ctl_time(double epoch); /* 2026-01-31 10:00:00Z, with milliseconds where there are any */
 
 /* The shortest form of times that still tells all of a set apart. */
 struct ctl_clock {
@@ -40,7 +43,7 @@ int ctl_width(const char *clean);
  * and the marks that turn the direction of writing. */
 void ctl_clean(struct ctl_text *out, const char *text);
 
-enum ctl_cut { CTL_CUT_END, CTL_CUT_MIDDLE };
+enum ctl_cut { CTL_CUT_END, CTL_CUT_MIDDLE, CTL_CUT_START };
 /* Appends a clean text, cut with … so that it takes at most width columns. Returns the columns taken. */
 int ctl_fit(struct ctl_text *out, const char *clean, int width, enum ctl_cut cut);
 /* Appends a clean text broken at spaces (or anywhere, where there is none) into lines of width columns, indented. */

@@ -1,14 +1,14 @@
 /* See http.h. */
 #include "ctl/http.h"
 
-#include "ctl/args.h"
+#include "ctl/format.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/un.h>
 
-enum { CONNECT_SECONDS = 5, SILENCE_SECONDS = 60 };
+enum { CONNECT_SECONDS = 5, SILENCE_SECONDS = 60, REFUSAL_MAX = 1 << 20 };
 
 int ctl_http_init(struct ctl_http *http, const char *socket, const char *url)
 {
@@ -29,12 +29,36 @@ void ctl_http_deinit(struct ctl_http *http)
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *data)
 {
-    struct ctl_text *body = data;
+    struct ctl_http *http = data;
     size_t len = size * n;
-    if (body->len + len > CTL_ANSWER_MAX)
+    long status = 0;
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        size_t room = REFUSAL_MAX - http->refusal->len;
+        ctl_text_append(http->refusal, bytes, len < room ? len : room);
+        return len;
+    }
+    if (http->sink->take(http->sink->data, bytes, len)) {
+        http->stopped = true;
         return 0; /* CURLE_WRITE_ERROR */
-    ctl_text_append(body, bytes, len);
-    return body->failed ? 0 : len;
+    }
+    http->received += len;
+    return len;
+}
+
+int64_t ctl_http_length(const struct ctl_http *http)
+{
+    curl_off_t length = -1;
+    curl_easy_getinfo(http->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length;
+}
+
+/* Else its end is that of the connection, and half of it looks whole. */
+static bool has_an_end(const struct ctl_http *http)
+{
+    struct curl_header *header;
+    return ctl_http_length(http) >= 0 ||
+           !curl_easy_header(http->curl, "Transfer-Encoding", 0, CURLH_HEADER, -1, &header);
 }
 
 static const char *advice(const struct ctl_http *http, CURLcode code, long os_error)
@@ -52,60 +76,47 @@ static const char *advice(const struct ctl_http *http, CURLcode code, long os_er
     return NULL;
 }
 
-static int explain(const struct ctl_http *http, CURLcode code, const struct ctl_text *body, const char *detail,
-                   struct ctl_text *problem)
+static enum ctl_http_result explain(const struct ctl_http *http, CURLcode code, const char *detail,
+                                    struct ctl_text *problem)
 {
     const char *where = http->socket ? http->socket : http->url;
-    if (body->failed || code == CURLE_OUT_OF_MEMORY) {
-        ctl_text_puts(problem, "out of memory for the answer; ask for less (--top, --from, --to)");
-        return CTL_REFUSED;
-    }
-    if (code == CURLE_WRITE_ERROR) {
-        ctl_text_printf(problem, "the answer is over %d MiB; ask for less (--top, --from, --to, --time-slice)",
-                        CTL_ANSWER_MAX >> 20);
-        return CTL_REFUSED;
+    const char *reason = *detail ? detail : curl_easy_strerror(code);
+    if (http->stopped)
+        return CTL_HTTP_STOPPED;
+    if (code == CURLE_OUT_OF_MEMORY) {
+        ctl_text_puts(problem, "out of memory");
+        return CTL_HTTP_MEMORY;
     }
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
         ctl_text_printf(problem, "--url: %s is not an address such as http://127.0.0.1:8138", where);
-        return CTL_USAGE;
+        return CTL_HTTP_BAD_URL;
     }
-    long os_error = 0;
+    long status = 0, os_error = 0;
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status) {
+        ctl_text_printf(problem, "the answer broke off after %s: %s", ctl_size((double)http->received).text, reason);
+        return CTL_HTTP_BROKEN;
+    }
     curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &os_error);
-    bool local = http->socket && code == CURLE_COULDNT_CONNECT && os_error;
-    const char *reason = local ? strerror((int)os_error) : *detail ? detail : curl_easy_strerror(code);
+    if (http->socket && code == CURLE_COULDNT_CONNECT && os_error)
+        reason = strerror((int)os_error);
     const char *hint = advice(http, code, os_error);
     ctl_text_printf(problem, "no daemon reached at %s: %s%s%s", where, reason, hint ? "\n  " : "", hint ? hint : "");
-    return CTL_UNREACHABLE;
+    return CTL_HTTP_UNREACHED;
 }
 
-int ctl_http_request(struct ctl_http *http, const char *method, const char *path, const char *query,
-                     struct ctl_text *body, long *ret_status, struct ctl_text *problem)
+static void set_options(struct ctl_http *http, const struct ctl_request *request, const char *address, char *detail)
 {
     CURL *curl = http->curl;
-    struct ctl_text address = {0};
-    char detail[CURL_ERROR_SIZE] = "";
-
-    if (http->socket && strlen(http->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-        ctl_text_printf(problem, "no daemon reached at %s: a socket's path has at most %zu bytes", http->socket,
-                        sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-        return CTL_UNREACHABLE;
-    }
-    const char *base = http->socket ? "http://localhost" : http->url;
-    size_t len = strlen(base);
-    while (len && base[len - 1] == '/')
-        len--;
-    ctl_text_append(&address, base, len);
-    ctl_text_printf(&address, "%s%s%s", path, *query ? "?" : "", query);
-
     curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, ctl_text_str(&address));
+    curl_easy_setopt(curl, CURLOPT_URL, address);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_DEFAULT_PROTOCOL, "http");
     if (http->socket) {
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, http->socket);
         curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* $http_proxy has no say over a local socket */
     }
-    if (!strcmp(method, "POST")) {
+    if (!strcmp(request->method, "POST")) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
@@ -113,19 +124,51 @@ int ctl_http_request(struct ctl_http *http, const char *method, const char *path
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L); /* a long answer is fine, silence is not */
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, request->patience ? request->patience : (long)SILENCE_SECONDS);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+}
 
-    ctl_text_reset(body);
-    CURLcode code = address.failed ? CURLE_OUT_OF_MEMORY : curl_easy_perform(curl);
-    int rc = 0;
-    if (code == CURLE_OK)
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
-    else
-        rc = explain(http, code, body, detail, problem);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+enum ctl_http_result ctl_http_request(struct ctl_http *http, const struct ctl_request *request,
+                                      const struct ctl_sink *sink, long *ret_status, struct ctl_text *refusal,
+                                      struct ctl_text *problem)
+{
+    struct ctl_text address = {0};
+    char detail[CURL_ERROR_SIZE] = "";
+
+    if (http->socket && strlen(http->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        ctl_text_printf(problem, "no daemon reached at %s: a socket's path has at most %zu bytes", http->socket,
+                        sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+        return CTL_HTTP_UNREACHED;
+    }
+    const char *base = http->socket ? "http://localhost" : http->url;
+    size_t len = strlen(base);
+    while (len && base[len - 1] == '/')
+        len--;
+    ctl_text_append(&address, base, len);
+    ctl_text_printf(&address, "%s%s%s", request->path, *request->query ? "?" : "", request->query);
+
+    http->sink = sink;
+    http->refusal = refusal;
+    http->received = 0;
+    http->stopped = false;
+    ctl_text_reset(refusal);
+    set_options(http, request, ctl_text_str(&address), detail);
+    CURLcode code = address.failed ? CURLE_OUT_OF_MEMORY : curl_easy_perform(http->curl);
+
+    enum ctl_http_result result = CTL_HTTP_ANSWERED;
+    long status = 0;
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK && status == 200 && !has_an_end(http)) {
+        ctl_text_puts(problem, "the answer has neither a length nor chunks: whether it is whole cannot be told");
+        result = CTL_HTTP_BROKEN;
+    } else if (code != CURLE_OK && (!status || status == 200)) {
+        result = explain(http, code, detail, problem);
+    } else {
+        *ret_status = status; /* a refusal is one, even where its words broke off */
+    }
+    curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, NULL);
     ctl_text_deinit(&address);
-    return rc;
+    return result;
 }

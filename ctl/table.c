@@ -23,7 +23,7 @@ void ctl_table_deinit(struct ctl_table *table)
         free((char *)(uintptr_t)table->columns[i].subtitle);
     }
     for (size_t i = 0; i < table->n_cells; i++)
-        free(table->cells[i]);
+        free(table->cells[i].text);
     free(table->cells);
     *table = (struct ctl_table){0};
 }
@@ -40,11 +40,11 @@ void ctl_table_column(struct ctl_table *table, const struct ctl_column *column)
     c->subtitle = column->subtitle ? clean_copy(table, column->subtitle) : NULL;
 }
 
-void ctl_table_cell(struct ctl_table *table, const char *text)
+void ctl_table_tinted(struct ctl_table *table, const char *text, enum ctl_tint tint)
 {
     if (table->n_cells == table->cap) {
         size_t cap = table->cap ? table->cap * 2 : 64;
-        char **cells = realloc(table->cells, cap * sizeof(*cells));
+        struct ctl_cell *cells = realloc(table->cells, cap * sizeof(*cells));
         if (!cells) {
             table->failed = true;
             return;
@@ -52,7 +52,12 @@ void ctl_table_cell(struct ctl_table *table, const char *text)
         table->cells = cells;
         table->cap = cap;
     }
-    table->cells[table->n_cells++] = clean_copy(table, text);
+    table->cells[table->n_cells++] = (struct ctl_cell){.text = clean_copy(table, text), .tint = tint};
+}
+
+void ctl_table_cell(struct ctl_table *table, const char *text)
+{
+    ctl_table_tinted(table, text, CTL_TINT_NONE);
 }
 
 struct layout {
@@ -98,7 +103,7 @@ static void arrange(const struct ctl_table *table, int width, struct layout *ret
             natural.width[i] = 1;
     }
     for (size_t i = 0; i < table->n_cells; i++) {
-        int *wide = &natural.width[i % (size_t)table->n_columns], cell = ctl_width(table->cells[i]);
+        int *wide = &natural.width[i % (size_t)table->n_columns], cell = ctl_width(table->cells[i].text);
         *wide = cell > *wide ? cell : *wide;
     }
     for (;;) {
@@ -118,24 +123,28 @@ static void arrange(const struct ctl_table *table, int width, struct layout *ret
     shrink(table, ret_layout, width, true); /* a very narrow terminal: as good as it gets */
 }
 
-static void put_cell(struct ctl_text *line, const struct ctl_column *c, int width, const char *text, bool last)
+static void put_cell(struct ctl_text *line, const struct ctl_column *c, int width, const struct ctl_cell *content,
+                     bool color, bool last)
 {
+    static const char *const tints[] = {"", "\033[31m", "\033[32m"};
     struct ctl_text cell = {0};
-    int taken = ctl_fit(&cell, text, width, c->cut);
+    const char *tint = color ? tints[content->tint] : "";
+    int taken = ctl_fit(&cell, content->text, width, c->cut);
     if (c->right)
         ctl_text_spaces(line, width - taken);
-    ctl_text_puts(line, ctl_text_str(&cell));
+    ctl_text_printf(line, "%s%s%s", tint, ctl_text_str(&cell), *tint ? "\033[0m" : "");
     if (!c->right && !last)
         ctl_text_spaces(line, width - taken);
     line->failed = line->failed || cell.failed;
     ctl_text_deinit(&cell);
 }
 
-static void put_line(const struct ctl_table *table, const struct layout *layout, const char *const *texts,
-                     const char *style, struct ctl_text *out)
+/* A style is that of the whole line: its cells have no tint then. */
+static void put_line(const struct ctl_table *table, const struct layout *layout, const struct ctl_cell *cells,
+                     const char *style, bool color, struct ctl_text *out)
 {
     int last = table->n_columns - 1;
-    while (last > 0 && (!layout->width[last] || !*texts[last])) /* no blanks at the end of a line */
+    while (last > 0 && (!layout->width[last] || !*cells[last].text)) /* no blanks at the end of a line */
         last--;
     ctl_text_puts(out, style);
     bool first = true;
@@ -143,7 +152,7 @@ static void put_line(const struct ctl_table *table, const struct layout *layout,
         if (!layout->width[i])
             continue;
         ctl_text_spaces(out, first ? 0 : GAP);
-        put_cell(out, &table->columns[i], layout->width[i], texts[i], i == last);
+        put_cell(out, &table->columns[i], layout->width[i], &cells[i], color && !*style, i == last);
         first = false;
     }
     ctl_text_puts(out, *style ? "\033[0m\n" : "\n");
@@ -165,28 +174,29 @@ void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, s
     struct layout layout;
     arrange(table, screen->width, &layout);
 
-    const char *titles[CTL_COLUMNS_MAX] = {NULL}, *subtitles[CTL_COLUMNS_MAX] = {NULL};
-    bool has_subtitles = false;
+    struct ctl_cell titles[CTL_COLUMNS_MAX] = {{0}}, subtitles[CTL_COLUMNS_MAX] = {{0}};
+    char empty[] = "";
+    bool has_subtitles = false, color = screen->color;
     for (int i = 0; i < table->n_columns; i++) {
-        titles[i] = table->columns[i].title;
-        subtitles[i] = table->columns[i].subtitle ? table->columns[i].subtitle : "";
-        has_subtitles = has_subtitles || *subtitles[i];
+        titles[i].text = (char *)(uintptr_t)table->columns[i].title;
+        subtitles[i].text = table->columns[i].subtitle ? (char *)(uintptr_t)table->columns[i].subtitle : empty;
+        has_subtitles = has_subtitles || *subtitles[i].text;
     }
-    put_line(table, &layout, titles, screen->color ? "\033[1m" : "", out);
+    put_line(table, &layout, titles, color ? "\033[1m" : "", color, out);
     if (has_subtitles)
-        put_line(table, &layout, subtitles, screen->color ? "\033[2m" : "", out);
+        put_line(table, &layout, subtitles, color ? "\033[2m" : "", color, out);
 
     size_t columns = (size_t)table->n_columns;
     for (size_t row = 0; row + columns <= table->n_cells; row += columns) {
         bool dim = table->dim_last && row + 2 * columns > table->n_cells;
-        put_line(table, &layout, (const char *const *)(table->cells + row), dim && screen->color ? "\033[2m" : "", out);
+        put_line(table, &layout, table->cells + row, dim && color ? "\033[2m" : "", color, out);
     }
 
     struct ctl_text dropped = {0};
     for (int i = 0; i < table->n_columns; i++)
         if (!layout.width[i])
             ctl_text_printf(&dropped, "%s%s",
-                            dropped.len ? ", " : "Not shown, the terminal is too narrow: ", titles[i]);
+                            dropped.len ? ", " : "Not shown, the terminal is too narrow: ", titles[i].text);
     ctl_wrap(out, ctl_text_str(&dropped), screen->width, 0);
     ctl_text_deinit(&dropped);
 }

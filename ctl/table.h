@@ -26,10 +26,17 @@ struct ctl_column {
     int drop;  /* 0: never */
 };
 
+enum ctl_tint { CTL_TINT_NONE, CTL_TINT_WORSE, CTL_TINT_BETTER };
+
+struct ctl_cell {
+    char *text; /* owned, clean */
+    enum ctl_tint tint;
+};
+
 struct ctl_table {
     struct ctl_column columns[CTL_COLUMNS_MAX]; /* titles owned */
     int n_columns;
-    char **cells; /* row by row, owned, clean */
+    struct ctl_cell *cells; /* row by row */
     size_t n_cells, cap;
     bool dim_last; /* the last row is a remainder */
     bool failed;
@@ -38,6 +45,8 @@ struct ctl_table {
 void ctl_table_deinit(struct ctl_table *table);
 void ctl_table_column(struct ctl_table *table, const struct ctl_column *column);
 void ctl_table_cell(struct ctl_table *table, const char *text);
+/* The same, red or green on a colour screen. */
+void ctl_table_tinted(struct ctl_table *table, const char *text, enum ctl_tint tint);
 /* That cumtimes of several functions, once added up, are no time that has passed. */
 void ctl_nested_note(const struct ctl_screen *screen, struct ctl_text *out);
 void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, struct ctl_text *out);

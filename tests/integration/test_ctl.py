@@ -1,25 +1,17 @@
 """timeslicectl against a daemon that is not one: an HTTP server on a Unix socket with canned answers.
 
-What is tested: requests as they arrive, exit codes, what is written. The binary: $TIMESLICECTL, else
-build/ctl/timeslicectl.
+What is tested: requests as they arrive, exit codes, what is written.
 """
-import http.server
-import json
 import os
 import pathlib
-import pty
 import re
-import socketserver
 import subprocess
-import threading
 import time
-import unicodedata
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("TIMESLICECTL", str(ROOT / "build" / "ctl" / "timeslicectl"))
+from support.fake_control import BINARY, FakeControl, columns, ctl, environment, on_terminal, serving, table
+
 T0 = 1732272000
 
 BUCKETS = {
@@ -75,83 +67,9 @@ ANSWERS = {"buckets": BUCKETS, "top": TOP, "functions": FUNCTIONS, "labels": LAB
            "rejects": REJECTS, "flush": {"flushed": True}}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self):
-        url = urlsplit(self.path)
-        query = parse_qsl(url.query, keep_blank_values=True)
-        self.server.requests.append((self.command, url.path, query))
-        status, body = self.server.canned.get(url.path.rsplit("/", 1)[1], (404, b"nothing here"))
-        if ("format", "csv") in query:
-            body = CSV.encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = answer
-
-    def log_message(self, *args):
-        pass
-
-    def address_string(self):
-        return "unix"
-
-
-class Daemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, path):
-        super().__init__(str(path), Handler)
-        self.path = str(path)
-        self.requests = []
-        self.canned = {}
-        for name, body in ANSWERS.items():
-            self.put(name, body)
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def put(self, name, body, status=200):
-        self.canned[name] = (status, body if isinstance(body, bytes) else json.dumps(body).encode())
-
-    def stop(self):
-        self.shutdown()
-        self.server_close()
-        os.unlink(self.path)
-
-
 @pytest.fixture
 def daemon(tmp_path):
-    server = Daemon(tmp_path / "control.sock")
-    yield server
-    if os.path.exists(server.path):
-        server.stop()
-
-
-def environment(**more):
-    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "TIMESLICED_SOCKET")}
-    return dict(env, **more)
-
-
-def ctl(*args, daemon=None, env=None, **options):
-    command = [BINARY] + (["--socket", daemon.path] if daemon else []) + list(args)
-    return subprocess.run(command, stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=20,
-                          env=env or environment(), **options)
-
-
-def table(*args, daemon, width=80, env=None):
-    done = ctl(*args, "--format", "table", daemon=daemon, env=env or environment(COLUMNS=str(width)))
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stderr == b""
-    text = done.stdout.decode()
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
-    for line in text.splitlines():
-        assert columns(line) <= width, line
-        assert line == line.rstrip()
-    return text
-
-
-def columns(text):
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    yield from serving(tmp_path, {**ANSWERS, "buckets?format=csv": CSV, "top?format=csv": CSV})
 
 
 # --- Requests -----------------------------------------------------------------------------------------------------
@@ -353,10 +271,12 @@ def test_buckets(daemon):
     assert "cumtime per 10 s" in text and "8 profiles" in text
     lines = text.splitlines()[text.split("time (UTC)")[0].count("\n"):]
     assert lines[0].startswith("time (UTC)  profiles  sleep1") and "other" in lines[0]
-    assert lines[2].startswith("10:40:10!") and lines[4].startswith("total") and lines[6].startswith("! parts")
-    assert lines[5].startswith("Cumtimes of callers")
+    assert lines[2].startswith("10:40:10!") and lines[4].startswith("total") and lines[7].startswith("! parts")
+    assert lines[5] == "3 functions do not fit the width: in other here, shown by --format json."
+    assert lines[6].startswith("Cumtimes of callers")
     assert len({columns(row) for row in lines[:5]}) == 1
-    assert "a_ra" in table("buckets", daemon=daemon, width=200)
+    text = table("buckets", daemon=daemon, width=200)
+    assert "a_ra" in text and "do not fit" not in text
 
 
 @pytest.mark.parametrize("command, body", [("buckets", NO_BUCKETS), ("top", dict(TOP, functions=[], to=None)),
@@ -408,33 +328,6 @@ def test_color(daemon):
     assert "█" in bare and all(columns(line) <= 80 for line in bare.splitlines())
 
 
-def on_terminal(args, seconds=10, **env):
-    """What the program writes to a terminal of its own, and its exit code (None: still running, ended)."""
-    master, slave = pty.openpty()
-    child = subprocess.Popen([BINARY] + args, stdout=slave, stderr=slave, env=environment(COLUMNS="80", **env))
-    os.close(slave)
-    chunks = []
-
-    def read():
-        try:
-            while chunk := os.read(master, 65536):
-                chunks.append(chunk)
-        except OSError:
-            pass
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        code = child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        code = None
-        child.terminate()
-        child.wait()
-    reader.join(5)
-    os.close(master)
-    return b"".join(chunks).decode(), code
-
-
 def test_terminal_gets_a_table(daemon):
     text, code = on_terminal(["--socket", daemon.path, "top"], TERM="xterm")
     assert code == 0 and "cum/call" in text and "\x1b[1m" in text and "\x1b[31m" not in text
@@ -453,7 +346,7 @@ def test_watch_survives_the_daemon(daemon):
     time.sleep(0.4)
     daemon.stop()
     time.sleep(0.6)
-    again = Daemon(daemon.path)
+    again = FakeControl(daemon.path, ANSWERS)
     time.sleep(0.6)
     assert child.poll() is None
     child.terminate()

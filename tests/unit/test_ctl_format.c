@@ -68,6 +68,32 @@ static void test_counts(void **state)
     assert_string_equal(ctl_size(1048575).text, "1.00 MiB");
 }
 
+static void test_means(void **state)
+{
+    (void)state;
+    static const struct pair pairs[] = {
+        {0, "0"}, {1.5, "1.50"},     {0.6, "0.60"},    {12.34, "12.3"},       {99.9, "99.9"},      {99.96, "100"},
+        {3, "3"}, {1234.5, "1,235"}, {-0.25, "-0.25"}, {0.000123, "0.00012"}, {2.0000000001, "2"}, {NAN, "?"},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        assert_string_equal(ctl_mean(pairs[i].value).text, pairs[i].text);
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    static const struct pair pairs[] = {
+        {0.5, "+50%"},    {-0.5, "-50%"}, {0.042, "+4.2%"},    {-0.042, "-4.2%"}, {0.0994, "+9.9%"},
+        {0.0996, "+10%"}, {0, "0%"},      {0.0001, "~0%"},     {-1e-9, "~0%"},    {12.34, "+1,234%"},
+        {1e6, "+100 M%"}, {-1, "-100%"},  {INFINITY, "+inf%"}, {0.001, "+0.1%"},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        assert_string_equal(ctl_percent(pairs[i].value).text, pairs[i].text);
+    assert_string_equal(ctl_signed(ctl_duration(0.3), 0.3).text, "+300 ms");
+    assert_string_equal(ctl_signed(ctl_duration(-0.3), -0.3).text, "-300 ms");
+    assert_string_equal(ctl_signed(ctl_duration(0), 0).text, "0 s");
+}
+
 static void test_times(void **state)
 {
     (void)state;
@@ -115,6 +141,8 @@ static void test_fit(void **state)
     expect_fit("abcdef", 4, CTL_CUT_END, "abc…", 4);
     expect_fit("abcdefghij", 5, CTL_CUT_MIDDLE, "ab…ij", 5);
     expect_fit("abcdefghij", 1, CTL_CUT_MIDDLE, "…", 1);
+    expect_fit("abcdefghij", 4, CTL_CUT_START, "…hij", 4);
+    expect_fit("日本語日本語", 6, CTL_CUT_START, "…本語", 5);
     expect_fit("日本語日本語", 6, CTL_CUT_END, "日本…", 5);
     expect_fit("日本語日本語", 6, CTL_CUT_MIDDLE, "日…語", 5);
     expect_fit("abcdef", 0, CTL_CUT_END, "", 0);
@@ -167,7 +195,7 @@ static void test_table(void **state)
     ctl_table_column(&table, &(struct ctl_column){.title = "name", .flexible = true, .least = 8});
     ctl_table_column(&table, &(struct ctl_column){.title = "calls", .right = true});
     ctl_table_column(&table, &(struct ctl_column){.title = "dropped", .right = true, .drop = 1});
-    ctl_table_cell(&table, "a_name_that_is_long");
+    ctl_table_tinted(&table, "a_name_that_is_long", CTL_TINT_WORSE); /* no colour on this screen */
     ctl_table_cell(&table, "7");
     ctl_table_cell(&table, "1");
     ctl_table_cell(&table, "日\n");
@@ -187,9 +215,10 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations), cmocka_unit_test(test_spans),  cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_times),     cmocka_unit_test(test_widths), cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_clean),     cmocka_unit_test(test_wrap),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_spans), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_times),     cmocka_unit_test(test_means), cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_widths),    cmocka_unit_test(test_fit),   cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_wrap),      cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests_name("ctl_format", tests, NULL, NULL);
 }

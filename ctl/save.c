@@ -1,0 +1,222 @@
+/* See save.h. */
+#include "ctl/save.h"
+
+#include "ctl/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const int deadly[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* For the signal handler, which can be told of nothing: there is one part at a time. */
+static char *volatile part_to_remove;
+
+static void on_deadly_signal(int number)
+{
+    if (part_to_remove)
+        unlink(part_to_remove);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void watch_signals(bool on)
+{
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+        struct sigaction now, then = {.sa_handler = on ? on_deadly_signal : SIG_DFL};
+        if (!sigaction(deadly[i], NULL, &now) && now.sa_handler != SIG_IGN) /* under nohup it stays ignored */
+            sigaction(deadly[i], &then, NULL);
+    }
+}
+
+static int fails(struct ctl_text *problem, const char *what, const char *path)
+{
+    ctl_text_printf(problem, "cannot %s %s: %s", what, path, strerror(errno));
+    return -1;
+}
+
+/* What SQLite left beside an earlier database of this name, it would apply to the new one. */
+static int check_neighbours(const char *path, struct ctl_text *problem)
+{
+    static const char *const ends[] = {"-wal", "-journal"};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct ctl_text name = {0};
+        struct stat st;
+        ctl_text_printf(&name, "%s%s", path, ends[i]);
+        if (name.failed || !lstat(ctl_text_str(&name), &st)) {
+            ctl_text_printf(problem,
+                            "%s is there: a database of this name is in use, or was not closed; nothing was written",
+                            ctl_text_str(&name));
+            rc = -1;
+        }
+        ctl_text_deinit(&name);
+    }
+    return rc;
+}
+
+static int check_place(const struct ctl_save *save, struct ctl_text *problem)
+{
+    struct stat st;
+    if (check_neighbours(save->path, problem))
+        return -1;
+    if (lstat(save->path, &st))
+        return errno == ENOENT ? 0 : fails(problem, "look at", save->path);
+    if (S_ISREG(st.st_mode) && save->force)
+        return 0;
+    if (S_ISREG(st.st_mode))
+        ctl_text_printf(problem, "%s is there already: nothing was written (--force replaces it)", save->path);
+    else
+        ctl_text_printf(problem, "%s is there, and is not an ordinary file: nothing was written", save->path);
+    return -1;
+}
+
+int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
+{
+    struct ctl_text name = {0};
+    save->fd = -1;
+    if (!strcmp(save->path, "-")) {
+        save->fd = STDOUT_FILENO;
+        return 0;
+    }
+    if (check_place(save, problem))
+        return -1;
+    ctl_text_printf(&name, "%s.XXXXXX.part", save->path);
+    if (name.failed) {
+        ctl_text_puts(problem, "out of memory");
+        return -1;
+    }
+    int fd = mkostemps(name.data, (int)strlen(".part"), O_CLOEXEC);
+    if (fd < 0) {
+        fails(problem, "make a file beside", save->path);
+        ctl_text_deinit(&name);
+        return -1;
+    }
+    save->fd = fd;
+    save->part = part_to_remove = name.data; /* the text's memory is the part's name now */
+    watch_signals(true);
+    return 0;
+}
+
+static int take(void *data, const char *bytes, size_t len)
+{
+    struct ctl_save *save = data;
+    if (save->len < sizeof(save->head)) {
+        size_t room = sizeof(save->head) - save->len;
+        memcpy(save->head + save->len, bytes, len < room ? len : room);
+    }
+    for (size_t at = 0; at < len;) {
+        ssize_t n = write(save->fd, bytes + at, len - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fails(&save->problem, "write", save->part ? save->part : "the output");
+        at += (size_t)n;
+    }
+    save->len += len;
+    if (save->progress)
+        save->progress(save);
+    return 0;
+}
+
+struct ctl_sink ctl_save_sink(struct ctl_save *save)
+{
+    return (struct ctl_sink){.take = take, .data = save};
+}
+
+static uint32_t big_endian(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* By the header at the start of each SQLite database; its count of pages holds where both change counters agree. */
+static int judge(const struct ctl_save *save, struct ctl_text *problem)
+{
+    static const char magic[16] = "SQLite format 3";
+    const unsigned char *head = save->head;
+    uint32_t page = (uint32_t)head[16] << 8 | head[17];
+    page = page == 1 ? 65536 : page;
+    if (save->len < sizeof(save->head) || memcmp(head, magic, sizeof(magic)) != 0 || page < 512) {
+        ctl_text_puts(problem, "what came is no SQLite database: is this timesliced?");
+        return -1;
+    }
+    uint64_t pages = big_endian(head + 24) == big_endian(head + 92) ? big_endian(head + 28) : 0;
+    if (save->len % page || save->len < pages * page) {
+        ctl_text_printf(problem, "what came is no whole database: %llu bytes of %llu", (unsigned long long)save->len,
+                        (unsigned long long)(pages * page > save->len ? pages * page : (save->len / page + 1) * page));
+        return -1;
+    }
+    return 0;
+}
+
+/* The rename is on stable storage once its folder is. */
+static int sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(folder);
+    if (fd < 0)
+        return -1;
+    int rc = fsync(fd);
+    if (rc && (errno == EINVAL || errno == EROFS)) /* a file system that knows no such thing */
+        rc = 0;
+    close(fd);
+    return rc;
+}
+
+/* In one step that refuses where a file is there by now, also on file systems without that flag. */
+static int rename_without_replacing(const char *from, const char *to)
+{
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return link(from, to) ? -1 : unlink(from);
+}
+
+int ctl_save_finish(struct ctl_save *save, struct ctl_text *problem)
+{
+    if (judge(save, problem))
+        return -1;
+    if (!save->part)
+        return 0;
+    if (fsync(save->fd))
+        return fails(problem, "bring to stable storage", save->part);
+    int rc = close(save->fd);
+    save->fd = -1;
+    if (rc)
+        return fails(problem, "write", save->part);
+    rc = save->force ? rename(save->part, save->path) : rename_without_replacing(save->part, save->path);
+    if (rc && errno == EEXIST && check_place(save, problem))
+        return -1; /* somebody made one meanwhile */
+    if (rc)
+        return fails(problem, "give its name to", save->path);
+    watch_signals(false);
+    part_to_remove = NULL;
+    free(save->part);
+    save->part = NULL;
+    if (sync_folder(save->path))
+        return fails(problem, "bring to stable storage the name of", save->path);
+    return 0;
+}
+
+void ctl_save_deinit(struct ctl_save *save)
+{
+    if (save->part) {
+        if (save->fd >= 0)
+            close(save->fd);
+        unlink(save->part);
+        watch_signals(false);
+        part_to_remove = NULL;
+        free(save->part);
+    }
+    save->part = NULL;
+    save->fd = -1;
+    ctl_text_deinit(&save->problem);
+}

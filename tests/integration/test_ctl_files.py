@@ -1,0 +1,312 @@
+"""timeslicectl backup, regrid and delete: what they leave behind, whole or not at all. Against canned answers."""
+import os
+import re
+import resource
+import signal
+import sqlite3
+import stat
+import subprocess
+import time
+
+import pytest
+
+from support.fake_control import BINARY, CUT_FORMS, check_text, ctl, environment, on_terminal, serving, table
+
+T0 = 1732272000
+GONE = {"dry_run": True, "from": T0, "to": None, "functions": 3, "label_sets": 1, "buckets": 60, "rows": 180,
+        "profiles": 0, "cumtime": 12.5, "tottime": 3.4, "ncalls": 500, "pcalls": 400}
+SAVES = [("backup", ()), ("regrid", ("--time-slice", "60s"))]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("db") / "t.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t(x)")
+    connection.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 4000)
+    connection.commit()
+    connection.close()
+    data = path.read_bytes()
+    assert len(data) > 1_000_000
+    return data
+
+
+@pytest.fixture
+def daemon(tmp_path, database):
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    for server in serving(folder, {"delete?dry_run=true": GONE, "delete?dry_run=false": dict(GONE, dry_run=False)}):
+        for name in ("backup", "regrid"):
+            server.put(name, database, form="chunked")
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- backup and regrid --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command, more", SAVES)
+@pytest.mark.parametrize("form", ["chunked", "length"])
+def test_saves(daemon, folder, database, command, more, form):
+    daemon.put(command, database, form=form)
+    target = folder / "b.db"
+    done = ctl(command, target, *more, daemon=daemon)
+    assert done.returncode == 0 and done.stderr == b""
+    assert target.read_bytes() == database and names(folder) == ["b.db"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert re.fullmatch(rf"{target}: [\d.]+ MiB in .*s\n", done.stdout.decode())
+    assert daemon.requests == [("POST", f"/v1/{command}", [("time_slice", "60s")] if more else [])]
+    assert sqlite3.connect(target).execute("SELECT count(*) FROM t").fetchone() == (4000,)
+
+
+def test_a_name_without_a_folder(daemon, folder, database):
+    assert ctl("backup", "b.db", daemon=daemon, cwd=folder).returncode == 0
+    assert (folder / "b.db").read_bytes() == database and names(folder) == ["b.db"]
+    assert ctl("backup", "-x.db", daemon=daemon, cwd=folder).returncode == 2  # an option, not a name
+    assert ctl("backup", "./-x.db", daemon=daemon, cwd=folder).returncode == 0
+
+
+def test_what_is_there_stays(daemon, folder, database):
+    target = folder / "b.db"
+    target.write_text("precious")
+    done = ctl("backup", target, daemon=daemon)
+    assert done.returncode == 1 and b"is there already" in done.stderr and b"--force" in done.stderr
+    assert daemon.requests == []  # found before the daemon had any work
+    assert target.read_text() == "precious" and names(folder) == ["b.db"]
+    assert ctl("backup", target, "--force", daemon=daemon).returncode == 0
+    assert target.read_bytes() == database and stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_forced_or_not_a_failure_keeps_the_old_one(daemon, folder, database):
+    target = folder / "b.db"
+    target.write_text("precious")
+    daemon.put("backup", database, form="cut")
+    assert ctl("backup", target, "--force", daemon=daemon).returncode == 1
+    assert target.read_text() == "precious" and names(folder) == ["b.db"]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_ordinary_file_is_never_replaced(daemon, folder, force):
+    (folder / "precious").write_text("precious")
+    (folder / "link.db").symlink_to("precious")
+    (folder / "hanging.db").symlink_to("nowhere")
+    os.mkfifo(folder / "fifo")
+    before = names(folder)
+    for name in ("link.db", "hanging.db", "fifo", "."):
+        done = ctl("backup", folder / name, *force, daemon=daemon)
+        assert done.returncode == 1 and b"not an ordinary file" in done.stderr, name
+    assert ctl("backup", "/dev/null", *force, daemon=daemon).returncode == 1
+    assert names(folder) == before and (folder / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+def test_a_log_of_an_earlier_database_is_in_the_way(daemon, folder, end):
+    """SQLite would apply it to the new file."""
+    (folder / f"b.db{end}").write_text("")
+    for force in ([], ["--force"]):
+        done = ctl("backup", folder / "b.db", *force, daemon=daemon)
+        assert done.returncode == 1 and f"b.db{end} is there" in done.stderr.decode()
+    assert names(folder) == [f"b.db{end}"]
+
+
+@pytest.mark.parametrize("command, more", SAVES)
+@pytest.mark.parametrize("form", CUT_FORMS)
+def test_broken_off(daemon, folder, database, command, more, form):
+    """Each cut falls on the end of a page: only the transfer tells."""
+    for size in (0, 4096, len(database) // 8192 * 4096, len(database)):
+        daemon.put(command, database[:size], form=form)
+        done = ctl(command, folder / "b.db", *more, daemon=daemon)
+        assert done.returncode == 1 and done.stdout == b"", size
+        assert b"broke off" in done.stderr and names(folder) == []
+        assert (b"nothing was kept" in done.stderr) == (size > 0)
+
+
+def test_an_end_that_cannot_be_told(daemon, folder, database):
+    daemon.put("backup", database, form="open")
+    done = ctl("backup", folder / "b.db", daemon=daemon)
+    assert done.returncode == 1 and b"neither a length nor chunks" in done.stderr and names(folder) == []
+
+
+def test_what_is_no_database(daemon, folder, database):
+    short = database[:len(database) // 2]
+    for body, word in ((b"", b"no SQLite"), (b"{}", b"no SQLite"), (b"x" * 4096, b"no SQLite"),
+                       (database[:80], b"no SQLite"), (short[:-1], b"no whole"), (short[:4096], b"no whole"),
+                       (database[:-4096], b"no whole"), (database[:16] + b"\0\1" + database[18:], None)):
+        daemon.put("backup", body)
+        done = ctl("backup", folder / "b.db", daemon=daemon)
+        if word is None:  # pages of 64 KiB, says the header: the length is none of them
+            assert done.returncode == 1 and b"no whole" in done.stderr
+            continue
+        assert done.returncode == 1 and word in done.stderr, body[:20]
+        assert names(folder) == []
+
+
+def test_error_of_the_daemon(daemon, folder):
+    daemon.put("regrid", {"error": {"code": "bad_parameter", "parameter": "time_slice", "message": "7s does not fit"}}, 400)
+    done = ctl("regrid", folder / "b.db", "--time-slice", "7s", daemon=daemon)
+    assert done.returncode == 1 and b"7s does not fit (bad_parameter, parameter time_slice)\n" in done.stderr
+    assert names(folder) == []
+    done = ctl("backup", folder / "b.db", "--socket", folder / "none.sock")
+    assert done.returncode == 3 and names(folder) == []
+
+
+def test_a_folder_that_is_not_there(daemon, folder):
+    done = ctl("backup", folder / "none" / "b.db", daemon=daemon)
+    assert done.returncode == 1 and b"No such file" in done.stderr and daemon.requests == []
+
+
+def test_a_full_disk(daemon, folder):
+    """By a limit on the length of files: the write fails in the midst, as on a full disk."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+    done = ctl("backup", folder / "b.db", daemon=daemon, preexec_fn=limit)
+    assert done.returncode == 1 and b"cannot write" in done.stderr and b"File too large" in done.stderr
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(daemon, folder, number):
+    daemon.held.clear()  # all bytes but no end
+    child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", folder / "b.db"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=environment())
+    end = time.monotonic() + 10
+    while not (names(folder) and (folder / names(folder)[0]).stat().st_size > 1_000_000):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    [part] = names(folder)
+    assert re.fullmatch(r"b\.db\.\w{6}\.part", part) and stat.S_IMODE((folder / part).stat().st_mode) == 0o600
+    child.send_signal(number)
+    child.communicate(timeout=10)
+    assert child.returncode == -number and names(folder) == []
+
+
+def test_a_file_that_appears_meanwhile_stays(daemon, folder):
+    daemon.held.clear()
+    target = folder / "b.db"
+    child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", target], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=environment())
+    end = time.monotonic() + 10
+    while not names(folder):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    target.write_text("precious")
+    daemon.held.set()
+    err = child.communicate(timeout=10)[1]
+    assert child.returncode == 1 and b"is there already" in err
+    assert target.read_text() == "precious" and names(folder) == ["b.db"]
+
+
+def test_to_standard_output(daemon, folder, database):
+    done = ctl("backup", "-", daemon=daemon)
+    assert done.returncode == 0 and done.stdout == database
+    assert re.fullmatch(r"standard output: [\d.]+ MiB in .*s\n", done.stderr.decode())
+    daemon.put("backup", database[:40960], form="cut chunked")
+    done = ctl("backup", "-", daemon=daemon)
+    assert done.returncode == 1 and b"broke off" in done.stderr
+    text, code = on_terminal(["--socket", daemon.path, "backup", "-"])
+    assert code == 2 and "terminal" in text and len(text) < 500
+
+
+def test_progress_on_a_terminal(daemon, folder, database):
+    daemon.put("backup", database * 20, form="length")
+    text, code = on_terminal(["--socket", daemon.path, "backup", str(folder / "b.db")])
+    assert code == 0 and names(folder) == ["b.db"]
+    steps = re.findall(r"\r[^\r]*b\.db: [\d.]+ .?i?B of [\d.]+ MiB, (\d+)%\x1b\[K", text)
+    assert steps == sorted(steps, key=int) and steps
+    assert text.splitlines()[-1].endswith("s") and "\r\x1b[K" in text
+
+
+@pytest.mark.parametrize("args, word", [
+    (["backup"], "backup needs the name of the file"), (["regrid", "x.db"], "--time-slice"), (["backup", ""], "not empty"),
+    (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not take --format"),
+    (["backup", "a", "--time-slice", "1m"], "does not take --time-slice"), (["backup", "a", "--watch", "1"], "--watch"),
+    (["top", "a"], "unexpected argument a"), (["top", "--force"], "does not take --force"),
+    (["delete"], "delete needs to know what"), (["delete", "--yes"], "delete needs to know what"),
+    (["delete", "a"], "unexpected"), (["delete", "--function", "x", "--by", "location"], "does not take --by"),
+    (["delete", "--function", "x", "--watch", "1"], "does not take --watch"),
+    (["delete", "--function", "x", "--format", "csv"], "no csv form"), (["delete", "--label", "x"], "KEY=VALUE"),
+])
+def test_wrong_usage(args, word, folder):
+    done = ctl(*args, cwd=folder)
+    assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b"" and names(folder) == []
+
+
+@pytest.mark.parametrize("command", ["backup", "regrid", "delete", "diff"])
+def test_help(command):
+    done = ctl(command, "--help")
+    assert done.returncode == 0 and done.stderr == b""
+    text = check_text(done.stdout.decode(), 80)
+    operand = " FILE" if command in ("backup", "regrid") else ""
+    assert text.startswith(f"Usage: timeslicectl [--socket PATH | --url URL] {command}{operand} [OPTIONS]\n")
+    assert "\nExample" in text
+
+
+# --- delete -------------------------------------------------------------------------------------------------------
+
+
+def test_without_yes_nothing_is_asked_for_but_what_would_go(daemon):
+    args = ("delete", "--function", "a*", "--function", "b", "--label", "service=old", "--from", "2026-01-31", "--to", "-1h")
+    text = table(*args, daemon=daemon)
+    assert text.startswith("This would be deleted: from 2024-11-22 10:40:00Z\n  functions   3\n  label sets  1\n")
+    assert "  sums        180\n" in text and "  cumtime     12.5 s\n" in text
+    assert text.splitlines()[-1] == "Nothing was deleted. The same command with --yes deletes it, for good."
+    [(method, path, query)] = daemon.requests
+    assert (method, path) == ("POST", "/v1/delete") and sorted(query) == sorted([
+        ("function", "a*"), ("function", "b"), ("label.service", "old"), ("from", "2026-01-31"), ("to", "-1h"),
+        ("dry_run", "true")])
+    done = ctl(*args, daemon=daemon)
+    assert done.returncode == 0 and done.stdout == daemon.canned["delete?dry_run=true"][1]
+    assert b"nothing was deleted" in done.stderr and b"--yes" in done.stderr
+
+
+def test_with_yes_it_is_looked_at_first(daemon):
+    text = table("delete", "--last", "1h", "--yes", daemon=daemon)
+    assert text.startswith("Deleted: from") and "--yes" not in text
+    assert [query for _, _, query in daemon.requests] == [[("last", "1h"), ("dry_run", "true")],
+                                                          [("last", "1h"), ("dry_run", "false")]]
+    done = ctl("delete", "--last", "1h", "--yes", daemon=daemon)
+    assert done.returncode == 0 and done.stdout == daemon.canned["delete?dry_run=false"][1] and done.stderr == b""
+
+
+def test_what_the_dry_run_refuses_is_not_deleted(daemon):
+    daemon.put("delete?dry_run=true", {"error": {"code": "not_kept", "message": "the bound cuts 10:00 to 11:00"}}, 400)
+    done = ctl("delete", "--to", "-90m", "--yes", daemon=daemon)
+    assert done.returncode == 1 and b"cuts 10:00 to 11:00 (not_kept)" in done.stderr and len(daemon.requests) == 1
+
+
+def test_nothing_matches(daemon):
+    daemon.put("delete?dry_run=true", dict(GONE, rows=0, functions=0, buckets=0))
+    text = table("delete", "--function", "x", daemon=daemon)
+    assert text == "Nothing matches: nothing was deleted. Range: from 2024-11-22 10:40:00Z\n"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", {"dry_run": False, "rows": 3}, {"dry_run": 1, "rows": 3}])
+def test_a_dry_run_has_to_say_so(daemon, body):
+    daemon.put("delete?dry_run=true", body)
+    done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
+    assert done.returncode == 1 and b"dry run" in done.stderr and len(daemon.requests) == 1
+
+
+def test_so_has_a_deletion(daemon):
+    daemon.put("delete?dry_run=false", GONE)
+    done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
+    assert done.returncode == 1 and b"does not say that anything was deleted" in done.stderr
+
+
+@pytest.mark.parametrize("form", CUT_FORMS)
+def test_a_deletion_that_breaks_off_may_have_happened(daemon, form):
+    daemon.put("delete?dry_run=false", b'{"dry_run": ', form=form)
+    done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
+    assert done.returncode == 1 and done.stdout == b""
+    assert b"broke off" in done.stderr and b"is not known" in done.stderr

@@ -1,0 +1,179 @@
+"""A daemon that is not one, for timeslicectl: HTTP on a Unix socket, with canned answers in every form that a transfer can
+take, whole or broken off. And timeslicectl run against it. The binary: $TIMESLICECTL, else build/ctl/timeslicectl.
+"""
+import http.server
+import json
+import os
+import pathlib
+import pty
+import re
+import socket
+import socketserver
+import struct
+import subprocess
+import threading
+import unicodedata
+from urllib.parse import parse_qsl, urlsplit
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("TIMESLICECTL", str(ROOT / "build" / "ctl" / "timeslicectl"))
+
+# length: with Content-Length; chunked: in chunks; open: neither, up to the end of the connection
+# cut: closed after the body, whose announced length is greater; cut chunked: no last chunk; reset: RST in the middle
+FORMS = ("length", "chunked", "open", "cut", "cut chunked", "reset")
+CUT_FORMS = ("cut", "cut chunked", "reset")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        url = urlsplit(self.path)
+        query = parse_qsl(url.query, keep_blank_values=True)
+        self.server.requests.append((self.command, url.path, query))
+        name = url.path.rsplit("/", 1)[1]
+        keys = [f"{name}?{key}={value}" for key, value in query] + [name]
+        status, body, form = next((self.server.canned[key] for key in keys if key in self.server.canned),
+                                  (404, b"nothing here", "length"))
+        self.send_response(status)
+        if form in ("length", "cut", "reset"):
+            self.send_header("Content-Length", str(len(body) + (form != "length") * 1000))
+        elif "chunked" in form:
+            self.send_header("Transfer-Encoding", "chunked")
+        if form != "length":
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.write(body, form)
+
+    do_GET = do_POST = answer
+
+    def write(self, body, form):
+        """body: bytes, or what gives bytes one after the other."""
+        pieces = [body[at:at + 50_000] for at in range(0, len(body), 50_000)] if isinstance(body, bytes) else body
+        try:
+            for piece in pieces:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if "chunked" in form else piece[:-1])
+                if "chunked" not in form:
+                    self.server.held.wait()
+                    self.wfile.write(piece[-1:])
+            self.server.held.wait()
+            if form == "chunked":
+                self.wfile.write(b"0\r\n\r\n")
+            if form == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+    def address_string(self):
+        return "unix"
+
+
+class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """requests: (method, path, [(parameter, value)]) as they came. An answer is of a path's last part ("top"), or of that
+    with one of its parameters ("top?format=csv"), which comes first. Clearing held keeps answers from ending."""
+
+    daemon_threads = True
+
+    def __init__(self, path, answers):
+        super().__init__(str(path), Handler)
+        self.path = str(path)
+        self.requests = []
+        self.canned = {}
+        self.connections = []
+        self.held = threading.Event()
+        self.held.set()
+        for name, body in answers.items():
+            self.put(name, body)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def put(self, name, body, status=200, form="length"):
+        assert form in FORMS
+        body = body.encode() if isinstance(body, str) else body
+        body = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+        self.canned[name] = (status, body, form)
+
+    def process_request(self, request, client_address):
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def stop(self):
+        self.held.set()
+        self.shutdown()
+        self.server_close()
+        for connection in self.connections:  # those that are kept alive too
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # closed by then
+        os.unlink(self.path)
+
+
+def serving(folder, answers):
+    """For a fixture."""
+    server = FakeControl(folder / "control.sock", answers)
+    yield server
+    if os.path.exists(server.path):
+        server.stop()
+
+
+def environment(**more):
+    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "TIMESLICED_SOCKET")}
+    return dict(env, **more)
+
+
+def ctl(*args, daemon=None, env=None, **options):
+    command = [BINARY] + (["--socket", daemon.path] if daemon else []) + list(map(str, args))
+    return subprocess.run(command, stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=20,
+                          env=env or environment(), **options)
+
+
+def columns(text):
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def check_text(text, width):
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+    for line in text.splitlines():
+        assert columns(line) <= width, line
+        assert line == line.rstrip()
+    return text
+
+
+def table(*args, daemon, width=80, env=None, code=0):
+    """What is on standard output; on standard error is nothing, unless another code is expected."""
+    done = ctl(*args, "--format", "table", daemon=daemon, env=env or environment(COLUMNS=str(width)))
+    assert done.returncode == code, done.stderr.decode()
+    assert (done.stderr == b"") == (code == 0)
+    return check_text(done.stdout.decode(), width)
+
+
+def on_terminal(args, seconds=10, **env):
+    """What the program writes to a terminal of its own, and its exit code (None: still running, ended)."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen([BINARY] + args, stdout=slave, stderr=slave, env=environment(COLUMNS="80", **env))
+    os.close(slave)
+    chunks = []
+
+    def read():
+        try:
+            while chunk := os.read(master, 65536):
+                chunks.append(chunk)
+        except OSError:
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        code = child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        code = None
+        child.terminate()
+        child.wait()
+    reader.join(5)
+    os.close(master)
+    return b"".join(chunks).decode(), code
