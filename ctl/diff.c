@@ -123,6 +123,8 @@ static void name_fault(const struct ctl_diff *diff, const struct ctl_change *row
     struct ctl_figure after = diff->seconds ? ctl_duration(row->after) : ctl_mean(row->after);
     if (row->before > 0)
         ctl_text_printf(words, " %s (%s to %s)", ctl_percent(row->change / row->before).text, before.text, after.text);
+    else if (row->before < 0) /* a profiler's clock can make such times */
+        ctl_text_printf(words, " up (%s to %s)", before.text, after.text);
     else
         ctl_text_printf(words, " new (%s)", after.text);
     words->failed = words->failed || name.failed || clean.failed;

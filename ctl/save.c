@@ -25,6 +25,15 @@ static void on_deadly_signal(int number)
     raise(number);
 }
 
+static sigset_t deadly_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        sigaddset(&set, deadly[i]);
+    return set;
+}
+
 static void watch_signals(bool on)
 {
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
@@ -91,16 +100,20 @@ int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
         ctl_text_puts(problem, "out of memory");
         return -1;
     }
-    int fd = mkostemps(name.data, (int)strlen(".part"), O_CLOEXEC);
-    if (fd < 0) {
-        fails(problem, "make a file beside", save->path);
-        ctl_text_deinit(&name);
-        return -1;
-    }
-    save->fd = fd;
-    save->part = part_to_remove = name.data; /* the text's memory is the part's name now */
+    sigset_t set = deadly_signals(), before;
+    sigprocmask(SIG_BLOCK, &set, &before); /* none comes between the file and its name's being known */
     watch_signals(true);
-    return 0;
+    save->fd = mkostemps(name.data, (int)strlen(".part"), O_CLOEXEC);
+    if (save->fd >= 0)
+        save->part = part_to_remove = name.data; /* the text's memory is the part's name now */
+    else
+        fails(problem, "make a file beside", save->path);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (save->part)
+        return 0;
+    watch_signals(false);
+    ctl_text_deinit(&name);
+    return -1;
 }
 
 static int take(void *data, const char *bytes, size_t len)

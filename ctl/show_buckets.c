@@ -29,7 +29,8 @@ static size_t series_that_fit(const struct ctl_matrix *m, int room)
     return n ? n : m->n_series > 0;
 }
 
-static void bucket_table(const struct ctl_matrix *m, const struct ctl_screen *screen, struct ctl_text *out)
+static void bucket_table(const struct ctl_matrix *m, bool by_label, const struct ctl_screen *screen,
+                         struct ctl_text *out)
 {
     struct ctl_clock clock = ctl_clock_for(m->times, m->n_buckets);
     int time_width = ctl_width(ctl_clock_time(&clock, m->times[0]).text) + 1;
@@ -83,8 +84,8 @@ static void bucket_table(const struct ctl_matrix *m, const struct ctl_screen *sc
     if (n < m->n_series) {
         ctl_text_reset(&title);
         size_t folded = m->n_series - n;
-        ctl_text_printf(&title, "%zu function%s not fit the width: in other here, shown by --format json.", folded,
-                        folded == 1 ? " does" : "s do");
+        ctl_text_printf(&title, "%zu %s%s not fit the width: in other here, shown by --format json.", folded,
+                        by_label ? "value" : "function", folded == 1 ? " does" : "s do");
         ctl_wrap(out, ctl_text_str(&title), screen->width, 0);
     }
     if (rest > 0 && !strcmp(m->metric, "cumtime"))
@@ -117,7 +118,7 @@ int ctl_show_buckets(const struct ctl_args *args, const struct ctl_view *view, c
         if (args->chart)
             ctl_chart(&m, screen, out);
         else
-            bucket_table(&m, screen, out);
+            bucket_table(&m, args->by && !strncmp(args->by, "label.", 6), screen, out);
     }
     ctl_text_deinit(&more);
     ctl_matrix_deinit(&m);

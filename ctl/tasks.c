@@ -75,7 +75,7 @@ static int save_database(struct ctl_session *session)
             fputs(ctl_text_str(&session->out), stderr);
         else
             rc = ctl_write_out(session);
-    } else if (session->problem.len && !to_output && save.len) {
+    } else if (session->problem.len && save.part && save.len) {
         ctl_text_puts(&session->problem, "\n  nothing was kept of it");
     }
     ctl_save_deinit(&save);

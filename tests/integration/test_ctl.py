@@ -298,6 +298,66 @@ def test_status_rejects_labels(daemon):
     assert "(none)" in text and "service=web" in text and "1,234" in text
 
 
+def test_functions_first_and_last_seen(daemon):
+    seen = {"first_bucket": T0, "last_bucket": T0 + 86400 * 400 + 59}
+    never = {"first_bucket": None, "last_bucket": None}
+    places = [dict(place, **dates) for place, dates in zip(FUNCTIONS["functions"][0]["locations"], (seen, never))]
+    daemon.put("functions", {"functions": [dict(seen, function="send", locations=places),
+                                           dict(never, function="gone", locations=[])]})
+    lines = table("functions", daemon=daemon).splitlines()
+    assert re.split("  +", lines[0])[-2:] == ["first seen (UTC)", "last seen (UTC)"]
+    assert lines[1].endswith("/net.py:278  2024-11-22 10:40  2025-12-27 10:40")  # to the minute
+    assert lines[2].split()[-2:] == ["-", "-"] and lines[3].split() == ["gone", "-", "-"]
+    narrow = table("functions", daemon=daemon, width=60).splitlines()
+    assert narrow[0].endswith("last seen (UTC)") and "first seen" not in narrow[0]
+
+
+@pytest.mark.parametrize("more", [[], ["--chart"]])
+@pytest.mark.parametrize("ends, line", [
+    ({}, None), ({"from_resolution": None, "to_resolution": None}, None),
+    ({"from_resolution": 10, "to_resolution": 10}, None),
+    ({"from_resolution": 3600, "to_resolution": 10}, "This range is kept in buckets of 1 h at its beginning."),
+    ({"from_resolution": 60, "to_resolution": 60}, "This range is kept in buckets of 1 m."),
+    ({"from_resolution": None, "to_resolution": 86400}, "This range is kept in buckets of 1 d at its end."),
+])
+@pytest.mark.parametrize("command", ["top", "buckets"])
+def test_a_coarse_end_is_said(daemon, command, ends, line, more):
+    if more and command == "top":
+        return
+    daemon.put(command, dict(ANSWERS[command], **ends))
+    text = table(command, *more, daemon=daemon)
+    assert re.findall("^This range.*$", text, re.M) == ([line] if line else [])
+    assert [path for _, path, _ in daemon.requests[1:]] == (["/v1/status"] if ends else [])  # what the finest is
+
+
+def test_a_coarse_end_without_status(daemon):
+    """The ends are judged by each other then."""
+    daemon.put("status", b"no", 500)
+    daemon.put("top", dict(TOP, from_resolution=3600, to_resolution=60))
+    assert "buckets of 1 h at its beginning.\n" in table("top", daemon=daemon)
+    daemon.put("top", dict(TOP, from_resolution=60, to_resolution=60))
+    assert "kept in" not in table("top", daemon=daemon)
+
+
+def test_watch_asks_for_the_finest_once(daemon):
+    daemon.put("top", dict(TOP, from_resolution=10, to_resolution=10))
+    text, code = on_terminal(["--socket", daemon.path, "top", "--watch", "0.1"], seconds=1)
+    paths = [path for _, path, _ in daemon.requests]
+    assert code is None and paths.count("/v1/top") >= 3 and paths.count("/v1/status") == 1 and "cum/call" in text
+
+
+def test_folded_functions_are_said(daemon):
+    few = [{"function": "f" * n, "total": 1, "values": [1, 0, 0]} for n in range(12, 16)]
+    daemon.put("buckets", dict(BUCKETS, functions=few, other={"functions": 0, "total": 0, "values": [0, 0, 0]}))
+    for width, folded in ((50, "3 functions do"), (80, "1 function does")):
+        text = table("buckets", daemon=daemon, width=width)
+        assert f"other ({folded[0]})" in text
+        assert f"{folded} not fit the width: in other here, shown by --format json." in text.replace("\n", " ")
+    assert "2 values do" in table("buckets", "--by", "label.x", daemon=daemon, width=66)
+    assert "not fit" not in table("buckets", daemon=daemon, width=100)
+    assert "not fit" not in table("buckets", "--chart", daemon=daemon, width=60)  # the chart shows all
+
+
 # --- Chart, terminal, watch ---------------------------------------------------------------------------------------
 
 

@@ -263,7 +263,7 @@ def fails(daemon, *args):
     if not done.returncode:
         return []
     assert re.match(r"timeslicectl: \d+ functions? grew by over [\d.]+% in cumtime per profile: ", err)
-    return re.findall(r"(?:: |, | and )(\S+) (?:\+|~|new|more)", err.split(": ", 1)[1])
+    return re.findall(r"(?:: |, | and )(\S+) (?:\+|~|new|up|more)", err.split(": ", 1)[1])
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
