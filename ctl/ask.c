@@ -70,6 +70,11 @@ int ctl_request(struct ctl_session *session, const struct ctl_request *request, 
             return 0;
         session->passing = status >= 500;
         ctl_show_error(status, &session->refusal, &session->problem);
+        if ((status == 404 || status == 405) && session->http.url && !strcmp(request->method, "POST"))
+            ctl_text_puts(&session->problem,
+                          "\n  over HTTP only questions are answered; this takes the control socket (--socket)");
+        else if (status == 404)
+            ctl_text_puts(&session->problem, "\n  is the daemon of an older version than this program?");
         return CTL_REFUSED;
     case CTL_HTTP_UNREACHED:
         session->passing = true;

@@ -30,8 +30,8 @@ static int take(void *data, const char *bytes, size_t len)
     if (output->keep && len > output->keep_max - output->keep->len) {
         ctl_text_printf(
             &output->problem,
-            "the answer is over %zu MiB, too large to lay out; ask for less (--top, --last, --function), or "
-            "use --format json",
+            "the answer is over %zu MiB, too much to lay out or judge; ask for less (--last, --function), or "
+            "for --format json without --fail-over",
             output->keep_max >> 20);
         return -1;
     }

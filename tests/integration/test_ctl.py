@@ -150,6 +150,12 @@ def test_error_of_the_daemon(daemon):
         assert word in done.stderr.decode()
 
 
+def test_a_path_that_the_daemon_does_not_have(daemon):
+    daemon.canned.clear()
+    done = ctl("diff", "--after", "last:1h", daemon=daemon)
+    assert done.returncode == 1 and b"404" in done.stderr and b"older version" in done.stderr
+
+
 @pytest.mark.parametrize("body", [b"", b"oops \x1b[2J", b"[1]", b'{"error": 7}', b'{"error": {"message": 7}}'])
 def test_error_that_is_not_json(daemon, body):
     daemon.put("top", body, 500)
