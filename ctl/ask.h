@@ -27,8 +27,8 @@ struct ctl_screen ctl_look_at_screen(const struct ctl_session *session);
 /* Writes session->out: 0, or CTL_REFUSED. */
 int ctl_write_out(struct ctl_session *session);
 
-/* 0 with the whole of a 200 answer in the sink; else an exit code with the problem. output: NULL for another sink, else
- * the one whose problem counts. */
+/* 0 with the whole of a 200 answer in the sink; else an exit code with the problem, which is sink_problem where the
+ * sink ended it. */
 int ctl_request(struct ctl_session *session, const struct ctl_request *request, const struct ctl_sink *sink,
                 struct ctl_text *sink_problem);
 /* The same into session->body, at most so many bytes. */

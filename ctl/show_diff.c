@@ -45,7 +45,8 @@ static void row_cells(struct ctl_table *table, const struct ctl_diff *diff, cons
     figure_cell(table, diff->seconds, row->before, false, CTL_TINT_NONE);
     figure_cell(table, diff->seconds, row->after, false, CTL_TINT_NONE);
     figure_cell(table, diff->seconds, row->change, true, tint);
-    bool was = row->before > 0 || row->before<0, is = row->after> 0 || row->after < 0;
+    bool was = fabs(row->before) > 0;
+    bool is = fabs(row->after) > 0;
     ctl_table_tinted(table,
                      isnan(row->change) || (!was && !is) ? "-"
                      : !was                              ? "new"
