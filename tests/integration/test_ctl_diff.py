@@ -82,8 +82,8 @@ def line_of(text, start):
     (RANGES, [("before", "2h..1h"), ("after", "last:1h")]),
     (["--before-label", "version=1=a&b", "--after-label", "version=2", "--label", "service=web"],
      [("before.label.version", "1=a&b"), ("after.label.version", "2"), ("label.service", "web")]),
-    (["--after", "-15m..", "--function", "a*", "--function", "b", "--by", "location", "--metric", "tottime", "--top", "3",
-      "--no-fresh"], [("after", "-15m.."), ("function", "a*"), ("function", "b"), ("by", "location"),
+    (["--after", "-15m..", "--function", "a*", "--function", "b", "--by", "location", "--metric", "tottime",
+      "--top", "3", "--no-fresh"], [("after", "-15m.."), ("function", "a*"), ("function", "b"), ("by", "location"),
                       ("metric", "tottime"), ("top", "3"), ("fresh", "false")]),
 ])
 def test_request(daemon, args, query):
@@ -102,8 +102,10 @@ def test_a_table_asks_for_as_much_as_it_shows(daemon):
 
 @pytest.mark.parametrize("args, word", [
     ([], "needs something to compare"), (["--label", "a=b"], "needs something to compare"),
-    ([*RANGES, "--top", "0"], "--top: 0"), ([*RANGES, "--top", "x"], "--top: x"), (["--before"], "--before needs a value"),
-    ([*RANGES, "--fail-over", "much"], "much"), ([*RANGES, "--fail-over", "-1"], "-1"), ([*RANGES, "--fail-over", "5%%"], "5%%"),
+    ([*RANGES, "--top", "0"], "--top: 0"), ([*RANGES, "--top", "x"], "--top: x"),
+    (["--before"], "--before needs a value"),
+    ([*RANGES, "--fail-over", "much"], "much"), ([*RANGES, "--fail-over", "-1"], "-1"),
+    ([*RANGES, "--fail-over", "5%%"], "5%%"),
     ([*RANGES, "--fail-over", "nan"], "nan"), ([*RANGES, "--ignore-below", "1ms"], "--fail-over"),
     ([*RANGES, "--fail-over", "5", "--ignore-below", "1 parsec"], "parsec"),
     ([*RANGES, "--fail-over", "5", "--ignore-below", "-1"], "-1"),
@@ -128,7 +130,8 @@ def test_table(daemon):
     assert lines[4].split() == ["function", "before", "after", "change", "%", "called", "slower"]
     assert lines[5].split() == ["more", "per", "call"]
     assert line_of(text, "parse_request").split()[1:] == "600 ms 900 ms +300 ms +50% 0 s +300 ms".split()
-    assert re.split("  +", line_of(text, "called_twice"))[1:] == ["100 ms", "200 ms", "+100 ms", "+100%", "+100 ms", "0 s"]
+    twice = ["100 ms", "200 ms", "+100 ms", "+100%", "+100 ms", "0 s"]
+    assert re.split("  +", line_of(text, "called_twice"))[1:] == twice
     assert re.split("  +", line_of(text, "brand_new"))[1:] == ["0 s", "100 ms", "+100 ms", "new", "+100 ms", "0 s"]
     assert re.split("  +", line_of(text, "gone_away"))[1:] == ["50.0 ms", "0 s", "-50.0 ms", "gone", "-50.0 ms", "0 s"]
     assert re.split("  +", line_of(text, "steady"))[1:] == ["1.00 s", "1.00 s", "0 s", "0%", "0 s", "0 s"]
@@ -146,7 +149,8 @@ def test_labels_are_in_the_head(daemon):
 
 
 def test_open_ranges(daemon):
-    open_range = {"from": None, "to": None, "from_resolution": None, "to_resolution": None, "profiles": 7, "total_tt": 1}
+    ends = dict.fromkeys(("from", "to", "from_resolution", "to_resolution"))
+    open_range = dict(ends, profiles=7, total_tt=1)
     daemon.put("diff", dict(DIFF, before=open_range, after=dict(open_range, **{"from": T0})))
     text = table("diff", "--before-label", "a=b", daemon=daemon)
     assert "before: all time, 7 profiles" in text and "after:  from 2024-11-22 10:40:00Z, 7 profiles" in text
@@ -170,7 +174,8 @@ def test_what_is_beyond_the_rows_is_other(daemon):
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
 @pytest.mark.parametrize("by", ["function", "location"])
 def test_fits(daemon, width, by):
-    rows = [dict(r, file_name="/usr/lib/python3/dist-packages/some/deep/net.py", line_number=278, raw_name="_x") for r in ROWS]
+    place = {"file_name": "/usr/lib/python3/dist-packages/some/deep/net.py", "line_number": 278, "raw_name": "_x"}
+    rows = [dict(r, **place) for r in ROWS]
     if by == "location":
         daemon.put("diff", answer(*rows))
     text = table("diff", *RANGES, "--by", by, daemon=daemon, width=width)
@@ -192,14 +197,16 @@ def test_calls_are_not_split(daemon):
 @pytest.mark.parametrize("ends, said", [
     ((10, 10), None), ((3600, 10), "kept in buckets of 1 h at its beginning."), ((60, 60), "kept in buckets of 1 m."),
     ((10, 60), "kept in buckets of 1 m at its end."),
-    ((3600, 60), "kept in buckets of 1 h at its beginning, of 1 m at its end."), ((None, None), None), ((60, None), "1 m"),
+    ((3600, 60), "kept in buckets of 1 h at its beginning, of 1 m at its end."),
+    ((None, None), None), ((60, None), "1 m"),
 ])
 def test_resolution(daemon, ends, said):
     changed = dict(DIFF["before"], from_resolution=ends[0], to_resolution=ends[1])
     daemon.put("diff", dict(DIFF, before=changed))
     text = table("diff", *RANGES, daemon=daemon)
     lines = [line for line in text.splitlines() if "kept in buckets" in line]
-    assert (lines == []) if said is None else (len(lines) == 1 and lines[0].startswith("Before is ") and said in lines[0])
+    assert len(lines) == (said is not None)
+    assert all(line.startswith("Before is ") and said in line for line in lines)
     daemon.put("diff", dict(DIFF, after=changed))
     assert ("After is kept" in table("diff", *RANGES, daemon=daemon)) == (said is not None)
 
@@ -245,7 +252,8 @@ def test_malformed(daemon, body):
 
 def test_strange_rows(daemon):
     """Members missing or of other types: no figure is made up."""
-    rows = [1, None, {}, {"function": 3, "per_profile": []}, {"function": "x", "per_profile": {"change": "1"}, "called_more": {}}]
+    rows = [1, None, {}, {"function": 3, "per_profile": []},
+            {"function": "x", "per_profile": {"change": "1"}, "called_more": {}}]
     daemon.put("diff", dict(DIFF, functions=rows))
     text = table("diff", *RANGES, daemon=daemon)
     assert re.split("  +", line_of(text, "x "))[1:] == ["-"] * 6
@@ -282,13 +290,14 @@ def test_fail_over(daemon, form):
 def test_fail_over_says_how_much(daemon):
     daemon.put("diff", answer(ROWS[0], ROWS[2]))
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
-    assert done.stderr.decode() == ("timeslicectl: 2 functions grew by over 20% in cumtime per profile: parse_request +50% "
-                                    "(600 ms to 900 ms), brand_new new (100 ms)\n")
+    assert done.stderr.decode() == ("timeslicectl: 2 functions grew by over 20% in cumtime per profile: "
+                                    "parse_request +50% (600 ms to 900 ms), brand_new new (100 ms)\n")
 
 
 @pytest.mark.parametrize("before, after, percent, over", [
     (0.6, 0.72, "20", False), (0.6, 0.7200001, "20", True), (0.1, 0.3, "200", False), (0.7, 0.77, "10", False),
-    (1e-9, 2e-9, "99", True), (1, 1, "0", False), (1, 1.000000001, "0", True), (2, 1, "0", False), (-1, 1, "1000", True),
+    (1e-9, 2e-9, "99", True), (1, 1, "0", False), (1, 1.000000001, "0", True), (2, 1, "0", False),
+    (-1, 1, "1000", True),
 ])
 def test_exactly_the_limit_is_not_over_it(daemon, before, after, percent, over):
     daemon.put("diff", answer(row("f", (before, 1), (after, 1), (1, 1)), profiles=(1, 1)))
@@ -297,7 +306,7 @@ def test_exactly_the_limit_is_not_over_it(daemon, before, after, percent, over):
 
 def test_at_most_five_are_named(daemon):
     rows = [row(f"f{i}", (7, 7), (14 + 14 * i, 14)) for i in range(1, 9)]
-    daemon.put("diff", dict(answer(*rows), functions=rows))  # not in the order of the daemon: the worst come first even so
+    daemon.put("diff", dict(answer(*rows), functions=rows))  # in another order than the daemon's
     done = ctl("diff", *RANGES, "--fail-over", "5", daemon=daemon)
     err = done.stderr.decode()
     assert re.findall(r"f\d ", err) == ["f8 ", "f7 ", "f6 ", "f5 ", "f4 "] and err.endswith(" and 3 more\n")
@@ -322,7 +331,8 @@ def test_what_is_not_shown_is_judged(daemon, form):
     if form != "table":
         assert done.stdout == plain.stdout
     else:
-        rows = [line for line in done.stdout.decode().splitlines() if line.startswith(("a_func", "parse", "other", "steady"))]
+        starts = ("a_func", "parse", "other", "steady")
+        rows = [line for line in done.stdout.decode().splitlines() if line.startswith(starts)]
         assert [line.split()[0][:5] for line in rows] == ["a_fun", "other"]
 
 

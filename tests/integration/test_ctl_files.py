@@ -152,7 +152,8 @@ def test_what_is_no_database(daemon, folder, database):
 
 
 def test_error_of_the_daemon(daemon, folder):
-    daemon.put("regrid", {"error": {"code": "bad_parameter", "parameter": "time_slice", "message": "7s does not fit"}}, 400)
+    error = {"code": "bad_parameter", "parameter": "time_slice", "message": "7s does not fit"}
+    daemon.put("regrid", {"error": error}, 400)
     done = ctl("regrid", folder / "b.db", "--time-slice", "7s", daemon=daemon)
     assert done.returncode == 1 and b"7s does not fit (bad_parameter, parameter time_slice)\n" in done.stderr
     assert names(folder) == []
@@ -228,7 +229,8 @@ def test_progress_on_a_terminal(daemon, folder, database):
 
 
 @pytest.mark.parametrize("args, word", [
-    (["backup"], "backup needs the name of the file"), (["regrid", "x.db"], "--time-slice"), (["backup", ""], "not empty"),
+    (["backup"], "backup needs the name of the file"), (["regrid", "x.db"], "--time-slice"),
+    (["backup", ""], "not empty"),
     (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not take --format"),
     (["backup", "a", "--time-slice", "1m"], "does not take --time-slice"), (["backup", "a", "--watch", "1"], "--watch"),
     (["top", "a"], "unexpected argument a"), (["top", "--force"], "does not take --force"),
@@ -256,7 +258,8 @@ def test_help(command):
 
 
 def test_without_yes_nothing_is_asked_for_but_what_would_go(daemon):
-    args = ("delete", "--function", "a*", "--function", "b", "--label", "service=old", "--from", "2026-01-31", "--to", "-1h")
+    args = ("delete", "--function", "a*", "--function", "b", "--label", "service=old", "--from", "2026-01-31",
+            "--to", "-1h")
     text = table(*args, daemon=daemon)
     assert text.startswith("This would be deleted: from 2024-11-22 10:40:00Z\n  functions   3\n  label sets  1\n")
     assert "  sums        180\n" in text and "  cumtime     12.5 s\n" in text

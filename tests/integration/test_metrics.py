@@ -19,11 +19,12 @@ from support.daemon import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus-rules.yml"
-MESSAGE = b'{"timestamp": 1732272000, "profile": {"total_tt": 0.5, "func_profiles": {"f": {"ncalls": "1", "cumtime": 0.5}}}}'
+MESSAGE = (b'{"timestamp": 1732272000, "profile": {"total_tt": 0.5, '
+           b'"func_profiles": {"f": {"ncalls": "1", "cumtime": 0.5}}}}')
 
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="prometheus is not installed (script/setup test)")
-needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"),
-                                      reason="prometheus is not installed (script/setup test)")
+WHY_NOT = "prometheus is not installed (script/setup test)"
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason=WHY_NOT)
+needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason=WHY_NOT)
 
 
 def send(one, *messages):
@@ -79,14 +80,16 @@ def test_documented(daemon):
     for name, labels, _ in rows:
         shown = re.search(rf"^{name}\{{(.*)\}} ", text, re.M)
         if name in served:
-            assert (sorted(re.findall(r'(\w+)="', shown[1])) if shown else []) == sorted(filter(None, labels.split(",")))
+            keys = re.findall(r'(\w+)="', shown[1]) if shown else []
+            assert sorted(keys) == sorted(filter(None, labels.split(",")))
 
 
 def test_rules_name_what_is_there(daemon):
     text = RULES.read_text()
     known = families(scrape(daemon()))
     known |= {"timesliced_commit_duration_seconds_bucket"}
-    used = {name for expr in re.findall(r"expr: (.*(?:\n {10}.*)*)", text) for name in re.findall(r"timesliced_\w+", expr)}
+    expressions = re.findall(r"expr: (.*(?:\n {10}.*)*)", text)
+    used = {name for expression in expressions for name in re.findall(r"timesliced_\w+", expression)}
     assert len(used) >= 7 and used <= known
 
 
@@ -178,7 +181,7 @@ def free_port():
 
 
 class Prometheus:
-    """One of its own: configuration, data and port are this test's. Should another process take the port first, again."""
+    """Configuration, data and port are this test's own. Should another process take the port first, it tries again."""
 
     def __init__(self, folder, target):
         config = {

@@ -1,5 +1,5 @@
-"""A daemon that is not one, for timeslicectl: HTTP on a Unix socket, with canned answers in every form that a transfer can
-take, whole or broken off. And timeslicectl run against it. The binary: $TIMESLICECTL, else build/ctl/timeslicectl.
+"""A daemon that is not one, for timeslicectl: HTTP on a Unix socket, with canned answers in every form that a transfer
+can take, whole or broken off. And timeslicectl run against it. The binary: $TIMESLICECTL, else build/ctl/timeslicectl.
 """
 import http.server
 import json
@@ -73,8 +73,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """requests: (method, path, [(parameter, value)]) as they came. An answer is of a path's last part ("top"), or of that
-    with one of its parameters ("top?format=csv"), which comes first. Clearing held keeps answers from ending."""
+    """requests: (method, path, [(parameter, value)]) as they came. An answer is of a path's last part ("top"), or of
+    that with one of its parameters ("top?format=csv"), which comes first. Clearing held keeps answers from ending."""
 
     daemon_threads = True
 
