@@ -373,6 +373,8 @@ static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_
         if (level->kind == TS_LEVEL_OWN && !still)
             level->kind = TS_LEVEL_DEAD;
     }
+    /* Of nothing, all is built that lies in the past, so late data goes in directly. */
+    bool empty = longest->source < 0 && (!changes || changes->last(changes->data, longest) == INT64_MIN);
     bool anew = false; /* what is built from a level that begins anew begins anew */
     for (size_t i = 0; i < n_wanted; i++) {
         struct ts_level *own = find_alive(levels, wanted[i]);
@@ -386,13 +388,10 @@ static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_
             if (!own)
                 return TS_EINVAL;
             const struct ts_level *source = ts_levels_find(levels, source_id);
-            int64_t last = changes ? changes->last(changes->data, source) : INT64_MIN;
             own->source = source_id;
             own->live = INT64_MAX;
-            /* Of an empty source all is built that lies in the past, so late data goes in directly. */
-            own->built.bucket = last == INT64_MIN
-                                    ? ts_floor_div((ts_i128)horizon - levels->grid.start_time, source->width)
-                                    : source->since;
+            own->built.bucket =
+                empty ? ts_floor_div((ts_i128)horizon - levels->grid.start_time, source->width) : source->since;
             own->built_profiles = own->built;
             const struct ts_level base_level = {.ratio = base / levels->grid.time_slice};
             own->since = ceil_bucket(&base_level, since, own);

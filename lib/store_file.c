@@ -234,19 +234,6 @@ out:
     return r;
 }
 
-static int write_level(sqlite3 *db, const struct ts_level *level)
-{
-    char *sql =
-        sqlite3_mprintf("INSERT INTO levels VALUES(%lld, %lld, %lld, %d, %lld, %lld, %lld,"
-                        " %lld, %u, %u, %lld, %u, %lld, %lld)",
-                        level->id, level->width, level->keep, (int)level->kind, level->since, level->live,
-                        level->source, level->built.bucket, level->built.labels, level->built.location,
-                        level->built_profiles.bucket, level->built_profiles.labels, level->view_from, level->view_to);
-    int rc = sql ? ts_sql_exec(db, sql) : SQLITE_NOMEM;
-    sqlite3_free(sql);
-    return rc;
-}
-
 static int write_schema(sqlite3 *db, const struct ts_levels *levels, int64_t horizon)
 {
     char text[256];
@@ -258,7 +245,7 @@ static int write_schema(sqlite3 *db, const struct ts_levels *levels, int64_t hor
     if (!rc)
         rc = ts_sql_exec(db, TS_SCHEMA_LEVELS TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME TS_SCHEMA_VIEW);
     for (size_t i = 0; !rc && i < levels->n; i++)
-        rc = write_level(db, &levels->items[i]);
+        rc = ts_sql_insert_level(db, &levels->items[i]);
     snprintf(text, sizeof(text),
              "INSERT INTO grid VALUES(1, %lld, %lld); UPDATE uptime SET horizon = %lld; COMMIT;"
              " PRAGMA journal_mode=WAL;",

@@ -169,8 +169,7 @@ static void begin(void *data, const struct ts_level *level, const struct ts_leve
         "INSERT INTO sums SELECT %lld, %lld, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
         " WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket" TS_SQL_ADD_SUMS ";"
         "INSERT INTO profiles SELECT %lld, %lld, labels, profiles, exact_profiles, total_tt, parts_expected,"
-        " parts_received FROM profiles WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket"
-        TS_SQL_ADD_PROFILES,
+        " parts_received FROM profiles WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket" TS_SQL_ADD_PROFILES,
         level->id, bucket, source->id, from, to, level->id, bucket, source->id, from, to);
     adapting->rc = sql ? ts_sql_exec(adapting->store->db, sql) : SQLITE_NOMEM;
     sqlite3_free(sql);

@@ -136,3 +136,16 @@ int ts_sql_walk_label_sets(sqlite3_stmt *stmt, const _Atomic bool *canceled, ts_
     sqlite3_reset(stmt);
     return r;
 }
+
+int ts_sql_insert_level(sqlite3 *db, const struct ts_level *level)
+{
+    char *sql =
+        sqlite3_mprintf("INSERT INTO levels VALUES(%lld, %lld, %lld, %d, %lld, %lld, %lld,"
+                        " %lld, %u, %u, %lld, %u, %lld, %lld)",
+                        level->id, level->width, level->keep, (int)level->kind, level->since, level->live,
+                        level->source, level->built.bucket, level->built.labels, level->built.location,
+                        level->built_profiles.bucket, level->built_profiles.labels, level->view_from, level->view_to);
+    int rc = sql ? ts_sql_exec(db, sql) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    return rc;
+}

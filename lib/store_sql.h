@@ -20,6 +20,9 @@ int ts_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt);
 /* The text of a statement of enum ts_statement. */
 const char *ts_sql_statement(int which);
 
+/* A row of levels, on any connection. */
+int ts_sql_insert_level(sqlite3 *db, const struct ts_level *level);
+
 /* Walk TS_SQL_LOCATIONS and TS_SQL_LABEL_SETS; `canceled`, where given, ends them. The statement is reset. */
 int ts_sql_walk_locations(sqlite3_stmt *stmt, const _Atomic bool *canceled, ts_location_cb cb, void *data) TS_MUST_USE;
 int ts_sql_walk_label_sets(sqlite3_stmt *stmt, const _Atomic bool *canceled, ts_labels_cb cb, void *data) TS_MUST_USE;

@@ -80,6 +80,8 @@ static const char *const statements[TS_N_STATEMENTS] = {
                        " AND (bucket, labels, location) < (?2, ?3, ?4)"),
     [TS_PRUNE_PROFILES] = "DELETE FROM profiles WHERE level = ?1 AND bucket <= ?2 AND (bucket, labels) < (?2, ?3)",
     [TS_OLDEST] = "SELECT min(bucket) FROM profiles WHERE level = ?1 AND bucket >= ?2",
+    [TS_NEXT_SUM] = "SELECT min(bucket) FROM sums WHERE level = ?1 AND bucket >= ?2",
+    [TS_NEXT_PROFILE] = "SELECT min(bucket) FROM profiles WHERE level = ?1 AND bucket >= ?2",
     [TS_DROP_LOCATION] = "DELETE FROM locations WHERE id = ?1",
     [TS_DROP_LABEL_SET] = "DELETE FROM label_sets WHERE id = ?1",
 };

@@ -40,6 +40,8 @@ enum ts_statement {
     TS_PRUNE_SUMS,
     TS_PRUNE_PROFILES,
     TS_OLDEST,
+    TS_NEXT_SUM,
+    TS_NEXT_PROFILE,
     TS_DROP_LOCATION,
     TS_DROP_LABEL_SET,
     TS_N_STATEMENTS

@@ -1,6 +1,6 @@
 /*
- * The store and its queries as a program, with a time that the test makes, for tests written in Python. A command a line
- * on standard input, its words separated by tabs; an answer a line on standard output.
+ * The store and its queries as a program, with a time that the test makes, for tests written in Python. A command a
+ * line on standard input, its words separated by tabs; an answer a line on standard output.
  *
  *     open PATH TIME_SLICE START_TIME NOW WIDTH:KEEP...   ns             -> ok | error ...
  *     sum POSITION LABELS RAW_NAME CUMTIME TOTTIME NCALLS PCALLS         (no answer)
@@ -173,8 +173,8 @@ static void do_levels(const struct program *program)
     printf("[");
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *l = &levels->items[i];
-        printf("%s{\"id\": %" PRId64 ", \"kind\": %d, \"width\": %" PRId64 ", \"keep\": %" PRId64 ", \"since\": %" PRId64
-               ", \"live\": %" PRId64 ", \"source\": %" PRId64 ", \"built_to\": %" PRId64 "}",
+        printf("%s{\"id\": %" PRId64 ", \"kind\": %d, \"width\": %" PRId64 ", \"keep\": %" PRId64
+               ", \"since\": %" PRId64 ", \"live\": %" PRId64 ", \"source\": %" PRId64 ", \"built_to\": %" PRId64 "}",
                i ? ", " : "", l->id, (int)l->kind, l->width, l->keep, l->since, l->live, l->source,
                ts_level_built_to(levels, l));
     }
