@@ -10,7 +10,8 @@
  * bounds WAITING and RUNNING together. An interrupt may fall before the reader has begun and be lost, so it is given
  * anew with every tick.
  *
- * Finished answers hold memory until their clients have read them: past HELD_MAX no further query starts.
+ * What was read for an answer is held until its client has read the text, which is made meanwhile, on the loop, a piece
+ * at a time: past HELD_MAX no further query starts. A short text is made by the worker and sent as it is.
  *
  * What may fail:  no memory (500); flush late or failed, reader not to be opened (503 store_unavailable); too many
  *                 (503 busy); the query itself; QUERY_MS over (503 timeout).
@@ -30,7 +31,8 @@ enum {
     FLUSHES_MAX = 512, /* not called back, jobs that gave up on them included */
     QUERY_MS = 30 * 1000,
     TICK_MS = 50,
-    HELD_MAX = 64 * 1024 * 1024
+    HELD_MAX = 64 * 1024 * 1024,
+    PIECE = 64 * 1024
 };
 
 enum job_state { FLUSHING, WAITING, RUNNING };
@@ -62,7 +64,8 @@ struct tsd_job {
     /* While RUNNING these are the worker's, but for canceled. */
     uv_work_t work;
     struct slot *slot;
-    struct ts_buf out;
+    struct ts_buf out;        /* the first piece, or all of it */
+    struct ts_answer *answer; /* what is left */
     int rc;
     struct ts_query_error error;
     atomic_bool canceled;
@@ -126,6 +129,7 @@ static void job_free(struct tsd_job *job)
         answers->n_pending--;
     if (job->flush)
         job->flush->job = NULL;
+    ts_answer_free(job->answer);
     ts_query_free(job->query);
     ts_buf_deinit(&job->out);
     free(job);
@@ -205,14 +209,75 @@ static void on_work(uv_work_t *work)
     if (!job->rc && !job->slot->reader)
         job->rc = open_reader(job);
     if (!job->rc)
-        job->rc = ts_query_run(job->query, job->slot->reader, &job->out, &job->error);
-    if (!job->rc && !ts_query_csv(job->query))
-        ts_buf_putc(&job->out, '\n'); /* as every other answer ends */
+        job->rc = ts_query_start(job->query, job->slot->reader, &job->answer, &job->error);
+    if (!job->rc && !ts_answer_write(job->answer, &job->out, PIECE)) {
+        job->answer = ts_answer_free(job->answer);
+        if (!ts_query_csv(job->query))
+            ts_buf_putc(&job->out, '\n'); /* as every other answer ends */
+    }
     if (job->rc == TS_ESTORE)
         drop_reader(job->slot); /* the next one begins with a new connection */
 }
 
 static void start_waiting(struct tsd_answers *answers);
+
+/* An answer that is longer than a piece, on its way to the client. */
+struct sending {
+    struct tsd_answers *answers;
+    struct ts_query *query;
+    struct ts_answer *answer; /* NULL: its text has ended */
+    struct ts_buf first;
+    size_t held;
+};
+
+static int send_next(void *data, struct ts_buf *out)
+{
+    struct sending *sending = data;
+    if (sending->first.len) {
+        ts_buf_append(out, sending->first.data, sending->first.len);
+        ts_buf_deinit(&sending->first);
+        return 1;
+    }
+    if (!sending->answer)
+        return 0;
+    if (!ts_answer_write(sending->answer, out, PIECE)) {
+        sending->answer = ts_answer_free(sending->answer);
+        if (!ts_query_csv(sending->query))
+            ts_buf_putc(out, '\n');
+    }
+    return out->len || ts_buf_failed(out) ? 1 : 0;
+}
+
+static void free_sending(void *data)
+{
+    struct sending *sending = data;
+    sending->answers->held -= sending->held;
+    ts_answer_free(sending->answer);
+    ts_query_free(sending->query);
+    ts_buf_deinit(&sending->first);
+    free(sending);
+}
+
+/* Moves the answer from the job into a reply. False where there is no memory. */
+static bool stream(struct tsd_job *job, struct tsd_reply *ret_reply)
+{
+    struct sending *sending = malloc(sizeof(*sending));
+    if (!sending)
+        return false;
+    *sending = (struct sending){.answers = job->answers,
+                                .query = job->query,
+                                .answer = job->answer,
+                                .first = job->out,
+                                .held = ts_answer_memory(job->answer) + job->out.cap};
+    job->answers->held += sending->held;
+    job->query = NULL;
+    job->answer = NULL;
+    ts_buf_init(&job->out);
+    *ret_reply = (struct tsd_reply){.status = 200,
+                                    .type = ts_query_csv(sending->query) ? TSD_TYPE_CSV : TSD_TYPE_JSON,
+                                    .stream = {send_next, free_sending, sending, -1}};
+    return true;
+}
 
 static void on_worked(uv_work_t *work, int status)
 {
@@ -222,6 +287,12 @@ static void on_worked(uv_work_t *work, int status)
     job->slot->job = NULL;
     if (!job->cb) {
         job_free(job);
+    } else if (!job->rc && job->answer) {
+        struct tsd_reply reply;
+        if (stream(job, &reply))
+            answer(job, &reply);
+        else
+            answer_error(job, 500, "internal", NULL, "out of memory");
     } else if (!job->rc) {
         struct tsd_reply reply;
         tsd_reply_take(&job->out, 200, ts_query_csv(job->query) ? TSD_TYPE_CSV : TSD_TYPE_JSON, &reply);

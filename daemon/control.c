@@ -1,8 +1,9 @@
 /*
- * Puts the parts together: daemon/http twice (Unix socket, TCP), daemon/routes over both, daemon/answer under them.
+ * Puts the parts together: daemon/http twice (Unix socket, TCP), daemon/routes over both, daemon/answer and
+ * daemon/chore under them.
  *
- * On close, in this order: no new connections; answers ends, which answers every request that waits; http sends that
- * and closes; the callback.
+ * On close, in this order: no new connections; answers and chores end, which answers every request that waits; http
+ * sends that and closes; the callback.
  */
 #include "daemon/control.h"
 
@@ -46,7 +47,7 @@ static int listen_on(struct tsd_control *control, uv_loop_t *loop, int fd, bool 
 static void on_failed_part_closed(void *data)
 {
     struct tsd_control *control = data;
-    if (control->n_closed++ == control->n_https)
+    if (control->n_closed++ == control->n_https + 1)
         tsd_control_free(control);
 }
 
@@ -57,6 +58,8 @@ static void abort_start(struct tsd_control *control)
         tsd_http_disown(control->https[i]);
         tsd_http_close(control->https[i], on_failed_part_closed, control);
     }
+    if (control->routes.chores)
+        tsd_chores_close(control->routes.chores, on_failed_part_closed, control);
     tsd_answers_close(control->routes.answers, on_failed_part_closed, control);
 }
 
@@ -70,6 +73,14 @@ int tsd_control_start(const struct tsd_control_config *config, struct tsd_contro
     int rc = tsd_control_set_allowed_hosts(control, config->allowed_hosts);
     if (!rc)
         rc = tsd_answers_start(config->loop, config->state, config->writer, &control->routes.answers);
+    if (!rc) {
+        rc = tsd_chores_start(config->loop, config->state, config->writer, &control->routes.chores);
+        if (rc) {
+            control->n_closed++; /* there are none to close */
+            abort_start(control);
+            return rc;
+        }
+    }
     if (rc) {
         tsd_control_free(control);
         return rc;
@@ -102,7 +113,7 @@ static void on_http_closed(void *data)
         control->on_closed(control->closed_data);
 }
 
-static void on_answers_closed(void *data)
+static void on_chores_closed(void *data)
 {
     struct tsd_control *control = data;
     if (!control->n_https) {
@@ -111,6 +122,12 @@ static void on_answers_closed(void *data)
     }
     for (unsigned i = 0; i < control->n_https; i++)
         tsd_http_close(control->https[i], on_http_closed, control);
+}
+
+static void on_answers_closed(void *data)
+{
+    struct tsd_control *control = data;
+    tsd_chores_close(control->routes.chores, on_chores_closed, control);
 }
 
 void tsd_control_close(struct tsd_control *control, tsd_control_closed_cb cb, void *data)
@@ -129,6 +146,7 @@ struct tsd_control *tsd_control_free(struct tsd_control *control)
     for (unsigned i = 0; i < control->n_https; i++)
         tsd_http_free(control->https[i]);
     tsd_answers_free(control->routes.answers);
+    tsd_chores_free(control->routes.chores);
     free(control->routes.allowed_hosts);
     free(control);
     return NULL;

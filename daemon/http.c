@@ -35,6 +35,8 @@ enum {
     MEMORY_PER_CLIENT = 64 * 1024, /* request line, headers and what libmicrohttpd makes of them */
     RECEIVING_MS = 10 * 1000,
     SENDING_MS = 120 * 1000,
+    SENDING_BYTES_PER_MS = 64, /* who takes a long answer has a millisecond more for each of them */
+    BLOCK = 64 * 1024,         /* of a body that is made while it is sent */
     IDLE_MS = 30 * 1000,
     SILENCE_S = 60, /* libmicrohttpd's own timeout; a second line behind the deadlines */
     SWEEP_MS = 1000,
@@ -57,7 +59,8 @@ struct tsd_client {
     char *target;
     const char *method; /* libmicrohttpd's, while the request lives */
     uint64_t body;
-    bool begun; /* its headers have been seen */
+    uint64_t sent; /* of a body that is made while it is sent */
+    bool begun;    /* its headers have been seen */
     bool with_receiver;
     bool suspended;
     bool broken; /* no memory for a response */
@@ -164,12 +167,69 @@ static void release_body(void *data)
     free(body);
 }
 
+struct stream {
+    struct tsd_client *client; /* outlives the reading: libmicrohttpd reads for an open connection only */
+    struct tsd_stream source;
+    struct ts_buf buf;
+    size_t at;
+};
+
+static ssize_t read_stream(void *data, uint64_t position, char *bytes, size_t room)
+{
+    struct stream *stream = data;
+    (void)position;
+    if (stream->at == stream->buf.len) {
+        ts_buf_reset(&stream->buf);
+        stream->at = 0;
+        int rc = stream->source.next(stream->source.data, &stream->buf);
+        if (rc == 0)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (rc < 0 || ts_buf_failed(&stream->buf) || !stream->buf.len)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    size_t n = stream->buf.len - stream->at;
+    n = n < room ? n : room;
+    memcpy(bytes, stream->buf.data + stream->at, n);
+    stream->at += n;
+    stream->client->sent += n;
+    return (ssize_t)n;
+}
+
+static void free_stream(void *data)
+{
+    struct stream *stream = data;
+    stream->source.free(stream->source.data);
+    ts_buf_deinit(&stream->buf);
+    free(stream);
+}
+
+/* Takes the stream. */
+static struct MHD_Response *make_streamed(struct tsd_client *client, const struct tsd_stream *source)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    if (!stream) {
+        source->free(source->data);
+        return NULL;
+    }
+    *stream = (struct stream){.client = client, .source = *source};
+    ts_buf_init(&stream->buf);
+    uint64_t len = source->len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)source->len;
+    struct MHD_Response *response = MHD_create_response_from_callback(len, BLOCK, read_stream, stream, free_stream);
+    if (!response)
+        free_stream(stream);
+    return response;
+}
+
 /* Takes the reply's body. NULL where there is no memory. */
-static struct MHD_Response *make_response(const struct tsd_reply *reply, unsigned *ret_status)
+static struct MHD_Response *make_response(struct tsd_client *client, const struct tsd_reply *reply,
+                                          unsigned *ret_status)
 {
     struct body *body = reply->body ? malloc(sizeof(*body)) : NULL;
     struct MHD_Response *response;
-    if (body) {
+    bool streamed = reply->stream.next;
+    if (streamed) {
+        response = make_streamed(client, &reply->stream);
+    } else if (body) {
         *body = (struct body){reply->body, reply->len, reply->on_released, reply->data};
         response = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->bytes, release_body, body);
         if (!response)
@@ -186,9 +246,10 @@ static struct MHD_Response *make_response(const struct tsd_reply *reply, unsigne
     }
     if (!response)
         return NULL;
-    unsigned status = body ? reply->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+    bool whole = body || streamed;
+    unsigned status = whole ? reply->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
     bool busy = status == MHD_HTTP_SERVICE_UNAVAILABLE;
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, body ? reply->type : TSD_TYPE_JSON) &&
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, whole ? reply->type : TSD_TYPE_JSON) &&
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") &&
         MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") &&
         (!reply->allow || MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow)) &&
@@ -214,7 +275,7 @@ void tsd_client_reply(struct tsd_client *client, const struct tsd_reply *reply)
 {
     client->with_receiver = false;
     client->data = NULL;
-    client->response = make_response(reply, &client->status);
+    client->response = make_response(client, reply, &client->status);
     client->broken = !client->response;
     if (client->suspended) { /* on_access() is called again and queues it */
         client->suspended = false;
@@ -244,6 +305,7 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
     free(client->target);
     client->target = strdup(target);
     client->body = 0;
+    client->sent = 0;
     client->begun = false;
     if (client->phase == IDLE)
         enter(client, RECEIVING);
@@ -436,8 +498,9 @@ static void leave(struct tsd_client *client)
 static bool is_late(const struct tsd_client *client)
 {
     static const uint64_t limits[] = {
-        [RECEIVING] = RECEIVING_MS, [WORKING] = UINT64_MAX, [SENDING] = SENDING_MS, [IDLE] = IDLE_MS};
-    return now_ms(client->http) - client->since >= limits[client->phase];
+        [RECEIVING] = RECEIVING_MS, [WORKING] = UINT64_MAX / 2, [SENDING] = SENDING_MS, [IDLE] = IDLE_MS};
+    uint64_t more = client->phase == SENDING ? client->sent / SENDING_BYTES_PER_MS : 0;
+    return now_ms(client->http) - client->since >= limits[client->phase] + more;
 }
 
 static void on_sweep(uv_timer_t *timer)

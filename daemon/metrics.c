@@ -52,6 +52,8 @@ static const struct metric of_writer[] = {
     {"commits_failed_total", "counter", "Attempts to commit that failed and are tried again.",
      OF_WRITER(commits_failed)},
     {"rows_written_total", "counter", "Sums written to the store.", OF_WRITER(rows)},
+    {"rows_built_total", "counter", "Rows read to build wider buckets.", OF_WRITER(rows_built)},
+    {"rows_pruned_total", "counter", "Rows deleted past their age.", OF_WRITER(rows_pruned)},
     {"functions", "gauge", "Functions known.", OF_WRITER(functions)},
     {"locations", "gauge", "Locations known.", OF_WRITER(locations)},
     {"label_sets", "gauge", "Label sets known.", OF_WRITER(label_sets)},

@@ -4,17 +4,31 @@
 
 #include "lib/buf.h"
 
+#include <stdint.h>
+
 #define TSD_TYPE_JSON "application/json"
 #define TSD_TYPE_CSV "text/csv; charset=utf-8"
 #define TSD_TYPE_TEXT "text/plain; charset=utf-8"
+#define TSD_TYPE_SQLITE "application/vnd.sqlite3"
 #define TSD_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+/* A body that is made while it is sent, as fast as its reader takes it. On the loop. */
+struct tsd_stream {
+    /* Appends what comes next, at least a byte: 1. 0: that was all. Negative: it is broken off, which the client sees.
+     */
+    int (*next)(void *data, struct ts_buf *out);
+    void (*free)(void *data); /* exactly once, whether or not it was read to its end */
+    void *data;
+    int64_t len; /* bytes; -1: not known */
+};
 
 struct tsd_reply {
     unsigned status;
-    const char *type;  /* of the body; static */
-    char *body;        /* malloc()ed, belongs to whoever has the reply; NULL where there was no memory for it */
-    size_t len;        /* of the body */
-    const char *allow; /* the methods that a 405 names; static, else NULL */
+    const char *type;         /* of the body; static */
+    char *body;               /* malloc()ed, belongs to whoever has the reply; NULL where there was no memory for it */
+    size_t len;               /* of the body */
+    struct tsd_stream stream; /* with next: in place of the body */
+    const char *allow;        /* the methods that a 405 names; static, else NULL */
 
     /* Called on the loop with len when the body's memory is free again; NULL: nobody counts it. */
     void (*on_released)(void *data, size_t len);

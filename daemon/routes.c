@@ -5,6 +5,7 @@
 #include "daemon/metrics.h"
 #include "daemon/status.h"
 #include "daemon/url.h"
+#include "lib/units.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,8 @@ struct request {
 
 struct route {
     const char *path;
-    bool post; /* else GET, and HEAD */
+    bool post;       /* else GET, and HEAD */
+    bool parameters; /* it takes some */
     enum ts_query_kind kind;
     void (*serve)(const struct request *request, const struct route *route);
 };
@@ -53,17 +55,24 @@ static void wait_for(struct tsd_client *client, struct tsd_job *job, const struc
         tsd_client_reply(client, refusal);
 }
 
+/* NULL: it has been answered. */
+static struct ts_query *parse(const struct request *request, const struct route *route)
+{
+    struct ts_query *query = NULL;
+    struct ts_query_error error = {.status = 500, .code = "internal", .message = "out of memory"};
+    int rc = ts_query_parse(route->kind, request->url.params, request->url.n_params, &request->routes->state->grid,
+                            tsd_clock_wall(), &query, &error);
+    if (rc)
+        reply_error(request->client, (unsigned)error.status, error.code, error.parameter, error.message);
+    return rc ? NULL : query;
+}
+
 static void serve_query(const struct request *request, const struct route *route)
 {
     struct tsd_routes *routes = request->routes;
-    struct ts_query *query = NULL;
-    struct ts_query_error error = {.status = 500, .code = "internal", .message = "out of memory"};
-    int rc = ts_query_parse(route->kind, request->url.params, request->url.n_params, &routes->state->grid,
-                            tsd_clock_wall(), &query, &error);
-    if (rc) {
-        reply_error(request->client, (unsigned)error.status, error.code, error.parameter, error.message);
+    struct ts_query *query = parse(request, route);
+    if (!query)
         return;
-    }
     bool fresh = ts_query_fresh(query, !tsd_client_tcp(request->client));
     struct tsd_reply refusal;
     struct tsd_job *job = tsd_answers_query(routes->answers, query, fresh, on_answer, request->client, &refusal);
@@ -76,6 +85,37 @@ static void serve_flush(const struct request *request, const struct route *route
     struct tsd_reply refusal;
     struct tsd_job *job = tsd_answers_flush(request->routes->answers, on_answer, request->client, &refusal);
     wait_for(request->client, job, &refusal);
+}
+
+/* A chore knows its client by the client itself. */
+static void serve_backup(const struct request *request, const struct route *route)
+{
+    struct tsd_reply refusal;
+    (void)route;
+    if (!tsd_chores_backup(request->routes->chores, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
+}
+
+static void serve_regrid(const struct request *request, const struct route *route)
+{
+    const struct tsd_url *url = &request->url;
+    struct tsd_reply refusal;
+    int64_t width = 0;
+    (void)route;
+    const char *value = url->n_params == 1 && !strcmp(url->params[0].name, "time_slice") ? url->params[0].value : NULL;
+    if (!value || ts_parse_duration(value, &width) || width <= 0)
+        reply_error(request->client, 400, "bad_parameter", "time_slice",
+                    "regrid takes one parameter, time_slice: the width of the new grid, such as 60s");
+    else if (!tsd_chores_regrid(request->routes->chores, width, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
+}
+
+static void serve_delete(const struct request *request, const struct route *route)
+{
+    struct tsd_reply refusal;
+    struct ts_query *query = parse(request, route);
+    if (query && !tsd_chores_delete(request->routes->chores, query, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
 }
 
 /* ---- What is known ---- */
@@ -121,12 +161,21 @@ static void serve_health(const struct request *request, const struct route *rout
 
 /* ---- Routing ---- */
 
+#define NONE TS_QUERY_KINDS
 static const struct route routes[] = {
-    {"/v1/buckets", false, TS_QUERY_BUCKETS, serve_query},     {"/v1/top", false, TS_QUERY_TOP, serve_query},
-    {"/v1/functions", false, TS_QUERY_FUNCTIONS, serve_query}, {"/v1/labels", false, TS_QUERY_LABELS, serve_query},
-    {"/v1/flush", true, TS_QUERY_BUCKETS, serve_flush},        {"/v1/status", false, TS_QUERY_BUCKETS, serve_status},
-    {"/v1/rejects", false, TS_QUERY_BUCKETS, serve_rejects},   {"/metrics", false, TS_QUERY_BUCKETS, serve_metrics},
-    {"/healthz", false, TS_QUERY_BUCKETS, serve_health},
+    {"/v1/buckets", false, true, TS_QUERY_BUCKETS, serve_query},
+    {"/v1/top", false, true, TS_QUERY_TOP, serve_query},
+    {"/v1/diff", false, true, TS_QUERY_DIFF, serve_query},
+    {"/v1/functions", false, true, TS_QUERY_FUNCTIONS, serve_query},
+    {"/v1/labels", false, true, TS_QUERY_LABELS, serve_query},
+    {"/v1/flush", true, false, NONE, serve_flush},
+    {"/v1/backup", true, false, NONE, serve_backup},
+    {"/v1/regrid", true, true, NONE, serve_regrid},
+    {"/v1/delete", true, true, TS_QUERY_DELETE, serve_delete},
+    {"/v1/status", false, false, NONE, serve_status},
+    {"/v1/rejects", false, false, NONE, serve_rejects},
+    {"/metrics", false, false, NONE, serve_metrics},
+    {"/healthz", false, false, NONE, serve_health},
 };
 
 static const struct route *find_route(const char *path)
@@ -159,7 +208,7 @@ static void serve(const struct request *request)
         reply_error(client, 404, "not_found", NULL, "there is no such path");
     } else if (route->post ? strcmp(method, "POST") != 0 : !get) {
         reply_method(client, route->post ? "POST" : "GET, HEAD", "this path does not know that method");
-    } else if (route->serve != serve_query && request->url.n_params) {
+    } else if (!route->parameters && request->url.n_params) {
         reply_error(client, 400, "bad_parameter", request->url.params[0].name, "this path takes no parameters");
     } else {
         route->serve(request, route);
@@ -183,6 +232,7 @@ void tsd_routes_request(void *data, struct tsd_client *client)
 
 void tsd_routes_gone(void *data, struct tsd_client *client)
 {
-    (void)data;
-    tsd_job_abandon(tsd_client_data(client));
+    const struct tsd_routes *all = data;
+    if (!tsd_chores_abandon(all->chores, client))
+        tsd_job_abandon(tsd_client_data(client));
 }

@@ -3,6 +3,7 @@
 #define TSD_ROUTES_H
 
 #include "daemon/answer.h"
+#include "daemon/chore.h"
 #include "daemon/http.h"
 #include "daemon/rejects.h"
 #include "daemon/state.h"
@@ -11,6 +12,7 @@ struct tsd_routes {
     struct tsd_state *state;
     struct tsd_rejects *rejects;
     struct tsd_answers *answers;
+    struct tsd_chores *chores;
     char *allowed_hosts; /* names separated by spaces or commas */
 };
 

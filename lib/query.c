@@ -561,3 +561,8 @@ bool ts_query_csv(const struct ts_query *query)
 {
     return query->csv;
 }
+
+bool ts_query_dry_run(const struct ts_query *query)
+{
+    return query->dry_run;
+}

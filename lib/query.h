@@ -45,6 +45,7 @@ struct ts_query *ts_query_free(struct ts_query *query);
 
 bool ts_query_fresh(const struct ts_query *query, bool otherwise); /* the parameter `fresh`, else otherwise */
 bool ts_query_csv(const struct ts_query *query);
+bool ts_query_dry_run(const struct ts_query *query);
 
 /*
  * Reads, between a ts_reader_begin() and ts_reader_end() of its own, all that the answer needs; its text is written
@@ -61,6 +62,7 @@ int ts_query_start(const struct ts_query *query, struct ts_reader *reader, struc
                    struct ts_query_error *ret_error) TS_MUST_USE;
 /* Appends at least `enough` bytes, and little more, or all that is left. True: there is more. */
 bool ts_answer_write(struct ts_answer *answer, struct ts_buf *out, size_t enough);
+size_t ts_answer_memory(const struct ts_answer *answer); /* bytes held, nearly */
 struct ts_answer *ts_answer_free(struct ts_answer *answer);
 
 /* Both: the whole answer at once, appended to out; a failure leaves out as it was. */

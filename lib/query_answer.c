@@ -70,6 +70,23 @@ bool ts_answer_write(struct ts_answer *answer, struct ts_buf *out, size_t enough
     return !answer->ended;
 }
 
+static size_t memory_of(const struct ts_query_result *result)
+{
+    size_t n = result->names.groups.n;
+    return result->names.groups.memory + result->n_columns * sizeof(*result->columns) +
+           n * (result->n_totals * sizeof(*result->totals) + 2 * sizeof(uint32_t)) +
+           (result->cells ? ((size_t)result->other_row + 1) * result->n_columns * sizeof(*result->cells) : 0);
+}
+
+size_t ts_answer_memory(const struct ts_answer *answer)
+{
+    const struct ts_query_list *list = &answer->list;
+    size_t n_list = list->names.groups.n + list->sets.n;
+    return sizeof(*answer) + memory_of(&answer->result) + memory_of(&answer->diff.sides[0]) +
+           memory_of(&answer->diff.sides[1]) + answer->diff.n * sizeof(*answer->diff.rows) + list->names.groups.memory +
+           list->sets.memory + n_list * (sizeof(*list->seen) + sizeof(*list->profiles) + sizeof(*list->order));
+}
+
 struct ts_answer *ts_answer_free(struct ts_answer *answer)
 {
     if (!answer)
