@@ -173,12 +173,16 @@ static void write_levels(const struct tsd_state *state, struct ts_buf *out)
     head(out, "level_keep_seconds", "gauge", "How long the level keeps its buckets.");
     for (size_t i = 0; i < state->n_levels; i++)
         level_sample(out, "level_keep_seconds", &state->levels[i], state->levels[i].keep);
-    head(out, "level_oldest_bucket_timestamp_seconds", "gauge",
-         "Begin of the oldest bucket that the level keeps, since the epoch.");
+    bool begun = false;
     for (size_t i = 0; i < state->n_levels; i++) {
         uint64_t oldest = tsd_get(&state->levels[i].oldest);
-        if (oldest != TSD_NO_BUCKET)
-            level_sample(out, "level_oldest_bucket_timestamp_seconds", &state->levels[i], (int64_t)oldest);
+        if (oldest == TSD_NO_BUCKET)
+            continue;
+        if (!begun)
+            head(out, "level_oldest_bucket_timestamp_seconds", "gauge",
+                 "Begin of the oldest bucket that the level keeps, since the epoch.");
+        begun = true;
+        level_sample(out, "level_oldest_bucket_timestamp_seconds", &state->levels[i], (int64_t)oldest);
     }
 }
 

@@ -218,11 +218,23 @@ int ts_store_adapt(struct ts_store *store, const struct ts_store_config *config,
                                             .live = INT64_MIN,
                                             .source = -1};
     }
+    /* After many changes in a row, before the rows of the levels before have gone: now, then. */
+    for (size_t i = levels.n; !rc && levels.n > TS_LEVELS_MAX / 2 && i-- > 0;) {
+        if (levels.items[i].kind != TS_LEVEL_DEAD)
+            break; /* they are at the end */
+        levels.items[i].since = INT64_MAX;
+        purge(&adapting, &levels.items[i]);
+        rc = adapting.rc;
+        levels.n--;
+        changed = true;
+    }
     int64_t stored = 0;
     if (!rc) {
         stored = get_integer(&adapting, "SELECT horizon FROM uptime WHERE one = ?1", 1);
         store->horizon = next_horizon(stored == INT64_MIN ? 0 : stored, config->now);
-        r = ts_levels_adapt(&levels, retention, n, store->horizon, &changes, &changed);
+        bool adapted = false;
+        r = ts_levels_adapt(&levels, retention, n, store->horizon, &changes, &adapted);
+        changed = changed || adapted;
         rc = adapting.rc;
     }
     if (r && !rc) {
