@@ -59,12 +59,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct ts_query *query = NULL;
     struct ts_query_error error = {0};
-    enum ts_query_kind kind = (enum ts_query_kind)(data[0] & 3);
+    /* Seeds of four kinds go on meaning what they meant. */
+    enum ts_query_kind kind = (enum ts_query_kind)(data[0] & 128 ? TS_QUERY_DIFF + (data[0] & 1) : data[0] & 3);
     int64_t now = data[0] & 64 ? TS_TIMESTAMP_MAX_NS : INT64_C(1732272000) * TS_NS_PER_S;
     int r = ts_query_parse(kind, params, n, &grids[(data[0] >> 2) % 3], now, &query, &error);
     if (r == TS_EINVAL)
         check_error(&error);
-    else if (r == 0 && ts_query_csv(query) && kind != TS_QUERY_BUCKETS && kind != TS_QUERY_TOP)
+    else if (r == 0 && ts_query_csv(query) && kind != TS_QUERY_BUCKETS && kind != TS_QUERY_TOP && kind != TS_QUERY_DIFF)
         abort();
     if (r && query)
         abort();
