@@ -273,9 +273,11 @@ static bool stream(struct tsd_job *job, struct tsd_reply *ret_reply)
     job->query = NULL;
     job->answer = NULL;
     ts_buf_init(&job->out);
-    *ret_reply = (struct tsd_reply){.status = 200,
-                                    .type = ts_query_csv(sending->query) ? TSD_TYPE_CSV : TSD_TYPE_JSON,
-                                    .stream = {send_next, free_sending, sending, -1}};
+    *ret_reply = (struct tsd_reply){.status = 200, .type = ts_query_csv(sending->query) ? TSD_TYPE_CSV : TSD_TYPE_JSON};
+    ret_reply->stream.next = send_next;
+    ret_reply->stream.free = free_sending;
+    ret_reply->stream.data = sending;
+    ret_reply->stream.len = -1;
     return true;
 }
 

@@ -359,6 +359,7 @@ static int start_writer(struct tsd_server *server)
         .n_shards = server->n_shards,
         .max_locations = server->config->aggregation.max_locations,
         .max_label_sets = server->config->aggregation.max_label_sets,
+        .commit_budget = &server->shared.commit_budget,
         .ledger = &server->ledger,
         .clock = &server->shared.limits.clock,
         .flush_interval = server->config->store.flush_interval,

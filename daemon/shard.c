@@ -4,8 +4,9 @@
  * meanwhile) until one of them reads nothing, at most COLLECT_NS. One full turn has to begin after the request was
  * taken: the turn that took it may have polled before. Draining at the end is the same with DRAIN_NS.
  *
- * Memory. Past 80% of ingest.memory_limit the streams of this thread pause and the writer is asked to commit; they go
- * on below 70%, looked for every RESUME_MS. Datagrams have nobody to wait: past 100% they are dropped (datagram.c).
+ * Memory. Past 80% of ingest.memory_limit, or of what one commit of less than a second takes, the streams of this
+ * thread pause and the writer is asked to commit; they go on below 70%, looked for every RESUME_MS. Datagrams have
+ * nobody to wait: past 100% they are dropped (datagram.c).
  *
  * Threads. Everything here runs on the shard's thread except start, collect, drain and free, which leave a request
  * under the lock and wake the loop.
@@ -86,10 +87,20 @@ static bool over(const struct tsd_shard *shard, unsigned percent)
     return tsd_shard_waiting(shard->shared) > limit / 100 * percent;
 }
 
+/* More waits than one short commit takes, as when a year is sent in a minute: questions would wait for that commit. */
+static bool behind(const struct tsd_shard *shard, unsigned percent)
+{
+    const struct tsd_shard_shared *shared = shard->shared;
+    uint64_t budget = atomic_load_explicit(&shared->commit_budget, memory_order_relaxed);
+    uint64_t partial = atomic_load_explicit(&shared->partial_bytes, memory_order_relaxed);
+    uint64_t waiting = tsd_shard_waiting(shared);
+    return budget && waiting > partial && waiting - partial > budget / 100 * percent;
+}
+
 static void on_resume(uv_timer_t *timer)
 {
     struct tsd_shard *shard = timer->data;
-    if (over(shard, 70)) {
+    if (over(shard, 70) || behind(shard, 50)) {
         shard->shared->on_pressure(shard->shared->data); /* what came during one commit may need another */
         return;
     }
@@ -102,7 +113,7 @@ static void on_read(void *data)
     struct tsd_shard *shard = data;
     shard->reads++;
     publish(shard);
-    if (shard->streams.paused || !over(shard, 80))
+    if (shard->streams.paused || (!over(shard, 80) && !behind(shard, 100)))
         return;
     tsd_streams_pause(&shard->streams, true);
     uv_timer_start(&shard->resume, on_resume, RESUME_MS, RESUME_MS);

@@ -36,6 +36,8 @@ struct tsd_shard_shared {
     _Atomic uint64_t max_message;    /* the atomic ones change at a reload */
     _Atomic uint32_t max_connections;
     _Atomic uint64_t memory_limit;
+    _Atomic uint64_t
+        commit_budget; /* bytes of counters that the store takes in less than a second, as the writer found */
     struct tsd_ledger *ledger;
     void (*on_mark)(void *data);     /* on a shard's thread: a mark waits for a commit */
     void (*on_pressure)(void *data); /* on a shard's thread: memory is short, commit now */

@@ -32,7 +32,14 @@
 #define RETRY_MAX_NS (2000 * MS)
 #define STOP_NS (5000 * MS)
 #define EXPIRY_NS (1000 * MS)
-enum { EXPIRED_MAX = 256 };
+enum {
+    EXPIRED_MAX = 256,
+    BUDGET_MS = 700,         /* what one commit is to take at most, where it is for streams to wait */
+    BUDGET_ROWS_MIN = 50000, /* too few, and each commit's fixed cost counts */
+    BUDGET_ROWS_FIRST = 200000,
+    MEASURED_ROWS_MIN = 10000
+};
+#define ROW_BYTES (sizeof(struct ts_sum_row) + 2 * sizeof(uint32_t))
 
 struct writer_source {
     struct tsd_source source;
@@ -203,9 +210,20 @@ static void publish(struct tsd_writer *writer)
     tsd_set(&stats->waiting_bytes, tsd_pending_bytes(&writer->pending));
 }
 
+/* How much may wait, by how fast this commit was. */
+static void set_budget(struct tsd_writer *writer, uint64_t rows, int64_t took)
+{
+    if (rows < MEASURED_ROWS_MIN || took <= 0)
+        return;
+    double fit = (double)rows * BUDGET_MS * 1e6 / (double)took;
+    uint64_t budget = fit < BUDGET_ROWS_MIN ? BUDGET_ROWS_MIN : fit > 1e9 ? (uint64_t)1e9 : (uint64_t)fit;
+    atomic_store(writer->config.commit_budget, budget * ROW_BYTES);
+}
+
 static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t began)
 {
     struct tsd_writer_stats *stats = &writer->state->writer;
+    set_budget(writer, writer->pending.counters.n_rows, tsd_clock_mono() - began);
     tsd_add(&stats->rows, writer->pending.counters.n_rows);
     tsd_add(&stats->saturated, saturated + writer->pending.counters.saturated);
     tsd_add(&stats->committed, writer->pending.messages);
@@ -445,6 +463,7 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->state = config->state;
     writer->last = &writer->first;
     writer->last_task = &writer->task;
+    atomic_store(config->commit_budget, BUDGET_ROWS_FIRST * ROW_BYTES);
     writer->horizon = tsd_clock_horizon(config->clock);
     writer->max_locations = config->max_locations;
     writer->max_label_sets = config->max_label_sets;

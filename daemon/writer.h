@@ -39,6 +39,7 @@ struct tsd_writer_config {
     size_t n_shards;
     uint32_t max_locations;
     uint32_t max_label_sets;
+    _Atomic uint64_t *commit_budget; /* kept up here: struct tsd_shard_shared has its meaning */
     struct tsd_ledger *ledger;
     const struct tsd_clock *clock;  /* its horizon */
     int64_t flush_interval;         /* ns */

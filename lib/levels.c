@@ -346,7 +346,7 @@ static int add_kept(struct ts_levels *levels, const struct ts_retention *wanted,
 /* What the planner has of its own: multiples of the longest level's width, of which it has at least two. */
 static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_levels_changes *changes)
 {
-    struct ts_level *longest = NULL;
+    struct ts_level *longest = &levels->items[0]; /* there is one at least */
     for (size_t i = 0; i < levels->n; i++) {
         if (ts_level_is_longest(levels, &levels->items[i]))
             longest = &levels->items[i];

@@ -220,7 +220,8 @@ class Build:
         def run(log):
             binaries = {"TIMESLICED": self.folder / "daemon" / "timesliced",
                         "TIMESLICECTL": self.folder / "ctl" / "timeslicectl",
-                        "TIMESLICED_DECODE": self.folder / "tests" / "decode"}
+                        "TIMESLICED_DECODE": self.folder / "tests" / "decode",
+                        "TIMESLICED_STORE": self.folder / "tests" / "store"}
             for binary in binaries.values():
                 if not os.access(binary, os.X_OK):
                     raise StepFailed(f"{binary} is not built")
