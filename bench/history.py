@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import pathlib
 import random
+import re
 import socket
 import sqlite3
 import statistics
@@ -48,6 +49,20 @@ def year_of_messages(now):
 def metric(one, name):
     text = bench.control.request(one.settings["control.socket"], "GET", "/metrics").body.decode()
     return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"timesliced_{name} ")))
+
+
+def commits(one):
+    """{upper bound in seconds: commits that took at most so long}"""
+    text = bench.control.request(one.settings["control.socket"], "GET", "/metrics").body.decode()
+    return {float(bound): int(n) for bound, n in
+            re.findall(r'^timesliced_commit_duration_seconds_bucket\{le="([^"]+)"\} (\d+)$', text, re.M)}
+
+
+def longest(before, after):
+    """The bound that no commit between two readings has passed, ms."""
+    counts = {bound: after[bound] - before[bound] for bound in after}
+    total = max(counts.values())
+    return min(bound for bound, n in counts.items() if n == total) * 1000, total
 
 
 def settle(one):
@@ -234,15 +249,19 @@ def pruning(build):
             sender = threading.Thread(target=acked, args=(one, 600, took))
             sender.daemon = True
             sender.start()
+            at_first = commits(one)
             while metric(one, "rows_pruned_total") < rows:
                 time.sleep(0.5)
                 if time.monotonic() - start > 300:
                     break  # said by the table
             pruned, seconds, n = metric(one, "rows_pruned_total"), time.monotonic() - start, len(took)
-            time.sleep(10)
+            at_end = commits(one)
+            time.sleep(seconds)
+            later = commits(one)
             quiet = took[n:]
         size = pathlib.Path(path).stat().st_size
-    return {"rows": rows, "pruned": pruned, "seconds": seconds, "during": took[:n], "after": list(quiet), "size": size}
+    return {"rows": rows, "pruned": pruned, "seconds": seconds, "during": took[:n], "after": list(quiet), "size": size,
+            "commits": longest(at_first, at_end), "later": longest(at_end, later)}
 
 
 def table(result, cut):
@@ -268,7 +287,9 @@ def table(result, cut):
                    f"{percentile(values, .99) / idle:.1f}x", "<= 2x")
     yield "ingest beside the questions against without", f"{result['share']:.2f}x", ">= 0.9x"
     yield "**pruning**, under full ingest", f"{cut['pruned']:,.0f} of {cut['rows']:,} rows in {cut['seconds']:.0f} s", ""
-    for words, values in ("while rows are pruned", cut["during"]), ("afterwards", cut["after"]):
+    for words, values, (bound, n) in (("while rows are pruned", cut["during"], cut["commits"]),
+                                      ("afterwards", cut["after"], cut["later"])):
+        yield f"longest commit {words}", f"<= {bound:.0f} ms ({n} commits)", ""
         yield (f"a message until it is acknowledged, {words}", f"p50 {percentile(values, .5):.0f} ms, p99 "
                f"{percentile(values, .99):.0f} ms, longest {max(values):.0f} ms ({len(values)})", "")
 

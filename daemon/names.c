@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FRESH_KEPT = 4096 };
+
 void tsd_names_init(struct tsd_names *names, uint32_t max, const char *overflow)
 {
     *names = (struct tsd_names){.next = 1};
@@ -149,6 +151,11 @@ const struct ts_location *tsd_names_fresh(const struct tsd_names *names, uint32_
 void tsd_names_committed(struct tsd_names *names)
 {
     names->n_fresh = 0;
+    if (names->cap_fresh > FRESH_KEPT) { /* all names of an application at once: not soon again */
+        free(names->fresh);
+        names->fresh = NULL;
+        names->cap_fresh = 0;
+    }
 }
 
 uint32_t tsd_names_past(const struct tsd_names *names, int64_t bucket)
