@@ -95,9 +95,9 @@ void tsd_tidy_init(struct tsd_tidy *tidy, struct ts_store *store, struct tsd_sta
     *tidy = (struct tsd_tidy){.store = store,
                               .shared = shared,
                               .pending = pending,
-                              .due = now,
+                              .due = now + IDLE_NS,
                               .rows = ROWS_FIRST,
-                              .noted = now,
+                              .noted = now - NOTE_NS,
                               .names_wanted = true,
                               .looked = now,
                               .forgot = now};

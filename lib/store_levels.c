@@ -192,58 +192,89 @@ static int64_t next_horizon(int64_t stored, int64_t now)
     return now <= stored ? stored : now - stored > DAY ? stored + DAY : now;
 }
 
+static int adapt_levels(struct adapting *adapting, struct ts_levels *levels, bool *ret_changed)
+{
+    const struct ts_levels_changes changes = {last_bucket, tell, purge, begin, adapting};
+    const struct ts_retention *retention;
+    struct ts_retention single;
+    size_t n = retention_of(adapting->config, &retention, &single);
+    /* After many changes in a row, before the rows of the levels before have gone: now, then. */
+    for (size_t i = levels->n; !adapting->rc && levels->n > TS_LEVELS_MAX / 2 && i-- > 0;) {
+        if (levels->items[i].kind != TS_LEVEL_DEAD)
+            break; /* they are at the end */
+        levels->items[i].since = INT64_MAX;
+        purge(adapting, &levels->items[i]);
+        levels->n--;
+    }
+    return ts_levels_adapt(levels, retention, n, adapting->store->horizon, &changes, ret_changed);
+}
+
+/* Are these the configuration's levels already? On a copy, without a word and without a write. */
+static bool is_adapted(const struct adapting *adapting, const struct ts_levels *levels)
+{
+    const struct ts_retention *retention;
+    struct ts_retention single;
+    size_t n = retention_of(adapting->config, &retention, &single);
+    size_t kept = 0;
+    for (size_t i = 0; i < levels->n; i++) {
+        const struct ts_level *level = &levels->items[i];
+        bool wanted = false;
+        for (size_t j = 0; j < n; j++)
+            wanted = wanted || (retention[j].width == level->width && retention[j].keep == level->keep);
+        if (level->kind == TS_LEVEL_KEPT && !wanted)
+            return false;
+        kept += level->kind == TS_LEVEL_KEPT;
+    }
+    return kept == n;
+}
+
+static int bring_up_to_date(struct adapting *adapting, const char *upgrade, struct ts_levels *levels)
+{
+    struct ts_store *store = adapting->store;
+    const struct ts_retention *retention;
+    struct ts_retention single;
+    (void)retention_of(adapting->config, &retention, &single);
+    int rc = ts_sql_exec(store->db, upgrade);
+    for (int i = 0; !rc && i < TS_N_STATEMENTS; i++) {
+        if (!store->stmts[i])
+            rc = ts_sql_prepare(store->db, ts_sql_statement(i), &store->stmts[i]);
+    }
+    *levels = (struct ts_levels){.grid = store->levels.grid, .n = 1};
+    levels->items[0] = (struct ts_level){.width = levels->grid.time_slice,
+                                         .keep = retention[0].keep,
+                                         .ratio = 1,
+                                         .since = INT64_MIN,
+                                         .live = INT64_MIN,
+                                         .source = -1};
+    return rc;
+}
+
 int ts_store_adapt(struct ts_store *store, const struct ts_store_config *config, const char *upgrade,
                    struct ts_store_error *ret_error)
 {
     struct adapting adapting = {.store = store, .config = config};
-    const struct ts_levels_changes changes = {last_bucket, tell, purge, begin, &adapting};
     struct ts_levels levels = store->levels;
-    struct ts_retention single;
-    const struct ts_retention *retention;
-    size_t n = retention_of(config, &retention, &single);
     bool changed = false;
-    int r = 0;
-    int rc = ts_sql_exec(store->db, "BEGIN IMMEDIATE");
-    if (!rc && upgrade) {
-        rc = ts_sql_exec(store->db, upgrade);
-        for (int i = 0; !rc && i < TS_N_STATEMENTS; i++) {
-            if (!store->stmts[i])
-                rc = ts_sql_prepare(store->db, ts_sql_statement(i), &store->stmts[i]);
-        }
-        levels = (struct ts_levels){.grid = store->levels.grid, .n = 1};
-        levels.items[0] = (struct ts_level){.width = levels.grid.time_slice,
-                                            .keep = retention[0].keep,
-                                            .ratio = 1,
-                                            .since = INT64_MIN,
-                                            .live = INT64_MIN,
-                                            .source = -1};
-    }
-    /* After many changes in a row, before the rows of the levels before have gone: now, then. */
-    for (size_t i = levels.n; !rc && levels.n > TS_LEVELS_MAX / 2 && i-- > 0;) {
-        if (levels.items[i].kind != TS_LEVEL_DEAD)
-            break; /* they are at the end */
-        levels.items[i].since = INT64_MAX;
-        purge(&adapting, &levels.items[i]);
+    int64_t stored = upgrade ? INT64_MIN : get_integer(&adapting, "SELECT horizon FROM uptime WHERE one = ?1", 1);
+    int rc = adapting.rc;
+    store->horizon = next_horizon(stored == INT64_MIN ? 0 : stored, config->now);
+    /* Without a change nothing is written: what is refused later on has to be as it was. */
+    if (!rc && !upgrade && is_adapted(&adapting, &levels))
+        return 0;
+    if (!rc)
+        rc = ts_sql_exec(store->db, "BEGIN IMMEDIATE");
+    if (!rc && upgrade)
+        rc = bring_up_to_date(&adapting, upgrade, &levels);
+    int r = rc ? 0 : adapt_levels(&adapting, &levels, &changed);
+    if (!rc)
         rc = adapting.rc;
-        levels.n--;
-        changed = true;
-    }
-    int64_t stored = 0;
-    if (!rc) {
-        stored = get_integer(&adapting, "SELECT horizon FROM uptime WHERE one = ?1", 1);
-        store->horizon = next_horizon(stored == INT64_MIN ? 0 : stored, config->now);
-        bool adapted = false;
-        r = ts_levels_adapt(&levels, retention, n, store->horizon, &changes, &adapted);
-        changed = changed || adapted;
-        rc = adapting.rc;
-    }
     if (r && !rc) {
         ts_store_roll_back(store);
         ts_sql_say(ret_error, "the database still has too many levels of earlier configurations; start it with the"
                               " retention it had, and let it tidy up");
         return TS_EREFUSED;
     }
-    if (!rc && (changed || upgrade))
+    if (!rc)
         rc = ts_store_write_levels(store, &levels);
     if (!rc) {
         sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 1, 0);
@@ -254,7 +285,8 @@ int ts_store_adapt(struct ts_store *store, const struct ts_store_config *config,
         rc = ts_sql_exec(store->db, "COMMIT");
     if (rc) {
         ts_sql_message(ret_error, store->db, rc,
-                       upgrade ? "cannot bring the database to this version's schema" : "cannot open the database");
+                       upgrade ? "cannot bring the database to this version's schema"
+                               : "cannot adapt the database to aggregation.retention");
         ts_store_roll_back(store);
         return ts_sql_code(rc);
     }

@@ -415,6 +415,7 @@ struct held {
     void *data;
     uint32_t largest;
     uint64_t n;
+    bool all; /* sums could not be read: whoever asks for them will hear of it, names have to be known */
 };
 
 static int note_last(struct held *held, sqlite3_stmt *stmt, const struct ts_level *level)
@@ -478,6 +479,8 @@ static int on_location(void *data, uint32_t id, const struct ts_location *locati
     struct held *held = data;
     const struct ts_sums *last = ts_counters_find(&held->last, 0, 0, id);
     held->largest = id;
+    if (held->all)
+        return held->cb(held->data, id, location, INT64_MAX);
     return last ? held->cb(held->data, id, location, last->cumtime) : (held->n++, 0);
 }
 
@@ -487,7 +490,8 @@ int ts_store_load(struct ts_store *store, ts_held_cb on_held, ts_labels_cb on_la
     struct held held = {.cb = on_held, .data = data};
     ts_counters_init(&held.last);
     int r = read_held(store, &held);
-    if (!r)
+    held.all = r && r != TS_ENOMEM;
+    if (r != TS_ENOMEM)
         r = ts_sql_walk_locations(store->stmts[TS_GET_LOCATIONS], NULL, on_location, &held);
     if (!r)
         r = ts_sql_walk_label_sets(store->stmts[TS_GET_LABEL_SETS], NULL, on_labels, data);

@@ -21,7 +21,8 @@ def calls(one, path="/v1/top", **params):
 
 
 def test_jumps(prepare, scale, figure):
-    """Senders stamp with the true time, then with the clock as the daemon has it: both are right."""
+    """Senders stamp with the true time, then with the clock as the daemon has it: both are right, but for a time that is
+    years before all that retention keeps: age is measured by the horizon, which has not jumped."""
     one = prepare({"aggregation.max_future": "10m", "aggregation.retention": "10s:2d 1m:30d 1h:2y",
                    "store.flush_interval": "200ms"})
     clock = one.preload("clock_fault")
@@ -32,7 +33,7 @@ def test_jumps(prepare, scale, figure):
         for n, offset in enumerate(jumps):
             clock.offset = offset
             commits = one.status()["commits"]
-            for at in (time.time(), time.time() + offset / 1e9):
+            for at in (time.time(), time.time() + max(offset, -HOUR) / 1e9):
                 way.send(now_message(f"f{n}", at) + b"\n")
                 sent += 1
             begun = time.monotonic()
