@@ -8,6 +8,9 @@ import threading
 import time
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from timesliced.capture import capture
+from timesliced.encode import DROPPED, Encoder
+
 PATIENCE = 20  # seconds; only a failing test waits that long
 
 
@@ -20,9 +23,8 @@ def wait_until(what, why="waited in vain"):
 
 
 def to_ns(value):
-    """Half to even, of the decimal text of repr()."""
-    text = value if isinstance(value, Decimal) else Decimal(repr(value))
-    return int((text * 10**9).to_integral_value(ROUND_HALF_EVEN))
+    """Half to even, of the exact value."""
+    return int((Decimal(value) * 10**9).to_integral_value(ROUND_HALF_EVEN))
 
 
 def many_functions(count):
@@ -52,6 +54,11 @@ def stats_of(entries):
     return stats
 
 
+def encode(profile, stamp, labels, limit):
+    """labels: JSON text. Gives (messages, altered)."""
+    return Encoder().encode(capture(profile), stamp, labels, limit)
+
+
 def accept(text):
     """Judges a message as the contract does. Gives it parsed: numbers as Decimal, func_profiles as pairs."""
     def constant(name):
@@ -63,7 +70,7 @@ def accept(text):
     text.decode("utf-8")
     assert b"\n" not in text
     message = known(json.loads(text, parse_float=Decimal, parse_constant=constant, object_pairs_hook=members))
-    assert set(message) <= {"timestamp", "labels", "exact", "part", "profile"}, message.keys()
+    assert set(message) <= {"seq", "timestamp", "labels", "exact", "part", "profile"}, message.keys()
     assert abs(message["timestamp"]) <= Decimal("9.2e9")
     profile = message["profile"] = known(message["profile"])
     entries = profile["func_profiles"]
@@ -74,6 +81,9 @@ def accept(text):
     for entry in entries:
         name, entry = (known(entry).pop("func_name"), known(entry)) if listed else (entry[0], known(entry[1]))
         assert "\0" not in name and len(stored(name)) <= 1024, name
+        if name == DROPPED:
+            message["dropped"] = int(entry["ncalls"])
+            continue
         assert "\0" not in entry["file_name"] and len(stored(entry["file_name"])) <= 4096
         assert entry["line_number"] is None or 0 <= entry["line_number"] < 2**31
         match = re.fullmatch(r"([0-9]+)(?:/([0-9]+))?", entry["ncalls"])
@@ -222,3 +232,67 @@ class Lines:
             reader.join()
         for one in [self.socket, *self.connections]:
             one.close()
+
+
+class Acked(Lines):
+    """A daemon's side of acknowledged streams, that keeps the rules and remembers across connections (and, given
+    `memory`, across receivers). What it does wrong on purpose, or late, is set by its attributes."""
+
+    def __init__(self, path=None, port=0, memory=None, reading=True):
+        self.memory = {} if memory is None else memory  # client: last number taken
+        self.taken = []  # (client, seq, line)
+        self.hellos, self.byes, self.problems = [], [], []
+        self.duplicates = 0
+        self.acking = True
+        self.rejecting = {}  # seq: code
+        self.greeting = None  # called with the client, gives the whole answer to its hello
+        self.cut_after = None  # closes the connection after so many messages, once, before the ack
+        self.names = {}  # connection: client
+        super().__init__(path, port, self._line, reading)
+
+    @property
+    def lines(self):
+        return [line for _, _, line in self.taken]
+
+    def _say(self, connection, answer):
+        connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _line(self, connection, line):
+        if line is None:
+            return
+        message = json.loads(line)
+        if "hello" in message:
+            client = message["hello"]["client"]
+            self.names[connection] = client
+            self.hellos.append(message["hello"])
+            if self.greeting:
+                self._say(connection, self.greeting(client))
+                return
+            self._say(connection, {"hello": {"protocol": 1, "last_seq": self.memory.setdefault(client, 0),
+                                             "max_message": 16 << 20}})
+            return
+        client = self.names[connection]
+        if message == {"bye": True}:
+            self.byes.append(client)
+            self.memory.pop(client, None)
+            return
+        seq, last = message["seq"], self.memory[client]
+        if seq > last + 1:
+            self.problems.append(f"a gap: {seq} after {last}")
+            self._say(connection, {"reject": {"code": "sequence", "expected": last + 1, "message": "a gap"}})
+            self._shut(connection)
+            return
+        if seq <= last:
+            self.duplicates += 1
+        else:
+            self.memory[client] = seq
+            if seq in self.rejecting:
+                self._say(connection, {"reject": {"seq": seq, "code": self.rejecting[seq], "message": "no"}})
+            else:
+                self.taken.append((client, seq, line.rstrip(b"\n")))
+        if self.cut_after is not None and len(self.taken) >= self.cut_after:
+            self.cut_after = None
+            self._shut(connection)
+            raise OSError
+        if self.acking:
+            self._say(connection, {"ack": self.memory[client]})

@@ -38,7 +38,7 @@ class Addresses(unittest.TestCase):
                 self.assertIn(word, str(caught.exception))
 
     def test_wrong_type(self):
-        for text in (None, b"udp://127.0.0.1:1", 8137, ("127.0.0.1", 1)):
+        for text in (5, b"udp://127.0.0.1:1", 8137, ("127.0.0.1", 1)):
             with self.assertRaises(TypeError):
                 timesliced.Client(text)
 

@@ -1,21 +1,23 @@
-"""The client against sockets that misbehave: what arrives, what is counted, and that nothing raises or waits."""
+"""Datagrams, and the life of a client: what arrives, what is counted, and that nothing raises or waits."""
 import cProfile
 import errno
 import gc
-import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
 import unittest
+from decimal import Decimal
 from unittest import mock
 
 import timesliced
-from helpers import PATIENCE, Datagrams, Lines, accept, many_functions, measured, small, wait_until
-from timesliced import sender, transport
+from helpers import PATIENCE, Acked, Datagrams, accept, many_functions, measured, small, stats_of, wait_until
+from timesliced import encode, sender, transport
 from timesliced.address import parse
 
 
@@ -218,8 +220,9 @@ class Datagram(Case):
     def test_too_long_for_the_kernel(self):
         receiver = self.receiver(Datagrams()).read()
         client = self.client(receiver.address)
-        self.assertTrue(client._sender.put([b"x" * 70_000], 0))
-        self.assertFalse(client.flush(PATIENCE))
+        with mock.patch.object(encode.Encoder, "encode", return_value=encode.Encoded([b"x" * 70_000], 0)):
+            self.assertTrue(client.send(small()))
+            self.assertFalse(client.flush(PATIENCE))
         self.assertTrue(client.flush(PATIENCE))  # told once
         self.counts(client, sent=0, dropped=1, queued=0, errors=1)
         self.assertIn("70000", client.stats.last_error)
@@ -227,6 +230,7 @@ class Datagram(Case):
         self.assertTrue(client.flush(PATIENCE))
         wait_until(lambda: receiver.got)
         self.assertEqual(stamps(receiver.got), [3])
+        self.assertEqual(accept(receiver.got[0])["dropped"], 1)
 
     def test_unix_receiver_replaced(self):
         first = Datagrams(self.path())
@@ -245,7 +249,7 @@ class Datagram(Case):
     def test_a_failure_between_parts_repeats_none(self):
         for receiver in (Datagrams(), Datagrams(self.path())):
             self.receiver(receiver).read()
-            kind = transport.Udp if receiver.address.startswith("udp") else transport.UnixDatagram
+            kind = transport.Udp if receiver.address.startswith("udp") else transport.UnixDatagrams
             real, calls = kind.send, []
 
             def send(link, message):
@@ -273,213 +277,6 @@ class Datagram(Case):
         self.assertEqual(stamps(receiver.got), [4])
 
 
-class Stream(Case):
-    def receivers(self, **more):
-        return [self.receiver(Lines(**more)), self.receiver(Lines(self.path(), **more))]
-
-    def test_arrives_in_order_on_one_connection(self):
-        for receiver in self.receivers():
-            client = self.client(receiver.address)
-            for i in range(100):
-                self.assertTrue(client.send(small(), i))
-            self.assertTrue(client.flush(PATIENCE))
-            wait_until(lambda: len(receiver.lines) == 100)
-            self.assertEqual(stamps(receiver.lines), list(range(100)))
-            self.assertEqual(len(receiver.streams), 1)
-            self.counts(client, sent=100, dropped=0, queued=0, errors=0)
-
-    def test_large(self):
-        profile = many_functions(5000)
-        for receiver in self.receivers():
-            client = self.client(receiver.address)
-            client.send(profile, 1)
-            self.assertTrue(client.flush(PATIENCE))
-            wait_until(lambda: receiver.lines)
-            message, = map(accept, receiver.lines)
-            self.assertNotIn("part", message)
-            self.assertEqual(dict(message["rows"]), measured(profile))
-
-    def test_answers_are_counted(self):
-        errors = [b'{"error": {"code": "bad_json", "message": "no", "line": 1, "offset": 4}}\n',
-                  b'{"error": {"code": "too_new", "message": "ahead"}}\n']
-        noise = b'\n[]\nnull\n{"error": 5}\n{"error": {"code": 1}}\n\xff\n{"ack": 3}\n' + b"[" * 100_000 + b"\n"
-
-        def answer(connection, line):
-            if line:
-                connection.sendall(errors[0][:17])
-                time.sleep(0.02)
-                connection.sendall(errors[0][17:] + noise + errors[1])
-        for receiver in self.receivers(answer=answer):
-            client = self.client(receiver.address)
-            client.send(small(), 1)
-            wait_until(lambda: client.stats.rejected == 2)  # though nothing more is sent
-            self.counts(client, sent=1, errors=0, last_error="too_new: ahead")
-
-    def test_last_answers_are_read_before_the_close(self):
-        seen = []
-
-        def answer(connection, line):
-            if line is None:
-                seen.append("end")
-                connection.sendall(b'{"error": {"code": "too_old", "message": "late"}}\n' * 3)
-        for receiver in self.receivers(answer=answer):
-            client = self.client(receiver.address)
-            client.send(small(), 1)
-            self.assertTrue(client.close(PATIENCE))
-            self.assertEqual(seen, ["end"])
-            self.counts(client, sent=1, rejected=3, dropped=0)
-            seen.clear()
-
-    def test_daemon_comes_late(self):
-        port = free_port()
-        client = self.client(f"tcp://127.0.0.1:{port}")
-        for i in range(3):
-            self.assertTrue(client.send(small(), i))
-        self.assertFalse(client.flush(0.2))
-        self.counts(client, sent=0, queued=3, dropped=0)
-        self.assertIn("refused", client.stats.last_error)
-        receiver = self.receiver(Lines(port=port))
-        self.assertTrue(client.flush(PATIENCE))
-        wait_until(lambda: len(receiver.lines) == 3)
-        self.assertEqual(stamps(receiver.lines), [0, 1, 2])
-
-    def test_flush_and_close_end_a_pause(self):
-        with mock.patch.object(sender, "PAUSE_MIN", 3600.0):
-            for end in (timesliced.Client.flush, timesliced.Client.close):
-                port = free_port()
-                client = self.client(f"tcp://127.0.0.1:{port}")
-                client.send(small(), 1)
-                wait_until(lambda: client.stats.errors)
-                receiver = self.receiver(Lines(port=port))
-                self.assertTrue(end(client, PATIENCE))
-                wait_until(lambda: receiver.lines)
-
-    def test_pauses_grow_and_shrink_again(self):
-        pauses = []
-        port = free_port()
-        client = self.client(f"tcp://127.0.0.1:{port}")
-
-        def pause(one, seconds):
-            pauses.append(seconds)
-            one.sleep(0.01)
-        with mock.patch.object(sender.Sender, "_pause", pause):
-            client.send(small(), 1)
-            wait_until(lambda: len(pauses) >= 10)
-            receiver = Lines(port=port)
-            self.assertTrue(client.flush(PATIENCE))
-            first = len(pauses)
-            receiver.close()
-            wait_until(lambda: client.stats.errors > first)
-            client.send(small(), 2)
-            wait_until(lambda: len(pauses) > first)
-        self.assertEqual(pauses[:9], [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
-        self.assertEqual(pauses[first], 0.05)
-
-    def test_daemon_restarts_while_idle(self):
-        first = Lines()
-        client = self.client(first.address)
-        client.send(small(), 1)
-        self.assertTrue(client.flush(PATIENCE))
-        wait_until(lambda: first.lines)
-        first.close()
-        wait_until(lambda: client.stats.errors)  # seen before the next profile goes out on it
-        second = self.receiver(Lines(port=first.port))
-        client.send(small(), 2)
-        self.assertTrue(client.flush(PATIENCE))
-        wait_until(lambda: second.lines)
-        self.assertEqual(stamps(second.lines), [2])
-
-    def test_line_cut_by_a_reset_is_sent_again_whole(self):
-        first = Lines(self.path(), reading=False)  # the kernel holds about 200 kB of such a stream
-        profile = many_functions(5000)
-        client = self.client(first.address)
-        client.send(profile, 1)
-        client.send(small(), 2)
-        wait_until(lambda: first.connections)
-        connection = first.connections[0]
-        self.assertEqual(len(connection.recv(100_000, socket.MSG_WAITALL)), 100_000)
-        self.counts(client, sent=0, queued=2)
-        os.unlink(self.path())
-        second = self.receiver(Lines(self.path()))
-        connection.close()  # with data unread: a reset
-        first.close()
-        self.assertTrue(client.flush(PATIENCE))
-        wait_until(lambda: len(second.lines) == 2)
-        self.assertEqual(stamps(second.lines), [1, 2])
-        self.assertEqual(dict(accept(second.lines[0])["rows"]), measured(profile))
-        self.counts(client, sent=2, dropped=0)
-        self.assertGreaterEqual(client.stats.errors, 1)
-
-    def test_line_that_lacks_only_its_end_is_not_sent_twice(self):
-        host = mock.Mock()
-        link = transport.Stream(parse("tcp://127.0.0.1:1"), host)
-        for taken, again in ((5, False), (4, True)):
-            link.sock = mock.Mock()
-            link.sock.recv.side_effect = BlockingIOError
-            link.sock.send.side_effect = [taken, BrokenPipeError(32, "broken")]
-            if again:
-                with self.assertRaises(BrokenPipeError):
-                    link.send(b"12345")
-            else:
-                link.send(b"12345")
-                self.assertIsNone(link.sock)
-                host.failed.assert_called_once_with("broken")
-
-    def test_daemon_that_never_reads(self):
-        receiver = self.receiver(Lines(reading=False))
-        profile = many_functions(3000)
-        client = self.client(receiver.address, max_queue=4 << 20)
-        taken = [client.send(profile, i) for i in range(60)]  # 35 MB: more than queue and kernel hold
-        self.assertIn(False, taken)
-        self.assertFalse(client.flush(0.05))
-        stats = client.stats
-        self.assertEqual(stats.sent + stats.queued + stats.dropped, 60)
-        self.assertEqual(stats.dropped, taken.count(False))
-        self.assertIn("queue is full", stats.last_error)
-        self.assertLessEqual(client._sender._bytes, 4 << 20)
-        self.assertFalse(client.close(0.05))
-        wait_until(lambda: not client._sender._thread.is_alive())
-        stats = client.stats
-        self.assertEqual((stats.sent + stats.dropped, stats.queued), (60, 0))
-
-    def test_room_returns(self):
-        port = free_port()
-        size = len(json.dumps(None)) + 200
-        client = self.client(f"tcp://127.0.0.1:{port}", max_queue=3 * size)
-        while client.send(small(), 1):
-            self.assertLess(client.stats.queued, 4)
-        queued = client.stats.queued
-        self.assertGreater(queued, 0)
-        receiver = self.receiver(Lines(port=port))
-        self.assertTrue(client.flush(PATIENCE))
-        self.assertTrue(client.send(small(), 2))
-        self.assertTrue(client.flush(PATIENCE))
-        wait_until(lambda: len(receiver.lines) == queued + 1)
-        self.counts(client, sent=queued + 1, dropped=1)
-
-    def test_a_port_connected_to_itself_is_nobody(self):
-        real = socket.socket
-
-        class Bound(real):
-            def connect_ex(self, where):
-                self.bind(where)
-                return super().connect_ex(where)
-        link = transport.Stream(parse(f"tcp://127.0.0.1:{free_port()}"), mock.Mock(wait=lambda *_: 4))
-        with mock.patch.object(transport.socket, "socket", Bound), self.assertRaises(ConnectionRefusedError):
-            link.open()
-        self.assertIsNone(link.sock)
-
-    def test_every_address_of_a_name_is_tried(self):
-        receiver = self.receiver(Lines())
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, receiver.port))
-                 for host in ("127.0.0.2", "127.0.0.1")]
-        with mock.patch.object(transport.socket, "getaddrinfo", lambda *_, **__: list(found)):
-            client = self.client("tcp://daemon.example:1")
-            client.send(small(), 1)
-            self.assertTrue(client.flush(PATIENCE))
-        self.counts(client, errors=0, sent=1)
-
-
 class Life(Case):
     def test_nothing_is_opened_before_the_first_send(self):
         client = self.client("tcp://daemon.invalid:1")
@@ -488,7 +285,7 @@ class Life(Case):
         self.assertTrue(client.close())
 
     def test_everything_is_given_back(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         before = descriptors()
         for end in ("close", "with", "forgotten"):
             client = timesliced.Client(receiver.address)
@@ -504,6 +301,7 @@ class Life(Case):
             gc.collect()
             wait_until(lambda: len(background_threads()) == self.before[1])
         wait_until(lambda: len(receiver.lines) == 3)  # the forgotten one's too
+        self.assertEqual(len(receiver.byes), 3)
         for reader in receiver.readers:
             reader.join()
         self.assertEqual(descriptors(), before)
@@ -562,7 +360,7 @@ class Life(Case):
             other.join()
 
     def test_threads(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
 
         def sends(first):
@@ -580,7 +378,7 @@ class Life(Case):
         self.counts(client, sent=400)
 
     def test_signal_handlers_may_send(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
         fired = []
 
@@ -603,8 +401,8 @@ class Life(Case):
 
     def test_a_send_in_the_middle_of_a_send(self):
         """A signal handler at the worst places: each profile once, one thread, and the counts right."""
-        receiver = self.receiver(Lines())
-        places = ["_start", "_wake", "_take"]
+        receiver = self.receiver(Acked())
+        places = ["_start", "_take"]
         for place in places:
             client = self.client(receiver.address)
             real, inner = getattr(sender.Sender, place), []
@@ -622,12 +420,12 @@ class Life(Case):
             self.assertTrue(client.close(PATIENCE))
             self.assertEqual(len(background_threads()), self.before[1])
         wait_until(lambda: len(receiver.lines) == 2 * len(places))
-        self.assertEqual(sorted(stamps(receiver.lines)), [1, 1, 1, 2, 2, 2])
+        self.assertEqual(sorted(stamps(receiver.lines)), [1, 1, 2, 2])
 
     def test_a_mistake_costs_one_profile(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
-        with mock.patch.object(transport.Stream, "send", side_effect=ZeroDivisionError("oops")):
+        with mock.patch.object(encode.Encoder, "encode", side_effect=ZeroDivisionError("oops")):
             client.send(small(), 1)
             self.assertFalse(client.flush(PATIENCE))
         self.counts(client, dropped=1, errors=1, last_error="ZeroDivisionError: oops")
@@ -652,13 +450,99 @@ class Life(Case):
                             ({"labels": {"a-b": "c"}}, ValueError), ({"labels": {"a": 1}}, TypeError)):
             with self.subTest(more), self.assertRaises(error):
                 timesliced.Client(**more)
+
+    def test_send_never_raises(self):
         client = self.client("udp://127.0.0.1:9")
-        for args in ((None,), (small(), "now"), ({},)):
-            with self.assertRaises(TypeError):
-                client.send(*args)
-        with self.assertRaises(ValueError):
-            client.send(small(), float("nan"))
-        self.counts(client, sent=0, dropped=0, queued=0, errors=0)
+        inner = stats_of({("f", 1, "a"): ("1", 1, 0.5, 0.5)})
+        wrong = [((None,), {}), ((small(), "now"), {}), (({},), {}), ((small(), float("nan")), {}), ((small(), 1e12), {}),
+                 ((small(),), {"labels": {"a": 1}}), ((small(),), {"labels": 5}), ((b"/tmp/x",), {})]
+        for n, (args, more) in enumerate(wrong, 1):
+            self.assertFalse(client.send(*args, **more))
+            self.counts(client, dropped=n)
+            self.assertIsNotNone(client.stats.last_error)
+        for n, profile in enumerate((inner, "/no/such/dump", __file__, self.folder), len(wrong) + 1):
+            self.assertTrue(client.send(profile))  # it shows only when it is looked at
+            self.assertFalse(client.flush(PATIENCE))
+            self.counts(client, dropped=n, sent=0, queued=0)
+
+    def test_dumps(self):
+        receiver = self.receiver(Acked())
+        client = self.client(receiver.address)
+        profile = many_functions(30)
+        profile.dump_stats(self.path())
+        os.utime(self.path(), (1000, 1000.25))
+        self.assertTrue(client.send(self.path()))
+        self.assertTrue(client.send(pathlib.Path(self.path()), 2000))
+        self.assertTrue(client.flush(PATIENCE))
+        first, second = map(accept, receiver.lines)
+        self.assertEqual((first["timestamp"], second["timestamp"]), (Decimal("1000.25"), 2000))
+        self.assertEqual(dict(first["rows"]), measured(profile))
+        self.assertEqual(first["rows"], second["rows"])
+
+    def test_labels_of_one_profile(self):
+        for receiver in (Acked(), Acked(self.path())):
+            self.receiver(receiver)
+            client = self.client(receiver.address, {"service": "web", "region": "eu"})
+            client.send(small(), 1)
+            client.send(small(), 2, labels={"route": "/", "region": "us"})
+            self.assertTrue(client.flush(PATIENCE))
+            plain, labelled = map(accept, receiver.lines)
+            self.assertNotIn("labels", plain)
+            self.assertEqual(receiver.hellos[0]["labels"], {"service": "web", "region": "eu"})
+            self.assertEqual(labelled["labels"], {"service": "web", "region": "us", "route": "/"})
+
+    def test_dropped_ones_are_told_in_the_stream(self):
+        port = free_port()
+        client = self.client(f"tcp://127.0.0.1:{port}", max_queue=4000)
+        taken = 0
+        while client.send(small(), 1):
+            taken += 1
+        for _ in range(9):
+            self.assertFalse(client.send(small(), 1))
+        receiver = self.receiver(Acked(port=port))
+        self.assertTrue(client.flush(PATIENCE))
+        client.send(None)
+        client.send(small(), 2)
+        client.send(small(), 3)
+        self.assertTrue(client.flush(PATIENCE))
+        told = [accept(line).get("dropped", 0) for line in receiver.lines]
+        self.assertEqual((len(told), sum(told)), (taken + 2, 11))
+        self.counts(client, dropped=11, sent=taken + 2)
+
+    def test_environment(self):
+        receiver = self.receiver(Acked())
+        with mock.patch.dict(os.environ, {"TIMESLICED_ADDRESS": receiver.address,
+                                          "TIMESLICED_LABELS": "service=web, region = eu,"}):
+            client = self.client(None, {"region": "us"})
+            client.send(small(), 1)
+            self.assertTrue(client.flush(PATIENCE))
+            self.assertEqual(receiver.hellos[0]["labels"], {"service": "web", "region": "us"})
+            elsewhere = self.client("udp://127.0.0.1:9")
+            self.assertEqual(elsewhere._sender.address.scheme, "udp")
+        with mock.patch.dict(os.environ, {"TIMESLICED_ADDRESS": "tcp//oops", "TIMESLICED_LABELS": "oops"}):
+            with self.assertLogs("timesliced", "WARNING") as logged:
+                client = self.client(None)
+            self.assertEqual(len(logged.output), 2)
+            self.assertFalse(client.send(small(), 1))
+            self.assertIn("TIMESLICED_ADDRESS", client.stats.last_error)
+            with client.profile():
+                pass
+            self.assertEqual((client.every(1).running, client.flush(0), client.close()), (False, True, True))
+
+    def test_off(self):
+        client = self.client("off")
+        ran = []
+
+        @client.profiled
+        def work():
+            ran.append(sys.getprofile())
+        work()
+        with client.profile():
+            work()
+        self.assertEqual(ran, [sys.getprofile()] * 2)
+        self.assertFalse(client.send(small()))
+        self.counts(client, sent=0, errors=0)
+        self.assertEqual((descriptors(), len(background_threads())), self.before)
 
     def test_limits(self):
         for address, limit in (("udp://127.0.0.1:1", 65507), ("udp://[::1]:1", 65507), ("udp://localhost:1", 65507),
@@ -671,6 +555,7 @@ class Life(Case):
         receiver = self.receiver(Datagrams()).read()
         client = self.client(receiver.address)
         client.send(small("x" * 2000))
+        self.assertTrue(client.flush(PATIENCE))
         self.counts(client, altered=1)
 
     def test_profile_may_go_on(self):

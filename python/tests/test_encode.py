@@ -7,12 +7,23 @@ import random
 import re
 import unittest
 from decimal import Decimal
+from fractions import Fraction
+from unittest import mock
 
-from helpers import accept, many_functions, measured, small, stats_of, stored, to_ns
-from timesliced.encode import check_labels, check_timestamp, encode
+from helpers import accept, encode, many_functions, measured, small, stats_of, stored, to_ns
+from timesliced import encode as encode_module
+from timesliced import limits
+from timesliced.capture import Rows, Taken, capture
+from timesliced.encode import DROPPED, Encoder
+from timesliced.encode import to_ns as rounded
+from timesliced.limits import check_timestamp
 
 BIG = 10**9
 STAMP = "1732272009.25"
+
+
+def check_labels(labels):
+    return limits.labels_text(limits.check_labels(labels))
 
 
 def one(profile, labels="", stamp=STAMP):
@@ -82,6 +93,44 @@ class FromProfile(unittest.TestCase):
         self.assertEqual(dict(before["rows"])[place][0], 1)
         self.assertEqual(dict(after["rows"])[place][0], 2)
 
+    def test_texts_are_kept_from_one_profile_to_the_next(self):
+        """Also where code objects come and go, and where there are more of them than are kept."""
+        encoder = Encoder()
+        with mock.patch.object(encode_module, "TEXTS_MAX", 100):
+            for _ in range(20):
+                profile = many_functions(30)
+                message = accept(encoder.encode(capture(profile), STAMP, "", BIG).messages[0])
+                self.assertEqual(dict(message["rows"]), measured(profile))
+                self.assertLess(len(encoder.kept) + len(encoder.by_place), 161)
+
+    def test_own_calls_are_left_out_of_what_was_taken(self):
+        profile = cProfile.Profile(subcalls=False)
+        profile.enable()
+        recursive(3)
+        limits.labels_text({"a": "b"})
+        profile.disable()
+        whole = accept(encode(profile, STAMP, "", BIG)[0][0])
+        taken = accept(Encoder().encode(Taken(profile.getstats()), STAMP, "", BIG).messages[0])
+        names = [place[2] for place, _ in whole["rows"]]
+        self.assertIn("labels_text", names)
+        self.assertEqual(dict(taken["rows"]), {place: row for place, row in whole["rows"] if place[2] not in (
+            "labels_text", "<method 'disable' of '_lsprof.Profiler' objects>")})
+        self.assertEqual(to_ns(taken["profile"]["total_tt"]), sum(row[2] for _, row in taken["rows"]))
+
+    def test_rows(self):
+        rows = {("/a.py", 1, "f"): (3, 2, 10**9 + 1, 7), ("~", 0, "<b>"): (1, 1, -5, 0)}
+        message = accept(Encoder().encode(Rows(rows), STAMP, "", BIG).messages[0])
+        self.assertEqual(dict(message["rows"]), rows)
+        self.assertEqual(message["profile"]["total_tt"], Decimal("0.999999996") + Decimal("0.000000000"))
+        self.assertIs(message["exact"], True)
+
+    def test_dropped_ones_are_told(self):
+        for profile in (many_functions(3), small()):
+            message = accept(Encoder().encode(capture(profile), STAMP, "", BIG, 7).messages[0])
+            self.assertEqual(message["dropped"], 7)
+            self.assertEqual(dict(message["rows"]), dict(one(profile)[0]["rows"]))
+        self.assertEqual(DROPPED, "(dropped)")
+
     def test_never_run(self):
         message, _ = one(cProfile.Profile())
         self.assertEqual(message["rows"], [])
@@ -137,9 +186,18 @@ class Numbers(unittest.TestCase):
         numbers = re.findall(r'"cumtime": ([^,]*),', text)
         self.assertEqual(len(numbers), len(values))
         for value, number in zip(values, numbers):
-            self.assertRegex(number, r"^-?(0|[1-9][0-9]*)\.[0-9]+$")
+            self.assertRegex(number, r"^-?(0|[1-9][0-9]*)\.[0-9]{9}$")
             self.assertEqual(to_ns(Decimal(number)), to_ns(float(value)), value)
-            self.assertLessEqual(abs(Decimal(number) - Decimal(repr(value))), Decimal("1e-15"))
+
+    def test_nanoseconds_are_rounded_once(self):
+        rng = random.Random(3)
+        values = [rng.random() * 10.0**rng.randrange(-12, 7) for _ in range(3000)]
+        values += [ticks * 1e-9 for ticks in (1, 3, 10**15 + 1, 2**51 + 1)] + [0.5e-9, 1.5e-9, -2.5e-9, 1e300, 0.0]
+        for value in values:
+            exact = Fraction(value) * 10**9
+            self.assertEqual(rounded(value), round(exact), value)
+            if abs(value) < 1e12:
+                self.assertEqual(f"{value:.9f}".replace(".", "").lstrip("-0") or "0", str(abs(round(exact))), value)
 
     def test_not_finite(self):
         inf = float("inf")
@@ -156,12 +214,14 @@ class Numbers(unittest.TestCase):
 
     def test_a_total_past_all_bounds(self):
         messages, altered = encode(stats_of({("f", i, "a"): (1, 1, 1e308, 0.0) for i in range(3)}), STAMP, "", BIG)
-        self.assertIn(b'"total_tt": 0.0,', messages[0])
-        self.assertEqual(altered, 1)
+        self.assertLess(len(messages[0]), 1000)
+        self.assertIn(b'"total_tt": 3000000000000.000000000,', messages[0])
+        self.assertIn(b'"tottime": 1000000000000.000000000,', messages[0])  # refused by the daemon, as it should be
+        self.assertEqual(altered, 0)
 
     def test_times_the_daemon_refuses_stay(self):
         text = encode(stats_of({("f", 1, "a"): (1, 1, 0.0, 1e7 + 1)}), STAMP, "", BIG).messages[0]
-        self.assertIn(b'"cumtime": 10000001.0,', text)
+        self.assertIn(b'"cumtime": 10000001.000000000,', text)
 
     def test_counts_and_lines(self):
         for calls, primitive, line, expected in (
@@ -277,7 +337,7 @@ class Split(unittest.TestCase):
 class Arguments(unittest.TestCase):
     def test_wrong_profiles(self):
         import profile as pure
-        for wrong in (None, {}, [], "x", 1, pure.Profile(), cProfile.Profile, dataclasses.asdict(small())):
+        for wrong in (None, {}, [], b"x", 1, pure.Profile(), cProfile.Profile, dataclasses.asdict(small())):
             with self.subTest(type(wrong).__name__), self.assertRaises(TypeError):
                 encode(wrong, STAMP, "", BIG)
 

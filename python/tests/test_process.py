@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import timesliced
-from helpers import PATIENCE, Lines, many_functions, small, wait_until
+from helpers import PATIENCE, Acked, many_functions, small, wait_until
 from test_client import Case, descriptors, free_port, stamps
 
 
@@ -27,7 +27,7 @@ def in_child(what):
 
 class Fork(Case):
     def test_both_send(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
         client.send(small(), 1)
         self.assertTrue(client.flush(PATIENCE))
@@ -43,35 +43,38 @@ class Fork(Case):
         wait_until(lambda: len(receiver.lines) == 3)
         self.assertEqual(sorted(stamps(receiver.lines)), [1, 2, 3])
         self.assertEqual(len(receiver.streams), 2)  # the parent went on with its own
-        self.assertEqual(sorted(data.count(b"\n") for data in receiver.streams), [1, 2])
+        self.assertEqual(sorted(data.count(b"\n") for data in receiver.streams), [3, 3])  # hellos, and the child's bye
+        self.assertEqual(len({one["client"] for one in receiver.hellos}), 2)
         self.counts(client, sent=2, errors=0)
 
     def test_the_queue_stays_with_the_parent(self):
-        receiver = self.receiver(Lines(reading=False))
+        receiver = self.receiver(Acked(reading=False))
         client = self.client(receiver.address)
-        profile = many_functions(5000)
+        profile = many_functions(2000)
         for i in range(14):
             client.send(profile, i)
         wait_until(lambda: receiver.connections)
         self.assertGreater(client.stats.queued, 0)
         self.assertEqual(in_child(lambda: client.flush(0) and client.stats.queued == 0 and client.close(PATIENCE)), 0)
-        data, connection = bytearray(), receiver.connections[0]
+        connection, = receiver.connections
         connection.settimeout(PATIENCE)
-        while data.count(b"\n") < 14:
-            data += connection.recv(1 << 20)
+        with connection.makefile("rb") as lines:
+            self.assertIn(b"hello", lines.readline())
+            connection.sendall(b'{"hello": {"protocol": 1, "last_seq": 0, "max_message": 1000}}\n')
+            self.assertEqual(stamps([lines.readline() for _ in range(14)]), list(range(14)))
+            connection.sendall(b'{"ack": 14}\n')
         self.assertTrue(client.flush(PATIENCE))
-        self.assertEqual(stamps(bytes(data).split(b"\n")[:-1]), list(range(14)))
         self.assertEqual(len(receiver.connections), 1)
 
     def test_while_another_thread_holds_the_lock(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
         client.send(small(), 1)
         self.assertTrue(client.flush(PATIENCE))
         held, go = threading.Event(), threading.Event()
 
         def hold():
-            with client._sender._changed:
+            with client._sender.changed:
                 held.set()
                 go.wait(PATIENCE)
         other = threading.Thread(target=hold)
@@ -85,7 +88,7 @@ class Fork(Case):
         wait_until(lambda: len(receiver.lines) == 2)
 
     def test_grandchildren_and_closed_clients(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         client = self.client(receiver.address)
 
         def grandchild():
@@ -106,7 +109,7 @@ class Exit(Case):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * PATIENCE, check=False)
 
     def test_what_is_queued_goes_out(self):
-        receiver = self.receiver(Lines())
+        receiver = self.receiver(Acked())
         done = self.run_python("""
             import sys, timesliced
             from helpers import many_functions

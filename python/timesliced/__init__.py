@@ -1,12 +1,20 @@
-"""Sends profiles to timesliced, the daemon that sums them by time slice. Standard library only.
+"""Profiles of an application's own cProfile, sent to timesliced, the daemon that sums them by time slice.
 
-    import cProfile
     import timesliced
+    client = timesliced.Client("tcp://127.0.0.1:8137", labels={"service": "web"})
 
-    client = timesliced.Client("udp://127.0.0.1:8137", labels={"service": "web"})
-    with cProfile.Profile() as profile:
+    with client.profile():                      a block
         work()
-    client.send(profile)
+
+    @client.profiled                            a function, or a coroutine function
+    def work(): ...
+
+    client.every(10)                            a process that runs long
+    app.wsgi_app = client.wsgi(app.wsgi_app)    a web application, at 5% of its time at most
+    client.send(profile)                        a profile that is there already
+
+Nothing of it holds up the application or raises in it, and the standard library is all it needs. Control reads what the
+daemon has summed; plots need matplotlib. `python -m timesliced --help` has the commands.
 """
 from timesliced.client import Client
 from timesliced.sender import ClientStats

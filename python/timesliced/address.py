@@ -1,5 +1,9 @@
 """Where the daemon listens, as text: udp://host:port, tcp://host:port, unix:///path, unixgram:///path.
 
+The environment may say it for the whole process: TIMESLICED_ADDRESS, where the application does not say it itself ("off":
+nothing is profiled and nothing sent), and TIMESLICED_LABELS, "key=value,key=value", for labels that the application
+does not set itself.
+
 Nothing is resolved here: names are looked up on the background thread, each time a socket is opened. Paths are taken
 as they stand, without percent-decoding.
 """
@@ -7,7 +11,11 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
+from typing import Dict, Iterable, Optional
 
+DEFAULT = "udp://127.0.0.1:8137"
+DEFAULT_STREAM = "tcp://127.0.0.1:8137"  # of the commands, which want to know
+OFF = "off"
 _PATH_MAX = 107  # bytes: Linux's sun_path less its NUL
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})")
 
@@ -46,6 +54,27 @@ def parse(text: str) -> Address:
     if separator and scheme in ("udp", "tcp"):
         return _inet(text, scheme, rest)
     raise ValueError(f"address {text!r}: must be udp://host:port, tcp://host:port, unix:///path or unixgram:///path")
+
+
+def from_environment() -> Optional[str]:
+    return os.environ.get("TIMESLICED_ADDRESS") or None
+
+
+def labels_from_environment() -> Dict[str, str]:
+    """Raises ValueError that says what is wrong with the form; what is in it is checked with the other labels."""
+    return parse_labels(os.environ.get("TIMESLICED_LABELS", "").split(","), "TIMESLICED_LABELS")
+
+
+def parse_labels(pairs: Iterable[str], where: str) -> Dict[str, str]:
+    labels: Dict[str, str] = {}
+    for pair in pairs:
+        if not pair.strip():
+            continue
+        key, equals, value = pair.strip().partition("=")
+        if not equals:
+            raise ValueError(f"{where}: {pair.strip()!r} is not key=value")
+        labels[key.strip()] = value.strip()
+    return labels
 
 
 def _path(text: str, path: str) -> str:

@@ -1,49 +1,44 @@
-"""One profile to its messages: JSON in the form the daemon reads, ASCII, no line feeds.
+"""One profile to its messages: JSON in the form the daemon reads, ASCII, no line feeds. Background thread only.
 
-Three sources, two forms:
+    getstats() of a cProfile.Profile     every function, unrounded             list form, "exact": true
+    .stats of pstats.Stats, and dumps    likewise, as far as pstats kept them  list form, "exact": true
+    rows of a running profile            likewise, integers already            list form, "exact": true
+    pstats.StatsProfile                  one a bare name, rounded to 1 ms      object form, as dataclasses.asdict has it
 
-    cProfile.Profile     getstats(): every function, unrounded          list form, "exact": true
-    pstats.Stats         .stats: likewise, as far as pstats kept them    list form, "exact": true
-    pstats.StatsProfile  one entry per bare name, rounded to 1 ms        object form, as dataclasses.asdict orders it
+A time is rounded to a nanosecond once, and written with nine decimals. CPython's timer counts whole nanoseconds, and its
+floats tell them apart for 26 days a function: so nothing is rounded at all.
 
-A time is written as repr() does, and below 1e-4 s, where that has an exponent, with 15 decimals: most times are that
-short, the daemon reads plain decimals faster, and the timer counts in ns.
+Functions with the same file, line and name (two lambdas on one line) are summed, as integers. What stands around the
+numbers of a function is the same in each profile: Texts keeps it, for a bounded number of functions.
 
-What one odd function holds must not cost the whole profile, so what the daemon would refuse is changed, and each change
-is counted (`altered`): names over 1024 bytes and file names over 4096 keep their head; NULs are removed; a time that is
-not finite becomes 0; a call count is held to 0..2**53, and the primitive calls to the calls; a line number outside
-0..2**31-1 becomes null. Times beyond 1e7 s are left for the daemon to refuse, loudly: a smaller figure in their place
-would pass for a measurement.
+What one odd function holds must not cost the whole profile, so what the daemon would refuse is changed (limits.py), and
+each change is counted (`altered`): names and file names that are too long keep their head, NULs are removed; a time that
+is not finite becomes 0; a call count is held to its bounds, and the primitive calls to the calls; a line number out of
+bounds becomes null. Times beyond 1e7 s are left for the daemon to refuse, loudly: a smaller figure in their place would
+pass for a measurement.
 
-Too long for one message, a profile is split: entries in order, as many in each message as fit. Only a single entry
-(with long names, and with long labels around it) may pass `limit`; with all of them at their bounds it has under 60,000
-bytes, less than the 65,507 of a UDP datagram.
+Profiles that the client had to drop are told to the daemon as calls of a function of their own, DROPPED, in the next
+profile that it sends.
 """
-import cProfile
-import pstats
-import re
-from decimal import Decimal
-from json import dumps
-from json.encoder import encode_basestring_ascii
-from math import isfinite
+import marshal
+import os
+from itertools import compress
+from math import fsum, isfinite
 from types import CodeType
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
 
-Profile = Union[cProfile.Profile, pstats.Stats, pstats.StatsProfile]
+from timesliced import limits
+from timesliced.capture import Capture, Dump, Entries, Place, Rounded, Row, Rows, Stats, Taken
+from timesliced.frame import Frame
 
-NAME_MAX = 1024  # bytes, as FILE_NAME_MAX
-FILE_NAME_MAX = 4096
-LABELS_MAX = 16
-LABEL_KEY_MAX = 64  # bytes, as LABEL_VALUE_MAX
-LABEL_VALUE_MAX = 256
-TIMESTAMP_MAX = 9.2e9  # seconds
-_CALLS_MAX = 2**53
-_LINE_MAX = 2**31 - 1
-_LABEL_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NCALLS = re.compile(r"([0-9]{1,20})(?:/([0-9]{1,20}))?")
+DROPPED = "(dropped)"
+TEXTS_MAX = 50_000  # functions
+NS = 10**9
 
-_Place = Tuple[str, int, str]  # file, line, name
-_Row = Tuple[int, int, float, float]  # calls, primitive calls, tottime, cumtime
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_SWITCHES = ("<method 'disable' of '_lsprof.Profiler' objects>", "<built-in method sys.getprofile>")
+
+_Raw = Tuple[int, int, float, float]  # as Row, its times in seconds
 
 
 class Encoded(NamedTuple):
@@ -51,221 +46,199 @@ class Encoded(NamedTuple):
     altered: int
 
 
-def check_labels(labels: Optional[Mapping[str, str]]) -> str:
-    """Gives their JSON text, "" for none. Raises TypeError or ValueError where the daemon would refuse them."""
-    if labels is None:
-        return ""
-    if not isinstance(labels, Mapping):
-        raise TypeError(f"labels must be a mapping of str to str, not {type(labels).__name__}")
-    if len(labels) > LABELS_MAX:
-        raise ValueError(f"{len(labels)} labels: at most {LABELS_MAX}")
-    pairs: Dict[str, str] = {}
-    for key, value in labels.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise TypeError(f"label {key!r}: keys and values must be str")
-        if not _LABEL_KEY.fullmatch(key) or len(key) > LABEL_KEY_MAX:
-            raise ValueError(f"label {key!r}: a key is [A-Za-z_][A-Za-z0-9_]*, up to {LABEL_KEY_MAX} bytes")
-        if "\0" in value or len(_utf8(value)) > LABEL_VALUE_MAX:
-            raise ValueError(f"label {key!r}: a value has up to {LABEL_VALUE_MAX} bytes of UTF-8, and no NUL")
-        pairs[str(key)] = str(value)
-    return dumps(pairs) if pairs else ""
+class _Text:
+    """What stands around the numbers of one place."""
+
+    __slots__ = ("place", "before", "after", "altered", "own")
+
+    def __init__(self, place: Place) -> None:
+        file_name, line, name = self.place = place
+        name_text, name_changed = limits.string(name, limits.NAME_MAX)
+        file_text, file_changed = limits.string(file_name, limits.FILE_NAME_MAX)
+        line_text, line_changed = limits.line_number(line)
+        self.before = f'{{"func_name": {name_text}, "ncalls": "'
+        self.after = f', "file_name": {file_text}, "line_number": {line_text}}}'
+        self.altered = name_changed + file_changed + line_changed
+        self.own = is_own(place)
 
 
-def check_timestamp(timestamp: float) -> str:
-    """Its JSON text. Raises TypeError where it is not an int or a float, ValueError where it is out of bounds."""
-    if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)):
-        raise TypeError(f"timestamp must be an int or a float, not {type(timestamp).__name__}")
-    if not -TIMESTAMP_MAX <= timestamp <= TIMESTAMP_MAX:  # NaN too
-        hint = " (is it in milliseconds?)" if abs(timestamp) < float("inf") else ""
-        raise ValueError(f"timestamp {timestamp!r}: seconds since the epoch, within {TIMESTAMP_MAX:g}{hint}")
-    return str(int(timestamp)) if isinstance(timestamp, int) else format(Decimal(repr(float(timestamp))), "f")
-
-
-def encode(profile: Profile, timestamp: str, labels: str, limit: int) -> Encoded:
-    """timestamp and labels are what the checks above gave. Raises TypeError where profile is none of the three, or
-    holds what neither cProfile nor pstats puts into one."""
-    writer = _Writer()
-    if isinstance(profile, pstats.StatsProfile):
-        entries = writer.object_form(profile)
-        total, exact, brackets = profile.total_tt, False, "{}"
-    else:
-        rows = _rows(profile)
-        entries = writer.list_form(rows)
-        total, exact, brackets = sum(filter(isfinite, (row[2] for row in rows.values()))), True, "[]"
-    frame = _Frame(timestamp, labels, exact, writer.seconds(total), brackets)
-    return Encoded(frame.messages(entries, limit), writer.altered)
-
-
-def _rows(profile: Profile) -> Dict[_Place, _Row]:
-    """Even (file, line, name) repeats (two lambdas on one line): such are summed."""
-    rows: Dict[_Place, _Row] = {}
-    if isinstance(profile, cProfile.Profile):
-        for entry in profile.getstats():
-            code: Union[str, CodeType] = entry.code
-            place = ("~", 0, code) if isinstance(code, str) else (code.co_filename, code.co_firstlineno, code.co_name)
-            calls = entry.callcount
-            row = (calls, calls - entry.reccallcount, entry.inlinetime, entry.totaltime)
-            before = rows.get(place)
-            if before is not None:
-                row = (row[0] + before[0], row[1] + before[1], row[2] + before[2], row[3] + before[3])
-            rows[place] = row
-        return rows
-    if not isinstance(profile, pstats.Stats):
-        raise TypeError("profile must be a cProfile.Profile, pstats.Stats or pstats.StatsProfile, "
-                        f"not {type(profile).__name__}")
-    stats: Dict[_Place, Tuple[int, int, float, float, object]] = getattr(profile, "stats")
-    try:
-        for place, (primitive, calls, tottime, cumtime, _) in list(stats.items()):
-            file_name, line, name = place
-            rows[file_name, line, name] = calls, primitive, _number(tottime), _number(cumtime)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"not the statistics pstats makes: {error}") from error
-    return rows
-
-
-class _Writer:
-    """Entries to JSON. Counts what it had to change."""
+class Encoder:
+    """Keeps the texts of functions from one profile to the next."""
 
     def __init__(self) -> None:
-        self.altered = 0
-        self.files: Dict[str, str] = {}  # a few, each in many entries
+        # Code objects are found by their id, which stands for them as long as they are kept: comparing two of them
+        # compares all that is in them. What is written in C has a str in place of one.
+        self.by_code: Dict[Union[int, str], _Text] = {}
+        self.by_place: Dict[Place, _Text] = {}
+        self.kept: List[CodeType] = []
 
-    def list_form(self, rows: Mapping[_Place, _Row]) -> List[str]:
-        seconds, string, place = self.seconds, self.string, self.place
-        return [f'{{"func_name": {string(name, NAME_MAX)}, "ncalls": "{self.calls(calls, primitive)}", '
-                f'"tottime": {seconds(tottime)}, "cumtime": {seconds(cumtime)}, {place(file_name, line)}}}'
-                for (file_name, line, name), (calls, primitive, tottime, cumtime) in rows.items()]
+    def encode(self, captured: Capture, timestamp: str, labels: str, limit: int, dropped: int = 0) -> Encoded:
+        """timestamp and labels are JSON texts (limits.py). Raises TypeError where the profile holds what neither cProfile
+        nor pstats puts into one, OSError and ValueError of a dump that cannot be read."""
+        if len(self.by_place) + len(self.kept) > TEXTS_MAX:  # a program that makes functions without end
+            self.by_code, self.by_place, self.kept = {}, {}, []
+        if isinstance(captured, Dump):
+            captured = _load(captured.path)
+        if isinstance(captured, Rounded):
+            entries, total, altered = _object_form(captured)
+        elif isinstance(captured, (Entries, Taken)):
+            entries, total, altered = self._entries(captured.entries, isinstance(captured, Taken))
+        elif isinstance(captured, Rows):
+            entries, total, altered = self._rows(captured.rows)
+        else:
+            entries, total, altered = self._raw(_of_stats(captured.stats))
+        rounded = isinstance(captured, Rounded)
+        if dropped:
+            entries.append(_dropped(dropped, rounded))
+        frame = Frame(timestamp, labels, not rounded, total, "{}" if rounded else "[]")
+        return Encoded(frame.messages(entries, limit), altered)
 
-    def object_form(self, profile: pstats.StatsProfile) -> List[str]:
-        seconds, string, place = self.seconds, self.string, self.place
-        try:
-            return [f'{string(name, NAME_MAX)}: {{"ncalls": "{self.ncalls(one.ncalls)}", '
-                    f'"tottime": {seconds(one.tottime)}, "percall_tottime": {seconds(one.percall_tottime)}, '
-                    f'"cumtime": {seconds(one.cumtime)}, "percall_cumtime": {seconds(one.percall_cumtime)}, '
-                    f'{place(one.file_name, one.line_number)}}}'
-                    for name, one in list(profile.func_profiles.items())]
-        except AttributeError as error:
-            raise TypeError(f"not a profile pstats makes: {error}") from error
-
-    def string(self, text: str, limit: int) -> str:
-        if not isinstance(text, str):
-            raise TypeError(f"a name must be a str, not {type(text).__name__}")
-        if len(text) * 4 > limit or "\0" in text:
-            kept = _head(text.replace("\0", ""), limit)
-            self.altered += kept != text
-            text = kept
-        return encode_basestring_ascii(text)
-
-    def place(self, file_name: str, line: int) -> str:
-        text = self.files.get(file_name)
-        if text is None:
-            text = self.files[file_name] = self.string(file_name, FILE_NAME_MAX)
-        return f'"file_name": {text}, "line_number": {self.line(line)}'
-
-    def seconds(self, value: float) -> str:
-        number = _number(value)
-        if not isfinite(number):
-            self.altered += 1
-            return "0.0"
-        text = repr(number)
-        if "e" in text:
-            text = ("%.15f" % number).rstrip("0")
-            return text + "0" if text[-1] == "." else text
-        return text
-
-    def calls(self, calls: int, primitive: int) -> str:
-        if not isinstance(calls, int) or not isinstance(primitive, int):
-            raise TypeError("call counts must be int")
-        if 0 <= primitive <= calls <= _CALLS_MAX:
-            return f"{calls:d}" if primitive == calls else f"{calls:d}/{primitive:d}"
-        kept = min(max(int(calls), 0), _CALLS_MAX)
-        kept_primitive = min(max(int(primitive), 0), kept)
-        self.altered += 1
-        return str(kept) if kept == kept_primitive else f"{kept}/{kept_primitive}"
-
-    def ncalls(self, text: str) -> str:
-        match = _NCALLS.fullmatch(text)
-        if match is None:
-            raise TypeError(f'ncalls must be "n" or "n/p", not {text[:100]!r}')
-        return self.calls(int(match[1]), int(match[2] or match[1]))
-
-    def line(self, number: int) -> str:
-        if not isinstance(number, int):
-            raise TypeError(f"a line number must be an int, not {type(number).__name__}")
-        if 0 <= number <= _LINE_MAX:
-            return f"{number:d}"
-        self.altered += 1
-        return "null"
-
-
-class _Frame:
-    """What stands around the entries."""
-
-    def __init__(self, timestamp: str, labels: str, exact: bool, total: str, brackets: str) -> None:
-        self.head = (f'{{"timestamp": {timestamp}, ' + (f'"labels": {labels}, ' if labels else "")
-                     + ('"exact": true, ' if exact else ""))
-        self.total = total
-        self.open, self.close = brackets
-
-    def around(self, part: Optional[Tuple[int, int]]) -> Tuple[str, str]:
-        index, count = part or (0, 0)
-        return (self.head + (f'"part": [{index}, {count}], ' if part else "") + '"profile": {'
-                + (f'"total_tt": {self.total}, ' if index == 0 else "") + f'"func_profiles": {self.open}',
-                f"{self.close}}}}}")
-
-    def messages(self, entries: List[str], limit: int) -> List[bytes]:
-        groups = [entries]
-        if self._size(entries, None) > limit:
-            groups = self._split(entries, limit)
-        parts: Iterable[Optional[Tuple[int, int]]] = [None]
-        if len(groups) > 1:
-            parts = [(i, len(groups)) for i in range(len(groups))]
-        texts = []
-        for group, part in zip(groups, parts):
-            before, after = self.around(part)
-            texts.append((before + ", ".join(group) + after).encode("ascii"))
-        return texts
-
-    def _size(self, entries: List[str], part: Optional[Tuple[int, int]]) -> int:
-        return sum(map(len, self.around(part))) + sum(map(len, entries)) + 2 * max(len(entries) - 1, 0)
-
-    def _split(self, entries: List[str], limit: int) -> List[List[str]]:
-        """Greedy; room is kept for the widest `part` there can be. No group is empty."""
-        most = len(entries)
-        first, later = self._size([], (0, most)), self._size([], (most, most))
-        groups: List[List[str]] = []
-        size = 0
+    def _entries(self, entries: List[Any], without_own: bool) -> Tuple[List[str], str, int]:
+        """Of getstats(). The direct way is for what CPython's own timer makes; the other one looks at everything."""
+        by_code = self.by_code
+        texts: List[_Text] = []
         for entry in entries:
-            size += 2 + len(entry)
-            if groups and size <= limit:
-                groups[-1].append(entry)
-            else:
-                size = len(entry) + (later if groups else first)
-                groups.append([entry])
-        return groups
+            code = entry[0]
+            texts.append(by_code.get(code if type(code) is str else id(code)) or self._of_code(code))
+        if without_own and any([text.own for text in texts]):
+            kept = [not text.own for text in texts]
+            entries, texts = list(compress(entries, kept)), list(compress(texts, kept))
+        if len(set(map(id, texts))) != len(texts) or not isfinite(sum([entry[3] + entry[4] for entry in entries])):
+            return self._raw([(text.place, (entry[1], entry[1] - entry[2], entry[4], entry[3]))
+                              for text, entry in zip(texts, entries)])
+        lines = [f'{text.before}{calls}", "tottime": {tottime:.9f}, "cumtime": {cumtime:.9f}{text.after}' if not again else
+                 f'{text.before}{calls}/{calls - again}", "tottime": {tottime:.9f}, "cumtime": {cumtime:.9f}{text.after}'
+                 for text, (_, calls, again, cumtime, tottime, _) in zip(texts, entries)]
+        return lines, f"{fsum([entry[4] for entry in entries]):.9f}", sum([text.altered for text in texts])
 
-
-def _number(value: float) -> float:
-    if type(value) is float:
-        return value
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"a time must be a float, not {type(value).__name__}")
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
-
-
-def _utf8(text: str) -> bytes:
-    """Halves of surrogate pairs have three bytes, as many as the U+FFFD that the daemon stores for them."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _head(text: str, limit: int) -> str:
-    data = _utf8(text)
-    if len(data) <= limit:
+    def _of_code(self, code: Union[CodeType, str]) -> _Text:
+        text = self._of_place(place_of(code))
+        if isinstance(code, str):
+            self.by_code[code] = text
+        else:
+            self.by_code[id(code)] = text
+            self.kept.append(code)
         return text
-    end = limit
-    while data[end] & 0xC0 == 0x80:  # in the middle of a character
-        end -= 1
-    return data[:end].decode("utf-8", "surrogatepass")
+
+    def _of_place(self, place: Place) -> _Text:
+        text = self.by_place.get(place)
+        if text is None:
+            text = self.by_place[place] = _Text(place)
+        return text
+
+    def _raw(self, found: List[Tuple[Place, _Raw]]) -> Tuple[List[str], str, int]:
+        """Sums what has the same place; looks at every value."""
+        rows: Dict[Place, Row] = {}
+        altered = 0
+        times: List[float] = []
+        for place, (total, primitive, tottime, cumtime) in found:
+            tottime, tottime_changed = limits.number(tottime)
+            cumtime, cumtime_changed = limits.number(cumtime)
+            altered += tottime_changed + cumtime_changed
+            times.append(tottime)
+            if not isinstance(total, int) or not isinstance(primitive, int):
+                raise TypeError("call counts must be int")
+            row = (total, primitive, to_ns(tottime), to_ns(cumtime))
+            before = rows.get(place)
+            rows[place] = row if before is None else add(before, row)
+        lines, _, changed = self._rows(rows)
+        return lines, _seconds(to_ns(fsum(times))), altered + changed
+
+    def _rows(self, rows: Mapping[Place, Row]) -> Tuple[List[str], str, int]:
+        lines: List[str] = []
+        altered = 0
+        for place, (total, primitive, tottime, cumtime) in rows.items():
+            text = self._of_place(place)
+            ncalls, changed = limits.calls(total, primitive)
+            altered += text.altered + changed
+            lines.append(f'{text.before}{ncalls}", "tottime": {_seconds(tottime)}, "cumtime": {_seconds(cumtime)}'
+                         f"{text.after}")
+        return lines, _seconds(sum(row[2] for row in rows.values())), altered
+
+
+def place_of(code: Union[CodeType, str]) -> Place:
+    return ("~", 0, code) if isinstance(code, str) else (code.co_filename, code.co_firstlineno, code.co_name)
+
+
+def is_own(place: Place) -> bool:
+    """Whether it is this package's doing, or how it ends a profile."""
+    return place[0].startswith(_PACKAGE) or place[2] in _SWITCHES
+
+
+def add(one: Row, other: Row) -> Row:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
+
+
+def to_ns(seconds: float) -> int:
+    """Rounded once, from the exact value of the float, half to even."""
+    if abs(seconds) < 1e6:  # the product is near enough to tell apart whole nanoseconds, which nearly all are
+        product = seconds * 1e9
+        nearest = round(product)
+        if abs(product - nearest) < 0.25:
+            return nearest
+    numerator, denominator = seconds.as_integer_ratio()
+    whole, rest = divmod(numerator * NS, denominator)
+    twice = 2 * rest
+    return whole + (twice > denominator or (twice == denominator and whole & 1))
+
+
+def _seconds(ns: int) -> str:
+    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
+    return f"{sign}{ns // NS}.{ns % NS:09d}"
+
+
+def _dropped(count: int, rounded: bool) -> str:
+    times = '"tottime": 0.0, "cumtime": 0.0}'
+    return f'"{DROPPED}": {{"ncalls": "{count}", {times}' if rounded else (
+        f'{{"func_name": "{DROPPED}", "ncalls": "{count}", {times}')
+
+
+def _of_stats(stats: Dict[Any, Any]) -> List[Tuple[Place, _Raw]]:
+    found: List[Tuple[Place, _Raw]] = []
+    try:
+        for (file_name, line, name), (primitive, total, tottime, cumtime, _) in stats.items():
+            found.append(((file_name, line, name), (total, primitive, tottime, cumtime)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"not the statistics pstats makes: {error}") from error
+    return found
+
+
+def _load(path: str) -> Stats:
+    """Of what Profile.dump_stats() or Stats.dump_stats() wrote. Raises OSError, ValueError."""
+    with open(path, "rb") as file:
+        try:
+            stats = marshal.load(file)
+        except (EOFError, ValueError, TypeError) as error:
+            raise ValueError(f"{path}: not a dump of cProfile: {error}") from error
+    if not isinstance(stats, dict):
+        raise ValueError(f"{path}: not a dump of cProfile")
+    return Stats(stats)
+
+
+def _object_form(profile: Rounded) -> Tuple[List[str], str, int]:
+    """Figures as pstats printed them: rounding them again would make them no better."""
+    altered = 0
+
+    def seconds(value: Any) -> str:
+        nonlocal altered
+        real, changed = limits.number(value)
+        altered += changed
+        text = repr(real)
+        return f"{real:.15f}" if "e" in text else text
+
+    entries: List[str] = []
+    try:
+        for name, one in profile.functions.items():
+            name_text, name_changed = limits.string(name, limits.NAME_MAX)
+            file_text, file_changed = limits.string(one.file_name, limits.FILE_NAME_MAX)
+            line_text, line_changed = limits.line_number(one.line_number)
+            ncalls, calls_changed = limits.calls(*limits.calls_of(one.ncalls))
+            altered += name_changed + file_changed + line_changed + calls_changed
+            entries.append(
+                f'{name_text}: {{"ncalls": "{ncalls}", '
+                f'"tottime": {seconds(one.tottime)}, "percall_tottime": {seconds(one.percall_tottime)}, '
+                f'"cumtime": {seconds(one.cumtime)}, "percall_cumtime": {seconds(one.percall_cumtime)}, '
+                f'"file_name": {file_text}, "line_number": {line_text}}}')
+    except AttributeError as error:
+        raise TypeError(f"not a profile pstats makes: {error}") from error
+    return entries, seconds(profile.total), altered

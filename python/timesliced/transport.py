@@ -1,16 +1,13 @@
-"""Sockets to the daemon. All of this runs on the sender's background thread, and nothing else does.
+"""Sockets to the daemon: datagrams, and the way to a stream. Background thread only.
 
-Sockets are non-blocking; where one has to be waited for, the sender's wait() does it, so that a close() elsewhere can
-end the wait. A failure is an OSError: the sender closes the transport, pauses, and gives the same message again.
+Sockets are non-blocking; where one has to be waited for, the worker's wait() does it, so that a close() elsewhere can
+end the wait. A failure is an OSError: the worker closes the transport, pauses, and gives the same message again.
 
     udp       connected, so that a port where nobody listens is noticed; paced, because a full receive buffer drops
               silently. A refusal is counted, and the data goes on: the kernel took it.
     unixgram  the kernel holds the sender back when the daemon's queue is full, so nothing is lost on the way
-    tcp/unix  one line a message. What the daemon answers is read whenever the socket is looked at. A line that a broken
-              connection cut is sent again, whole, on the next; of the cut one the daemon has no complete JSON.
 """
 import errno
-import json
 import os
 import select
 import socket
@@ -20,10 +17,8 @@ from typing import Any, List, Optional, Protocol, Tuple
 from timesliced.address import Address
 
 CONNECT_TIMEOUT = 5.0  # seconds, for each address of a name
-FINISH_TIMEOUT = 1.0  # seconds, for the daemon's last answers
 USER_TIMEOUT = 60_000  # ms that written data may stay unacknowledged by the peer's kernel
 KEEPALIVE = 30  # seconds of silence before the first probe
-ANSWER_MAX = 65536  # bytes; a longer answer is not read
 
 # A receiver that the kernel granted only the usual 212,992 bytes holds three datagrams of 64 kB. BURST fits in there;
 # RATE then gives such a receiver 50 ms to come round again, and still is 20,000 functions a second.
@@ -33,7 +28,7 @@ OVERHEAD = 800  # bytes the kernel charges to the receive buffer for each datagr
 
 
 class Host(Protocol):
-    """What a transport needs of the sender that runs it."""
+    """What sockets need of the worker that runs them."""
 
     def wait(self, sock: Optional[socket.socket], events: int, timeout: Optional[float]) -> int:
         """Until the socket has one of the events (gives them), something woke the thread, or the time is over (0)."""
@@ -51,17 +46,7 @@ class Unsendable(Exception):
     """This message can never be sent; others can."""
 
 
-def make(address: Address, host: Host) -> "Transport":
-    if address.scheme == "udp":
-        return Udp(address, host)
-    if address.scheme == "unixgram":
-        return UnixDatagram(address, host)
-    return Stream(address, host)
-
-
-class Transport:
-    watch = 0  # events that attend() deals with while there is nothing to send
-
+class Datagrams:
     def __init__(self, address: Address, host: Host) -> None:
         self.address = address
         self.host = host
@@ -73,27 +58,6 @@ class Transport:
 
     def send(self, message: bytes) -> None:
         """Hands one message to the kernel. Raises OSError (give it again), Unsendable. Only where it is open."""
-        raise NotImplementedError
-
-    def attend(self) -> None:
-        """Something happened on an idle socket. Raises OSError."""
-
-    def finish(self) -> None:
-        """Before the last close. Raises OSError."""
-
-    def connected(self) -> socket.socket:
-        if self.sock is None:
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        return self.sock
-
-    def close(self) -> None:
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            sock.close()
-
-
-class _Datagram(Transport):
-    def send(self, message: bytes) -> None:
         sock = self.connected()
         scarce = 0
         while True:
@@ -110,8 +74,22 @@ class _Datagram(Transport):
                     raise
                 self.host.sleep(0.01)
 
+    def attend(self) -> None:
+        """Something happened on an idle socket. Raises OSError."""
+        raise NotImplementedError
 
-class UnixDatagram(_Datagram):
+    def connected(self) -> socket.socket:
+        if self.sock is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return self.sock
+
+    def close(self) -> None:
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            sock.close()
+
+
+class UnixDatagrams(Datagrams):
     def open(self) -> None:
         self.sock = _connect(socket.AF_UNIX, socket.SOCK_DGRAM, self.address.path)
 
@@ -119,7 +97,7 @@ class UnixDatagram(_Datagram):
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
 
-class Udp(_Datagram):
+class Udp(Datagrams):
     def __init__(self, address: Address, host: Host) -> None:
         super().__init__(address, host)
         self.pace = Pace(BURST, RATE)
@@ -159,113 +137,8 @@ class Udp(_Datagram):
             self.close()
 
 
-class Stream(Transport):
-    """tcp and unix, plain: no hello, so nothing is acknowledged."""
-
-    watch = select.POLLIN
-
-    def __init__(self, address: Address, host: Host) -> None:
-        super().__init__(address, host)
-        self.answer = bytearray()  # the line that is not complete yet
-
-    def open(self) -> None:
-        if self.address.scheme == "unix":
-            self.sock = _connect(socket.AF_UNIX, socket.SOCK_STREAM, self.address.path)
-            return
-        problem = OSError(errno.EADDRNOTAVAIL, "no address")
-        for family, where in _resolve(self.address, socket.SOCK_STREAM):
-            try:
-                self.sock = self._connect_tcp(family, where)
-                return
-            except OSError as error:
-                problem = error
-        raise problem
-
-    def close(self) -> None:
-        super().close()
-        self.answer.clear()
-
-    def send(self, message: bytes) -> None:
-        sock = self.connected()
-        self.attend()  # the end of the stream shows here, before anything is lost on it
-        line = memoryview(message + b"\n")
-        sent = 0
-        try:
-            while sent < len(line):
-                try:
-                    sent += sock.send(line[sent:])
-                except BlockingIOError:
-                    if self.host.wait(sock, select.POLLIN | select.POLLOUT, 1.0) & ~select.POLLOUT:
-                        self.attend()
-        except OSError as error:
-            if sent < len(message):
-                raise
-            self.host.failed(_text(error))  # only the line feed is missing: the daemon counts such a line too
-            self.close()
-
-    def attend(self) -> None:
-        """Reads what the daemon answered, without waiting. Raises ConnectionResetError at the end of the stream."""
-        sock = self.connected()
-        while True:
-            try:
-                data = sock.recv(65536)
-            except BlockingIOError:
-                return
-            if not data:
-                raise ConnectionResetError(errno.ECONNRESET, "closed by the daemon")
-            lines = (self.answer + data).split(b"\n")
-            self.answer = lines.pop()
-            if len(self.answer) > ANSWER_MAX:
-                self.answer.clear()
-            for line in lines:
-                self._answered(line)
-
-    def finish(self) -> None:
-        """Half-closes and reads to the end: a close with answers unread would reset the connection, and the daemon
-        might lose lines it has not read yet."""
-        sock = self.connected()
-        sock.shutdown(socket.SHUT_WR)
-        end = time.monotonic() + FINISH_TIMEOUT
-        try:
-            while time.monotonic() < end:
-                self.attend()
-                self.host.wait(sock, select.POLLIN, end - time.monotonic())
-        except ConnectionResetError:
-            return
-
-    def _answered(self, line: bytes) -> None:
-        try:
-            answer = json.loads(line)
-            error = answer["error"]
-            self.host.rejected(f"{error['code']}: {error['message']}")
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return  # an answer of a later protocol
-
-    def _connect_tcp(self, family: int, where: Any) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in (("TCP_KEEPIDLE", KEEPALIVE), ("TCP_USER_TIMEOUT", USER_TIMEOUT)):
-                if hasattr(socket, name):
-                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-            code = sock.connect_ex(where)
-            end = time.monotonic() + CONNECT_TIMEOUT
-            while code == errno.EINPROGRESS:
-                left = end - time.monotonic()
-                if left <= 0:
-                    code = errno.ETIMEDOUT
-                elif self.host.wait(sock, select.POLLOUT, left):
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
-            if sock.getsockname() == sock.getpeername():  # nobody listens, and the kernel connected the port to itself
-                raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+def make_datagrams(address: Address, host: Host) -> Datagrams:
+    return Udp(address, host) if address.scheme == "udp" else UnixDatagrams(address, host)
 
 
 class Pace:
@@ -284,6 +157,46 @@ class Pace:
         return max(0.0, -self.level / self.rate)
 
 
+def connect_stream(address: Address, host: Host) -> socket.socket:
+    """Raises OSError, of the last of several addresses."""
+    if address.scheme == "unix":
+        return _connect(socket.AF_UNIX, socket.SOCK_STREAM, address.path)
+    problem = OSError(errno.EADDRNOTAVAIL, "no address")
+    for family, where in _resolve(address, socket.SOCK_STREAM):
+        try:
+            return _connect_tcp(family, where, host)
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+def _connect_tcp(family: int, where: Any, host: Host) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", KEEPALIVE), ("TCP_USER_TIMEOUT", USER_TIMEOUT)):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        code = sock.connect_ex(where)
+        end = time.monotonic() + CONNECT_TIMEOUT
+        while code == errno.EINPROGRESS:
+            left = end - time.monotonic()
+            if left <= 0:
+                code = errno.ETIMEDOUT
+            elif host.wait(sock, select.POLLOUT, left):
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        if sock.getsockname() == sock.getpeername():  # nobody listens, and the kernel connected the port to itself
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def _connect(family: int, kind: int, where: Any) -> socket.socket:
     """Where connecting does not wait for the other side. (A Unix stream whose backlog is full gives EAGAIN.)"""
     sock = socket.socket(family, kind)
@@ -297,11 +210,11 @@ def _connect(family: int, kind: int, where: Any) -> socket.socket:
 
 
 def _resolve(address: Address, kind: int) -> List[Tuple[int, Any]]:
-    found = [(one[0], one[4]) for one in socket.getaddrinfo(address.host, address.port, type=kind)]
+    found: List[Tuple[int, Any]] = [(one[0], one[4]) for one in socket.getaddrinfo(address.host, address.port, type=kind)]
     if address.host.lower() == "localhost":  # the daemon's default is the IPv4 one, and UDP cannot ask
         found.sort(key=lambda one: one[0] != socket.AF_INET)
     return found
 
 
-def _text(error: OSError) -> str:
+def text_of(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,122 @@
+"""How much of the work is profiled: a sampling rate, and a limit on what profiling costs.
+
+With max_overhead=0.05 the time that profiling takes is held under 5% of the time that the work takes, in the long run:
+each profile is paid off by work that is not profiled before the next one begins. What one costs cannot be seen while it
+runs, so it is reckoned: calls and functions by what they cost on this machine and this Python, measured once
+(calibrate); the package's own work by the clock, the background thread's too, because it holds the interpreter.
+"""
+import random
+import threading
+import time
+from typing import Any, Callable, List, NamedTuple, Optional
+
+from timesliced.taking import Taking
+
+# What cProfile costs in real code, whose calls are not in the processor's caches, as against the loop of calibrate():
+# 1.2 to 1.7 times as much (bench/client.py overhead).
+MARGIN = 1.75
+
+
+class Costs(NamedTuple):
+    """Seconds."""
+
+    call: float  # of one call while a profile runs
+    function: float  # of each function that is called, once for each piece: from 3.12 on its code is rewritten
+    piece: float  # of beginning and ending
+
+
+_GUESS = Costs(0.5e-6, 10e-6, 20e-6)  # where another profiler runs, so that nothing can be measured
+_costs: Optional[Costs] = None
+_lock = threading.Lock()
+
+
+class Budget:
+    def __init__(self, rate: float = 1.0, max_overhead: Optional[float] = None) -> None:
+        """Raises TypeError, ValueError."""
+        self.rate = _fraction("rate", rate)
+        self.max_overhead = None if max_overhead is None else _fraction("max_overhead", max_overhead)
+        self._lock = threading.Lock()
+        self._worked = 0.0
+        self._spent = 0.0
+        if self.max_overhead is not None:
+            costs()  # now, rather than in a request
+
+    def allows(self) -> bool:
+        """Whether the next one is to be profiled."""
+        if self.rate < 1.0 and random.random() >= self.rate:
+            return False
+        if self.max_overhead is None:
+            return True
+        with self._lock:
+            return self._spent <= self._worked * self.max_overhead
+
+    def worked(self, seconds: float) -> None:
+        """That long something ran, profiled or not."""
+        with self._lock:
+            self._worked += seconds
+
+    def spent(self, seconds: float) -> None:
+        """So much of that was profiling, or as much was taken from it elsewhere."""
+        with self._lock:
+            self._spent += seconds
+
+    def reckon(self, entries: List[Any], pieces: int) -> float:
+        """Seconds that the profile of these entries cost while it ran."""
+        if self.max_overhead is None:
+            return 0.0
+        cost = costs()
+        calls = sum([int(entry[1]) for entry in entries])
+        return MARGIN * (calls * cost.call + pieces * (len(entries) * cost.function + cost.piece))
+
+
+def costs() -> Costs:
+    global _costs
+    with _lock:
+        if _costs is None:
+            _costs = calibrate() or _GUESS
+        return _costs
+
+
+def calibrate(functions: int = 40, rounds: int = 5, calls: int = 25) -> Optional[Costs]:
+    """About 5 ms. None where another profiler runs."""
+    names: Any = {}
+    exec("".join(f"def f{i}(n):\n    return abs(n)\n" for i in range(functions)), names)
+    made: List[Callable[[int], int]] = [names[f"f{i}"] for i in range(functions)]
+
+    def run(times: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(times):
+            for function in made:
+                function(1)
+        return time.perf_counter() - begin
+
+    plain: List[float] = []
+    profiled: List[float] = []
+    first: List[float] = []
+    piece: List[float] = []
+    for _ in range(rounds):
+        run(1)
+        once = run(1)
+        plain.append(run(calls) / calls)
+        taking = Taking()
+        begin = time.perf_counter()
+        if not taking.begin():
+            taking.cancel()
+            return None
+        begun = time.perf_counter()
+        first_run = run(1)
+        profiled.append(run(calls) / calls)
+        end = time.perf_counter()
+        taking.cancel()
+        piece.append(begun - begin + time.perf_counter() - end)
+        first.append(first_run - profiled[-1] + max(0.0, run(1) - once))  # and the way back to unprofiled code
+    each = max(0.0, min(profiled) - min(plain)) / (2 * functions)  # f and abs
+    return Costs(each, max(0.0, min(first)) / functions, min(piece))
+
+
+def _fraction(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} {value!r}: more than 0, up to 1")
+    return float(value)

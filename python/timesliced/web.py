@@ -1,0 +1,152 @@
+"""Middleware for WSGI and ASGI: requests profiled within a budget, labelled by route. Client.wsgi() and .asgi() make it.
+
+The application's answers and exceptions pass through as they are. A response that is made while it is read (a generator)
+is profiled piece by piece, each with the request's own profile.
+
+The name of a route must come from a small set, because the daemon keeps sums for each: the path of a request will not do
+as it is, with its numbers and names.
+"""
+import re
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, Iterator, MutableMapping, Optional, Set
+
+from timesliced import limits, taking
+from timesliced.budget import Budget
+from timesliced.profiling import Run, Steps
+
+if TYPE_CHECKING:
+    from timesliced.client import Client
+
+WSGI = Callable[[Dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+ASGI = Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]],
+                Awaitable[None]]
+Route = Callable[[Any], Optional[str]]
+
+ROUTES_MAX = 500  # half of the label sets the daemon keeps apart by default
+OTHER = "(other)"
+_VARIABLE = re.compile(r"[^/]*[0-9%@][^/]*")
+
+
+class _Routes:
+    """The label of a request; a bounded number of different ones."""
+
+    def __init__(self, client: "Client", own: Optional[Route], framework: Route) -> None:
+        self.client, self.own, self.framework = client, own, framework
+        self.seen: Set[str] = set()
+        self.texts: Dict[str, str] = {}
+
+    def labels(self, request: Any, path: str) -> str:
+        """JSON. Never raises."""
+        name: Optional[str] = None
+        for ask in (self.own, self.framework):
+            try:
+                name = name or (ask(request) if ask is not None else None)
+            except Exception as error:
+                self.client._sender.count("errors", why=f"route: {type(error).__name__}: {error}")
+        if not isinstance(name, str):
+            name = _VARIABLE.sub("*", path)
+        text = self.texts.get(name)
+        if text is None:
+            if len(self.texts) >= ROUTES_MAX:
+                name = OTHER
+            text = self.client._text({"route": limits.label_value(name)})
+            self.texts[name] = text
+        return text
+
+
+class WSGIMiddleware:
+    def __init__(self, client: "Client", app: WSGI, budget: Budget, route: Optional[Route]) -> None:
+        self.client, self.app, self.budget = client, app, budget
+        self.routes = _Routes(client, route, _werkzeug_route)
+
+    def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        taking.enter_thread()
+        run = Run(self.client, self.budget)
+        run.resume()
+        try:
+            body = self.app(environ, start_response)
+        except BaseException:
+            run.pause()
+            self.end(run, environ)
+            raise
+        run.pause()
+        if isinstance(body, (list, tuple)) or run.taking is None:
+            self.end(run, environ)
+            return body
+        return _Body(body, self, run, environ)
+
+    def end(self, run: Run, environ: Dict[str, Any]) -> None:
+        taking.leave_thread()
+        run.end(self.routes.labels(environ, str(environ.get("PATH_INFO", ""))) if run.taking is not None else "")
+
+
+class _Body:
+    """A response that is still being made. The server closes it."""
+
+    def __init__(self, body: Iterable[bytes], middleware: WSGIMiddleware, run: Run, environ: Dict[str, Any]) -> None:
+        self.body = body
+        self.pieces: Optional[Iterator[bytes]] = None
+        self.middleware, self.run, self.environ = middleware, run, environ
+        self.ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.ended:
+            raise StopIteration
+        self.run.resume()
+        try:
+            if self.pieces is None:
+                self.pieces = iter(self.body)
+            return next(self.pieces)
+        finally:
+            self.run.pause()
+
+    def close(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        close = getattr(self.body, "close", None)
+        try:
+            if close is not None:
+                self.run.resume()
+                try:
+                    close()
+                finally:
+                    self.run.pause()
+        finally:
+            self.middleware.end(self.run, self.environ)
+
+    def __del__(self) -> None:  # a server that does not close it, as it should
+        if not self.ended:
+            self.ended = True
+            self.middleware.end(self.run, self.environ)
+
+
+class ASGIMiddleware:
+    def __init__(self, client: "Client", app: ASGI, budget: Budget, route: Optional[Route]) -> None:
+        self.client, self.app, self.budget = client, app, budget
+        self.routes = _Routes(client, route, _asgi_route)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]],
+                       send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope.get("type") != "http":
+            await self.app(scope, receive, send)
+            return
+        run = Run(self.client, self.budget)
+
+        def labels() -> str:
+            return self.routes.labels(scope, str(scope.get("path", ""))) if run.taking is not None else ""
+        await Steps(self.app(scope, receive, send), run, labels)
+
+
+def _werkzeug_route(environ: Any) -> Optional[str]:
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    name = getattr(rule, "rule", None)
+    return name if isinstance(name, str) else None
+
+
+def _asgi_route(scope: Any) -> Optional[str]:
+    """Starlette's, and what is built on it."""
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else None
