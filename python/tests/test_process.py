@@ -61,7 +61,7 @@ class Fork(Case):
         with connection.makefile("rb") as lines:
             self.assertIn(b"hello", lines.readline())
             connection.sendall(b'{"hello": {"protocol": 1, "last_seq": 0, "max_message": 1000}}\n')
-            self.assertEqual(stamps([lines.readline() for _ in range(14)]), list(range(14)))
+            self.assertEqual(stamps([lines.readline().rstrip() for _ in range(14)]), list(range(14)))
             connection.sendall(b'{"ack": 14}\n')
         self.assertTrue(client.flush(PATIENCE))
         self.assertEqual(len(receiver.connections), 1)

@@ -243,7 +243,7 @@ class Stream(Case):
             connection.sendall(b'{"hello": {"protocol": 1, "last_seq": 0, "max_message": 1000}}\n')
             time.sleep(0.1)
             self.assertFalse(client.flush(0))
-            got = [lines.readline() for _ in range(14)]
+            got = [lines.readline().rstrip() for _ in range(14)]
             self.assertEqual(stamps(got), list(range(14)))
             connection.sendall(b'{"ack": 14}\n')
             self.assertTrue(client.flush(PATIENCE))

@@ -16,8 +16,21 @@
 Nothing of it holds up the application or raises in it, and the standard library is all it needs. Control reads what the
 daemon has summed; plots need matplotlib. `python -m timesliced --help` has the commands.
 """
+from typing import TYPE_CHECKING, Any
+
 from timesliced.client import Client
 from timesliced.sender import ClientStats
 
-__all__ = ["Client", "ClientStats"]
+if TYPE_CHECKING:
+    from timesliced.control import Control, ControlError
+
+__all__ = ["Client", "ClientStats", "Control", "ControlError"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Those who only send need no HTTP."""
+    if name in ("Control", "ControlError"):
+        from timesliced import control
+        return getattr(control, name)
+    raise AttributeError(f"module 'timesliced' has no attribute {name!r}")

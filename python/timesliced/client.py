@@ -166,15 +166,15 @@ class Client:
         """A decorator, bare or with arguments: each call is profiled, and sent at its end.
 
         rate          the fraction of calls that is profiled.
-        labels, max_overhead  as of profile(), for this function alone.
+        labels, max_overhead  as of profile(), for what this decorator decorates.
 
         Of a coroutine function the steps between awaits are profiled, and not what other tasks do meanwhile. cProfile
         counts each resumption as a call, and sees no time of waiting. Generator functions raise TypeError.
         """
-        text = self._text(labels)
+        text, budget = self._text(labels), Budget(rate, max_overhead)
 
         def decorate(one: Function) -> Function:
-            return profiling.profiled(self, one, Budget(rate, max_overhead), text)
+            return profiling.profiled(self, one, budget, text)
         return decorate if function is None else decorate(function)
 
     def every(self, seconds: float = 10.0, *, labels: Optional[Mapping[str, str]] = None) -> Every:

@@ -78,7 +78,7 @@ class Encoder:
         if len(self.by_place) + len(self.kept) > TEXTS_MAX:  # a program that makes functions without end
             self.by_code, self.by_place, self.kept = {}, {}, []
         if isinstance(captured, Dump):
-            captured = _load(captured.path)
+            captured = load(captured.path)
         if isinstance(captured, Rounded):
             entries, total, altered = _object_form(captured)
         elif isinstance(captured, (Entries, Taken)):
@@ -203,15 +203,17 @@ def _of_stats(stats: Dict[Any, Any]) -> List[Tuple[Place, _Raw]]:
     return found
 
 
-def _load(path: str) -> Stats:
-    """Of what Profile.dump_stats() or Stats.dump_stats() wrote. Raises OSError, ValueError."""
+def load(path: str) -> Stats:
+    """Of what Profile.dump_stats() or Stats.dump_stats() wrote. Raises OSError; ValueError and TypeError where it is
+    none."""
     with open(path, "rb") as file:
         try:
             stats = marshal.load(file)
         except (EOFError, ValueError, TypeError) as error:
-            raise ValueError(f"{path}: not a dump of cProfile: {error}") from error
+            raise ValueError(f"not a dump of cProfile: {error}") from error
     if not isinstance(stats, dict):
-        raise ValueError(f"{path}: not a dump of cProfile")
+        raise ValueError("not a dump of cProfile")
+    _of_stats(stats)
     return Stats(stats)
 
 

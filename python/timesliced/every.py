@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from timesliced.client import Client
 
 MIN_SECONDS = 0.05
+MAX_SECONDS = 86400.0
 
 
 class Deltas:
@@ -61,8 +62,8 @@ class Every:
     def __init__(self, client: "Client", seconds: float, labels: str) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             raise TypeError(f"seconds must be a number, not {type(seconds).__name__}")
-        if not MIN_SECONDS <= seconds <= 86400:
-            raise ValueError(f"seconds {seconds!r}: {MIN_SECONDS} to 86400")
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            raise ValueError(f"seconds {seconds!r}: {MIN_SECONDS} to {MAX_SECONDS:g}")
         self._client = client
         self._sender = client._sender
         self._seconds = float(seconds)

@@ -103,6 +103,11 @@ class Sender:
                     self._taking = False
         return not task.refused
 
+    def room(self) -> int:
+        """Bytes."""
+        with self.changed:
+            return self.max_queue - self._bytes
+
     def refuse(self, why: str) -> None:
         """A profile that could not even be looked at."""
         with self.changed:

@@ -16,6 +16,12 @@ from typing import Any, Dict, List, Optional, cast
 
 SHARED = sys.version_info >= (3, 12)  # one profiler for all threads
 
+REPLACED_MAX = 100
+
+# Profiles that another took the place of: one that is freed while it counts as enabled ends whatever profiler its thread
+# has. Where that many came together the program profiles itself, and this package leaves it alone.
+_replaced: List[cProfile.Profile] = []
+
 _active: Optional["Taking"] = None  # where SHARED
 _busy: Dict[int, int] = {}  # threads in requests, where SHARED; guarded by the interpreter: one thread changes its own
 
@@ -66,7 +72,7 @@ class Taking:
     def begin(self) -> bool:
         """False where it steps back."""
         global _active
-        if self.spoiled or _profiled_by_another():
+        if self.spoiled or _profiled_by_another() or len(_replaced) >= REPLACED_MAX:
             self.spoiled = True
             return False
         self.thread = threading.get_ident()
@@ -97,6 +103,8 @@ class Taking:
             self.profile.disable()
         else:  # another took its place, and is not ours to end
             self.spoiled = True
+            self.profile.clear()  # type: ignore[attr-defined]
+            _replaced.append(self.profile)
 
     def finish(self) -> Optional[List[Any]]:
         """Its entries; None where it stepped back."""
