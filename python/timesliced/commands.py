@@ -86,7 +86,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             program = run.script(options.script[0], options.script[1:])
     except run.NoProgram as problem:
         print(f"{sys.executable}: {problem}", file=sys.stderr)
-        return 1 if options.module else 2  # as python has them
+        return problem.code
     run.run(program, options.address, labels, options.every, options.spool, RUN_TIMEOUT)
     return 0
 

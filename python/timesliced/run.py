@@ -7,6 +7,7 @@ The whole run is one profile, which bears the time of its begin; with --every it
 forks send for themselves. It is sent when the program has ended, before atexit: what was not delivered by then is told on
 standard error, and changes no exit code.
 """
+import errno
 import importlib.machinery
 import importlib.util
 import io
@@ -22,7 +23,11 @@ _OWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class NoProgram(Exception):
-    """In words."""
+    """In words, and with python's exit code for it."""
+
+    def __init__(self, words: str, code: int) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 class Program:
@@ -43,14 +48,15 @@ def script(path: str, arguments: List[str]) -> Program:
     if not os.path.isfile(where) or _is_zip(where):
         spec = _spec_within(where)
         if spec is None:
-            problem = "can't find '__main__' module in" if os.path.exists(where) else "can't open file"
-            raise NoProgram(f"{problem} {path!r}")
+            if os.path.exists(where):
+                raise NoProgram(f"can't find '__main__' module in {path!r}", 1)
+            raise NoProgram(f"can't open file {path!r}: {os.strerror(errno.ENOENT)}", 2)
         return _of_spec(spec, where, argv)
     try:
         with io.open_code(where) as file:
             source = file.read()
     except OSError as error:
-        raise NoProgram(f"can't open file {path!r}: {error.strerror}") from None
+        raise NoProgram(f"can't open file {path!r}: {error.strerror}", 2) from None
     code = compile(source, where, "exec", dont_inherit=True)
     loader = importlib.machinery.SourceFileLoader("__main__", where)
     return Program(code, os.path.dirname(os.path.realpath(where)), argv, __file__=where, __loader__=loader,
@@ -65,9 +71,9 @@ def module(name: str, arguments: List[str]) -> Program:
             name += ".__main__"
             spec = importlib.util.find_spec(name)
     except (ImportError, ValueError) as error:
-        raise NoProgram(f"Error while finding module specification for {name!r} ({error})") from None
+        raise NoProgram(f"Error while finding module specification for {name!r} ({error})", 1) from None
     if spec is None:
-        raise NoProgram(f"No module named {name}")
+        raise NoProgram(f"No module named {name}", 1)
     return _of_spec(spec, None, [spec.origin or name, *arguments])
 
 
@@ -124,6 +130,6 @@ def _of_spec(spec: importlib.machinery.ModuleSpec, first_path: Optional[str], ar
     get_code = getattr(spec.loader, "get_code", None)
     code = get_code(spec.name) if get_code is not None else None
     if code is None:
-        raise NoProgram(f"No code object available for {spec.name}")
+        raise NoProgram(f"No code object available for {spec.name}", 1)
     return Program(code, first_path, argv, __spec__=spec, __file__=spec.origin, __loader__=spec.loader,
                    __package__=spec.parent, __cached__=spec.cached)

@@ -1,0 +1,219 @@
+"""python -m timesliced run and send: what a program sees is what it sees without; dumps, and their exit codes."""
+import cProfile
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import unittest
+
+from helpers import PATIENCE, Acked, accept, many_functions, measured
+from test_client import Case, free_port
+from test_profiling import rows_by_name
+
+PROGRAM = """
+    import os, sys, threading
+    def counted(n):
+        return n and counted(n - 1)
+    counted(4)
+    print(sys.argv, __name__, __file__, __package__, __spec__ and __spec__.name, sys.path[0], __cached__)
+    print(sys.modules["__main__"].counted is counted, __builtins__ is not None)
+    import helping
+    how = sys.argv[1] if len(sys.argv) > 1 else ""
+    if how == "exit":
+        sys.exit(int(sys.argv[2]))
+    elif how == "words":
+        sys.exit("bad")
+    elif how == "raise":
+        helping.fails()
+    elif how == "interrupt":
+        raise KeyboardInterrupt
+    elif how == "kill":
+        os.kill(os.getpid(), 15)
+    elif how == "fork":
+        pid = os.fork()
+        counted(2)
+        if pid:
+            os.waitpid(pid, 0)
+    elif how == "hook":
+        sys.excepthook = lambda kind, value, trace: print("hooked", kind.__name__, trace.tb_frame.f_code.co_name)
+        raise ValueError
+    elif how == "atexit":
+        import atexit
+        atexit.register(print, "at exit")
+"""
+
+
+class Run(Case):
+    def setUp(self):
+        super().setUp()
+        self.server = self.receiver(Acked())
+        package = self.path("pack")
+        os.makedirs(os.path.join(self.path("sub")))
+        os.makedirs(package)
+        for name in ("prog.py", "pack/__main__.py", "pack/inner.py", "sub/prog.py"):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write(textwrap.dedent(PROGRAM))
+        for folder in ("", "sub", "pack"):
+            with open(self.path(os.path.join(folder, "helping.py")), "w", encoding="ascii") as file:
+                file.write("def fails():\n    raise KeyError('x')\n")
+        with open(os.path.join(package, "__init__.py"), "w", encoding="ascii"):
+            pass
+        os.symlink(self.path("sub/prog.py"), self.path("link.py"))
+
+    def python(self, *words, address=None):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1",
+                       "TIMESLICED_ADDRESS": address or self.server.address}
+        return subprocess.run([sys.executable, *words], env=environment, cwd=self.folder, check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * PATIENCE)
+
+    def same(self, *words):
+        plain = self.python(*words)
+        ours = self.python("-m", "timesliced", "run", *words)
+        self.assertEqual(ours.returncode, plain.returncode, ours.stderr)
+        self.assertEqual(ours.stdout, plain.stdout)
+        self.assertEqual(ours.stderr, re.sub(r'  File ".*runpy.*\n(?:    .*\n)*', "", plain.stderr))
+        return ours
+
+    def test_scripts(self):
+        for words in ([], ["a", "--every", "-m", "b"], ["exit", "0"], ["exit", "7"], ["words"], ["raise"], ["interrupt"],
+                      ["kill"], ["hook"], ["atexit"]):
+            with self.subTest(words):
+                self.same("prog.py", *words)
+        self.assertEqual(self.same("prog.py", "interrupt").returncode, -signal.SIGINT)
+        self.same("sub/prog.py", "raise")
+        self.same("link.py")
+        self.same(self.path("prog.py"))
+
+    def test_modules(self):
+        for words in (["pack"], ["pack.inner", "exit", "3"], ["pack", "raise"], ["prog", "-m", "--label"]):
+            with self.subTest(words):
+                self.same("-m", *words)
+
+    def same_code(self, *words):
+        return self.assertEqual(self.python("-m", "timesliced", "run", *words).returncode, self.python(*words).returncode)
+
+    def test_what_cannot_be_run(self):
+        with open(self.path("wrong.py"), "w", encoding="ascii") as file:
+            file.write("def\n")
+        for words in (["-m", "no_such_module"], ["no_such.py"], ["wrong.py"], ["sub"], ["-m", "sub"]):
+            with self.subTest(words):
+                self.same_code(*words)
+        for words in ([], ["-m"], ["--every", "x", "prog.py"], ["--label", "x", "prog.py"], ["--address", "x", "prog.py"]):
+            self.assertEqual(self.python("-m", "timesliced", "run", *words).returncode, 2, words)
+
+    def test_folder(self):
+        self.same("pack", "raise")
+
+    def profiles(self, *words):
+        self.python("-m", "timesliced", "run", *words)
+        return self.server.lines
+
+    def test_what_arrives(self):
+        line, = self.profiles("--label", "a=b", "--label", "c=d", "prog.py")
+        rows = rows_by_name(line)
+        self.assertEqual(rows["counted"][:2], (5, 1))
+        self.assertEqual(self.server.hellos[0]["labels"], {"a": "b", "c": "d"})
+        self.assertFalse([place for place, _ in accept(line)["rows"] if "/timesliced/" in place[0]])
+        self.assertEqual(rows["<module>"][0], 1)
+        self.assertEqual(len(self.server.byes), 1)
+
+    def test_children(self):
+        lines = self.profiles("prog.py", "fork")
+        self.assertEqual(sorted(rows_by_name(line)["counted"][0] for line in lines), [3, 8])
+
+    def test_every(self):
+        with open(self.path("long.py"), "w", encoding="ascii") as file:
+            file.write("import time\ndef f():\n    time.sleep(0.001)\nend = time.time() + 0.8\n"
+                       "while time.time() < end: f()\n")
+        lines = self.profiles("--every", "200ms", "long.py")
+        self.assertGreaterEqual(len(lines), 4)
+
+    def test_nobody_there(self):
+        done = self.python("-m", "timesliced", "run", "--spool", self.path("spool"), "prog.py", "exit", "5",
+                           address=f"tcp://127.0.0.1:{free_port()}")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("1 kept in", done.stderr)
+        self.profiles("--spool", self.path("spool"), "prog.py")
+        self.assertEqual([rows_by_name(line)["counted"][0] for line in self.server.lines], [5, 5])
+
+
+class Send(Case):
+    def setUp(self):
+        super().setUp()
+        self.server = self.receiver(Acked())
+
+    def dumps(self, count):
+        paths, profiles = [], []
+        for n in range(count):
+            profile = many_functions(n + 1)
+            paths.append(self.path(f"{n}.prof"))
+            profile.dump_stats(paths[-1])
+            os.utime(paths[-1], (1000 + n, 1000 + n))
+            profiles.append(profile)
+        return paths, profiles
+
+    def send(self, *words, **more):
+        return subprocess.run([sys.executable, "-m", "timesliced", "send", *words], check=False, text=True,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=3 * PATIENCE,
+                              stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **more})
+
+    def test_sent(self):
+        paths, profiles = self.dumps(5)
+        done = self.send("--address", self.server.address, "--label", "a=b", *paths)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertEqual(done.stderr, f"5 of 5 dumps sent to {self.server.address}\n")
+        for n, (line, profile) in enumerate(zip(self.server.lines, profiles)):
+            message = accept(line)
+            self.assertEqual(message["timestamp"], 1000 + n)
+            self.assertEqual(dict(message["rows"]), measured(profile))
+        self.assertEqual(self.send("--address", self.server.address, "--timestamp", "77.5", paths[0]).returncode, 0)
+        self.assertEqual(float(accept(self.server.lines[-1])["timestamp"]), 77.5)
+
+    def test_what_is_no_dump(self):
+        paths, _ = self.dumps(2)
+        profile = cProfile.Profile()
+        profile.runcall(len, [])
+        done = self.send("--address", self.server.address, paths[0], __file__, self.path("none"), self.folder, paths[1])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("2 of 5 dumps", done.stderr)
+        for path in (__file__, self.path("none"), self.folder):
+            self.assertIn(f"timesliced: {path}: ", done.stderr)
+        self.assertEqual(len(self.server.lines), 2)
+
+    def test_rejected(self):
+        paths, _ = self.dumps(2)
+        self.server.rejecting = {2: "too_old"}
+        done = self.send("--address", self.server.address, *paths)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("1 of them rejected", done.stderr)
+        self.assertIn("too_old", done.stderr)
+
+    def test_nobody_there(self):
+        paths, _ = self.dumps(2)
+        done = self.send("--timeout", "200ms", "--address", f"tcp://127.0.0.1:{free_port()}", *paths)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("refused", done.stderr)
+
+    def test_wrong_usage(self):
+        for words in ([], ["--address", "x", "f"], ["--timestamp", "1e12", "f"], ["--label", "x", "f"]):
+            self.assertEqual(self.send(*words).returncode, 2, words)
+
+    def test_a_bar_on_a_terminal(self):
+        paths, _ = self.dumps(3)
+        above, below = pty.openpty()
+        try:
+            done = self.send("--address", self.server.address, *paths, stderr=below)
+            os.close(below)
+            seen = os.read(above, 65536).decode()
+        finally:
+            os.close(above)
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(seen, r"\[#+\] 3/3 dumps")
+        self.assertIn("3 of 3 dumps sent", seen)
+
+
+if __name__ == "__main__":
+    unittest.main()
