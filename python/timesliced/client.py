@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, 
 from timesliced import address as addresses
 from timesliced import limits, profiling, spool
 from timesliced.budget import Budget
-from timesliced.capture import Profile, capture
+from timesliced.capture import Dump, Profile, capture
 from timesliced.every import Every
 from timesliced.sender import ClientStats, Sender
 
@@ -98,12 +98,11 @@ class Client:
         """
         try:
             captured = capture(profile)
-            stamp = None
             if timestamp is not None:
-                stamp = limits.check_timestamp(timestamp)
-            elif not isinstance(captured[0], str):
-                stamp = limits.check_timestamp(time.time())
-            return self._sender.put(captured, stamp, self._text(labels))
+                limits.check_timestamp(timestamp)
+            elif not isinstance(captured, Dump):
+                timestamp = time.time()
+            return self._sender.put(captured, timestamp, self._text(labels) if labels else "")
         except Exception as error:  # the application's work matters more than its profile
             self._sender.refuse(f"{type(error).__name__}: {error}")
             return False

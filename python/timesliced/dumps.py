@@ -6,7 +6,6 @@ from typing import List, Mapping, Optional, TextIO
 from timesliced.capture import size_of
 from timesliced.client import Client
 from timesliced.encode import load
-from timesliced.limits import check_timestamp
 
 EXIT_OK, EXIT_NOT_ALL, EXIT_UNREACHABLE = 0, 1, 3  # as timeslicectl has them
 _MANY = 2  # files from which on there is a bar
@@ -54,7 +53,7 @@ def send(paths: List[str], address: str, labels: Mapping[str, str], timestamp: O
     for path in paths:
         try:
             captured = load(path)
-            stamp = check_timestamp(os.stat(path).st_mtime if timestamp is None else timestamp)
+            stamp = os.stat(path).st_mtime if timestamp is None else timestamp
         except (OSError, ValueError, TypeError) as error:
             unread += 1
             progress.say(f"timesliced: {path}: {error.strerror if isinstance(error, OSError) else error}")

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from timesliced.capture import Place, Row, Rows
 from timesliced.encode import add, is_own, place_of, to_ns
-from timesliced.limits import check_timestamp
 from timesliced.taking import SHARED, Taking
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class Every:
         if spoiled:
             self._sender.count("stepped_back")
         elif rows:
-            self._sender.put(Rows(rows), check_timestamp(begin), self._labels)
+            self._sender.put(Rows(rows), begin, self._labels)
 
     def after_fork(self) -> None:
         """The child goes on by itself, from nothing: its profile has been cleared (taking.py)."""

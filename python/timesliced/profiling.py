@@ -61,7 +61,8 @@ class Run:
             if entries is None:
                 self.client._sender.count("stepped_back")
             else:
-                self.client._sender.put(Taken(entries), None, labels, budget.spent)
+                self.client._sender.put(Taken(entries), time.time(), labels,
+                                        budget.spent if budget.max_overhead is not None else None)
                 budget.spent(time.perf_counter() - begin + budget.reckon(entries, one.pieces))
         budget.worked(self.seconds)
 

@@ -68,7 +68,8 @@ class Sender:
         _senders.add(self)
 
     def _reset(self) -> None:
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self._arrived: Deque[Task] = deque()
         self._taking = False
         self._queue: Deque[Task] = deque()  # what the worker has not looked at
@@ -80,18 +81,20 @@ class Sender:
         self._counts: Dict[str, int] = {}
         self._last_error: Optional[str] = self._why_off
         self._stop_at: Optional[float] = None
+        self.pausing = False  # the worker is, between two attempts
         self._hurry = False  # ends a pause
         self._sleeping = False
         self._thread: Optional[threading.Thread] = None
         self._worker: Optional[Worker] = None
+        self._running = False  # the worker's thread
 
     # Any thread.
 
-    def put(self, captured: Capture, timestamp: Optional[str], labels: str = "",
+    def put(self, captured: Capture, timestamp: Optional[float], labels: str = "",
             spent: Optional[Callable[[float], None]] = None) -> bool:
         """False where it is dropped. Never waits. labels: JSON text, "" for the client's own."""
         task = Task(captured, timestamp, labels, size_of(captured), spent)
-        with self.changed:
+        with self.lock:
             self._arrived.append(task)
             while self._arrived and not self._taking:
                 try:
@@ -105,24 +108,24 @@ class Sender:
 
     def room(self) -> int:
         """Bytes."""
-        with self.changed:
+        with self.lock:
             return self.max_queue - self._bytes
 
     def refuse(self, why: str) -> None:
         """A profile that could not even be looked at."""
-        with self.changed:
+        with self.lock:
             self._refused += 1
             self._untold += 1
             self._last_error = why
 
     def start(self) -> bool:
         """Has the worker run without anything to send yet."""
-        with self.changed:
+        with self.lock:
             return not self.closed and self._start() is None
 
     def wake(self) -> None:
         """Has the worker look at the tickers."""
-        with self.changed:
+        with self.lock:
             self._wake()
 
     def flush(self, timeout: Optional[float]) -> bool:
@@ -132,7 +135,8 @@ class Sender:
         with self.changed:
             target = self._taken
             self._hurry = True
-            self._wake()
+            if self.pausing:
+                self._wake()
             while self._open and next(iter(self._open)) <= target:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
@@ -161,12 +165,12 @@ class Sender:
             self._wake()
 
     def stats(self) -> ClientStats:
-        with self.changed:
+        with self.lock:
             return ClientStats(sent=self._sent, dropped=self._refused + self._lost, queued=len(self._open),
                                kept=self._kept, last_error=self._last_error, **self._counts)
 
     def count(self, name: str, more: int = 1, why: Optional[str] = None) -> None:
-        with self.changed:
+        with self.lock:
             self._counts[name] = self._counts.get(name, 0) + more
             if why is not None:
                 self._last_error = why
@@ -208,14 +212,16 @@ class Sender:
 
     def _start(self) -> Optional[str]:
         """Sees that the thread runs. Gives why it cannot."""
-        if self._worker is not None and self._thread is not None and self._thread.is_alive():
+        if self._running:
             return None
         try:
             worker = self._worker or Worker(self)
             self._worker = worker
             thread = threading.Thread(target=run_unprofiled, args=(worker.run,), name="timesliced", daemon=True)
+            self._running = True
             thread.start()
         except (OSError, RuntimeError) as error:  # no descriptors, no threads, or the interpreter is ending
+            self._running = False
             return f"no background thread: {error}"
         self._thread = thread
         _at_end_of_child()
@@ -239,7 +245,7 @@ class Sender:
     # The worker.
 
     def next_task(self) -> Optional[Task]:
-        with self.changed:
+        with self.lock:
             if not self._queue:
                 return None
             task = self._queue.popleft()
@@ -248,7 +254,7 @@ class Sender:
 
     def resized(self, task: Task, size: int) -> None:
         """It is encoded: that many bytes."""
-        with self.changed:
+        with self.lock:
             if task.number in self._open:
                 self._bytes += size - task.size
                 task.size = size
@@ -269,7 +275,7 @@ class Sender:
 
     def sleep_until(self, end: Optional[float]) -> Optional[float]:
         """Before the worker waits: the time (monotonic) that it may wait until at most. Now, where there is work."""
-        with self.changed:
+        with self.lock:
             if self._queue:
                 return 0.0
             self._sleeping = True
@@ -278,20 +284,22 @@ class Sender:
             return end
 
     def awake(self) -> None:
-        with self.changed:
+        with self.lock:
             self._sleeping = False
 
     def stopping(self) -> bool:
-        with self.changed:
+        with self.lock:
             return self._stop_at is not None
 
     def out_of_time(self) -> bool:
-        with self.changed:
+        with self.lock:
             return self._stop_at is not None and time.monotonic() >= self._stop_at
 
     def hurried(self) -> bool:
-        with self.changed:
+        """Asked before each wait of a pause."""
+        with self.lock:
             hurry, self._hurry = self._hurry, False
+            self.pausing = not hurry
             return hurry
 
     def ended(self, worker: Worker) -> None:
@@ -299,6 +307,7 @@ class Sender:
             self._give_up()
             if self._worker is worker:
                 self._worker = None
+                self._running = False
 
 
 _senders: "weakref.WeakSet[Sender]" = weakref.WeakSet()

@@ -21,6 +21,7 @@ from timesliced.transport import Host
 HELLO_TIMEOUT = 30.0  # seconds; the answer may wait for a commit
 FINISH_TIMEOUT = 1.0  # seconds for the daemon's end of the stream after a bye
 OUT_MAX = 256 << 10  # bytes made ready for the kernel
+READ = 65536  # bytes at once
 ANSWER_MAX = 1 << 20  # bytes of a line; no answer is longer
 
 
@@ -120,9 +121,10 @@ class Connection:
         answers: List[Dict[str, Any]] = []
         while True:
             try:
-                data = self._socket().recv(65536)
+                data = self._socket().recv(READ)
             except BlockingIOError:
                 return answers
+            more = len(data) == READ
             if not data:
                 if answers:
                     return answers  # the end is read again
@@ -137,6 +139,8 @@ class Connection:
                     raise ConnectionError("an answer that is no JSON") from None
                 if isinstance(answer, dict):
                     answers.append(answer)
+            if not more:
+                return answers
 
     def _answered(self, answer: Dict[str, Any]) -> None:
         ack, reject = answer.get("ack"), answer.get("reject")

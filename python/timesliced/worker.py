@@ -40,7 +40,7 @@ class Task:
     __slots__ = ("captured", "timestamp", "labels", "size", "spent", "number", "refused", "left", "spooled", "failed",
                  "told")
 
-    def __init__(self, captured: Capture, timestamp: Optional[str], labels: str, size: int,
+    def __init__(self, captured: Capture, timestamp: Optional[float], labels: str, size: int,
                  spent: Optional[Callable[[float], None]]) -> None:
         self.captured: Optional[Capture] = captured
         self.timestamp, self.labels, self.size, self.spent = timestamp, labels, size, spent
@@ -74,9 +74,12 @@ class Worker:
         self.held: "Optional[spool.Spool]" = None  # of a process that is gone
         self.link: Any = None
         self.ticking = False
+        self.poll = select.poll()
+        self.polled: Optional[Tuple[int, int]] = None  # the socket and the events that it looks for
         self.pipe: Optional[Tuple[int, int]] = os.pipe()
         os.set_blocking(self.pipe[0], False)
         os.set_blocking(self.pipe[1], False)
+        self.poll.register(self.pipe[0], select.POLLIN)
 
     def wake(self) -> None:
         """From any thread, the sender's lock held."""
@@ -244,7 +247,7 @@ class Worker:
             task = self.sender.next_task()
             if task is None:
                 return
-            begin = time.thread_time()
+            begin = time.thread_time() if task.spent is not None else 0.0
             try:
                 self._encode(task)
             except Exception as error:  # what one profile holds may cost that profile, not the application its client
@@ -257,10 +260,10 @@ class Worker:
         captured, task.captured = task.captured, None
         assert captured is not None
         datagrams = self.session is None
-        stamp = task.timestamp
-        if stamp is None:
-            when = modified(captured.path) if isinstance(captured, Dump) else None
-            stamp = check_timestamp(time.time() if when is None else when)
+        when = task.timestamp
+        if when is None and isinstance(captured, Dump):
+            when = modified(captured.path)
+        stamp = check_timestamp(time.time() if when is None else when)
         labels = task.labels or (self.sender.labels if datagrams else "")
         messages, altered = self.encoder.encode(captured, stamp, labels, self.sender.limit, task.told)
         task.left = len(messages)
@@ -288,11 +291,14 @@ class Worker:
     def pause(self, seconds: float) -> None:
         """Cut short by flush() and close(). Not equally long for all whom one restart cut off."""
         end = time.monotonic() + seconds * random.uniform(0.75, 1.25)
-        while not self.sender.hurried():
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            self.wait(None, 0, left)
+        try:
+            while not self.sender.hurried():
+                left = end - time.monotonic()
+                if left <= 0:
+                    return
+                self.wait(None, 0, left)
+        finally:
+            self.sender.pausing = False
 
     # What sockets ask of their host.
 
@@ -304,13 +310,10 @@ class Worker:
         for ticker in list(self.sender.tickers):
             end = ticker.due if end is None else min(end, ticker.due)
         end = self.sender.sleep_until(end)
-        poll = select.poll()
-        poll.register(self.pipe[0], select.POLLIN)
-        if sock is not None:
-            poll.register(sock, events)
+        self._look_at(sock, events)
         ready = 0
         try:
-            for descriptor, what in poll.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000 + 1):
+            for descriptor, what in self.poll.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000 + 1):
                 if descriptor != self.pipe[0]:
                     ready = what
                     continue
@@ -322,6 +325,16 @@ class Worker:
             self.sender.awake()
         self.intake()
         return ready
+
+    def _look_at(self, sock: Optional[socket.socket], events: int) -> None:
+        wanted = None if sock is None else (sock.fileno(), events)
+        if wanted == self.polled:
+            return
+        if self.polled is not None:
+            self.poll.unregister(self.polled[0])
+        self.polled = wanted
+        if wanted is not None:
+            self.poll.register(*wanted)
 
     def sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds

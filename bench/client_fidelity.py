@@ -1,0 +1,93 @@
+"""Real profiles of the standard library's workloads: what the daemon has of each, to the nanosecond.
+
+Each profile has a bucket of its own. The same profiles as get_stats_profile() has them go in with another label.
+"""
+import cProfile
+import pstats
+import random
+from decimal import Decimal
+
+import corpus
+import daemon
+import timesliced
+
+PROFILES = 60
+STAMP = 1732272000
+SLICE = 10
+
+
+def profiles(count):
+    rng = random.Random(corpus.SEED)
+    for workload in corpus.WORKLOADS:
+        workload()
+    for _ in range(count):
+        profile = cProfile.Profile()
+        for workload in rng.sample(corpus.WORKLOADS, corpus.WORKLOADS_EACH):
+            profile.runcall(workload)
+        yield profile
+
+
+def ns(seconds):
+    """The exact value of a float, or of the daemon's decimal text."""
+    return round(Decimal(seconds) * 10**9)
+
+
+def measured(profile):
+    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}, read in the most direct way there is."""
+    sums = {}
+    for entry in profile.getstats():
+        code = entry.code
+        place = (code, "~", 0) if isinstance(code, str) else (code.co_name, code.co_filename, code.co_firstlineno)
+        row = (entry.callcount, entry.callcount - entry.reccallcount, ns(entry.inlinetime), ns(entry.totaltime))
+        sums[place] = tuple(a + b for a, b in zip(sums.get(place, (0, 0, 0, 0)), row))
+    return sums
+
+
+def stored(one, number, source):
+    begin = STAMP + SLICE * number
+    answer = one.ask("GET", "/v1/top", {"by": "location", "from": begin, "to": begin + SLICE, "label.source": source})
+    return {(row["raw_name"], row["file_name"], row["line_number"]):
+            (row["ncalls"], row["pcalls"], ns(row["tottime"]), ns(row["cumtime"])) for row in answer["functions"]}
+
+
+def measure(build):
+    made = list(profiles(PROFILES))
+    with daemon.Daemon(build) as one:
+        client = timesliced.Client(f"tcp://{one.listeners['tcp']}")
+        for number, profile in enumerate(made):
+            stamp = STAMP + SLICE * number + 5
+            client.send(profile, stamp, labels={"source": "getstats"})
+            client.send(pstats.Stats(profile).get_stats_profile(), stamp, labels={"source": "get_stats_profile"})
+            if not client.flush(20):
+                raise SystemExit(f"not delivered: {client.stats}")
+        client.close()
+        rows = [compare([(measured(profile), stored(one, n, source)) for n, profile in enumerate(made)])
+                for source in ("getstats", "get_stats_profile")]
+    ours, theirs = rows
+    return [
+        (f"functions in {PROFILES} profiles", f"{ours['functions']:,}", "", True),
+        ("`client.send(profile)`: functions lost", f"{ours['lost']:,}", "0", ours["lost"] == 0),
+        ("functions whose calls or times differ by a nanosecond or more", f"{ours['different']:,}", "0",
+         ours["different"] == 0),
+        ("tottime lost", f"{ours['time_lost']:,} ns of {ours['time']:,} ns", "0", ours["time_lost"] == 0),
+        ("`get_stats_profile()`: functions lost", share(theirs["lost"], theirs["functions"]), "", True),
+        ("functions whose calls or times differ", share(theirs["different"], theirs["functions"]), "", True),
+        ("cumtimes that became 0.000", share(theirs["zero"], theirs["functions"] - theirs["lost"]), "", True),
+        ("tottime lost", share(theirs["time_lost"], theirs["time"], "ns"), "", True)]
+
+
+def share(part, whole, unit=""):
+    return f"{part:,} {unit} ({100 * part / whole:.1f}%)".replace("  ", " ")
+
+
+def compare(pairs):
+    found = dict.fromkeys(("functions", "lost", "different", "zero", "time", "time_lost"), 0)
+    for expected, there in pairs:
+        found["functions"] += len(expected)
+        found["lost"] += len(expected.keys() - there.keys())
+        found["different"] += sum(there[place] != row for place, row in expected.items() if place in there)
+        found["different"] += len(there.keys() - expected.keys())
+        found["zero"] += sum(there[place][3] == 0 < row[3] for place, row in expected.items() if place in there)
+        found["time"] += sum(row[2] for row in expected.values())
+        found["time_lost"] += sum(row[2] for row in expected.values()) - sum(row[2] for row in there.values())
+    return found

@@ -1,0 +1,158 @@
+"""Exactly once, through the death of everybody: an application with a spool, and the daemon, killed at random moments.
+
+The application (this file, run as a program) sends profiles as fast as it can, each with a function of its own, and notes
+how many of them the spool has taken. Whoever is killed (SIGKILL) starts again. In the end the daemon must have every
+function that a spool had taken, and none twice.
+"""
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+KILLS = 200
+TARGETS = ("application", "daemon", "both")
+LONGEST = 0.12  # seconds between two kills, at most; and what an application needs to begin
+FUNCTIONS = 3  # of a profile
+DRAIN = 60  # seconds
+
+
+class Application:
+    """One run of it."""
+
+    def __init__(self, folder, address, number):
+        self.number = number
+        self.note = folder / f"note.{number}"
+        self.note.touch()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+        self.process = subprocess.Popen([sys.executable, __file__, address, str(folder / "spool"), str(number),
+                                         str(self.note)], env=environment, stdin=subprocess.DEVNULL)
+
+    def began(self):
+        end = time.monotonic() + DRAIN
+        while not self.note.stat().st_size and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def taken(self):
+        """Profiles that the spool had, as last noted."""
+        text = self.note.read_bytes().split(b"\n")
+        return int(text[-2]) if len(text) > 1 else 0
+
+
+def run(prepare, kills, seed=8137, way="tcp"):
+    """prepare() -> a daemon of tests/support, not started. Gives what was found, as a dict."""
+    rng = random.Random(seed)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="timesliced-kills."))
+    one = prepare()
+    applications = []
+    try:
+        one.start()
+        if way == "tcp":
+            one.settings["ingest.tcp"] = "{}:{}".format(*one.address("tcp"))  # the same one after each kill
+        where = one.settings["ingest.tcp"] if way == "tcp" else one.settings["ingest.unix_stream"]
+        address = f"{way}://{where}"
+        applications.append(Application(folder, address, 0))
+        for n in range(kills):
+            applications[-1].began()
+            time.sleep(rng.random() * LONGEST)
+            target = TARGETS[n % 3]
+            if target in ("daemon", "both"):
+                one.kill()
+            if target in ("application", "both"):
+                applications[-1].kill()
+                applications.append(Application(folder, address, n + 1))
+            if target in ("daemon", "both"):
+                one.start()
+        applications[-1].began()
+        applications[-1].kill()
+        drained = deliver(address, folder / "spool")
+        return {"applications": len(applications), "drained": drained, **judge(one, applications)}
+    finally:
+        for application in applications:
+            if application.process.poll() is None:
+                application.kill()
+        shutil.rmtree(folder)
+
+
+def deliver(address, spool):
+    """What is left goes out with the next client. True once nothing is."""
+    import timesliced
+    client = timesliced.Client(address, spool=str(spool))
+    end = time.monotonic() + DRAIN
+    while os.listdir(spool) and time.monotonic() < end:
+        time.sleep(0.01)
+    client.close()
+    return not os.listdir(spool)
+
+
+def judge(one, applications):
+    answer = one.ask("/v1/top", {"metric": "ncalls"})
+    calls = {row["function"]: row["ncalls"] for row in answer["functions"] if row["function"].startswith("run")}
+    lost = []
+    taken = 0
+    for application in applications:
+        safe = application.taken()
+        taken += safe
+        lost += [(application.number, n, k) for n in range(safe) for k in range(FUNCTIONS)
+                 if f"run{application.number}_{n}_{k}" not in calls]
+    return {"taken": taken, "stored": len(calls) // FUNCTIONS, "profiles": answer["profiles"], "lost": len(lost),
+            "twice": sum(n != 1 for n in calls.values()),
+            "parts": len({name.rsplit("_", 1)[0] for name in calls}) * FUNCTIONS - len(calls)}
+
+
+def measure(build):
+    os.environ["TIMESLICED"] = str(build / "daemon" / "timesliced")
+    from support.daemon import Daemon
+    made = []
+
+    def prepare():
+        made.append(Daemon({"aggregation.max_label_sets": 2000}))
+        return made[-1]
+    rows = []
+    try:
+        for way in ("tcp", "unix"):
+            kills = KILLS if way == "tcp" else KILLS // 4
+            found = run(prepare, kills, way=way)
+            rows += [
+                (f"{way}: {kills} kills: profiles that the spool had taken, and lost", f"{found['lost']} of "
+                 f"{found['taken']:,}", "0", found["lost"] == 0 and found["drained"] and found["taken"] > 0),
+                (f"{way}: profiles counted twice, or in part", f"{found['twice'] + found['parts']} of "
+                 f"{found['stored']:,} stored", "0", found["twice"] == found["parts"] == 0
+                 and found["stored"] == found["profiles"])]
+    finally:
+        for one in made:
+            one.check()
+            one.discard()
+    return rows
+
+
+def application(address, spool, number, note):
+    import pstats
+    import timesliced
+    client = timesliced.Client(address, spool=spool)
+    descriptor = os.open(note, os.O_WRONLY | os.O_APPEND)
+    noted = 0
+    for n in range(10**6):
+        stats = pstats.Stats()
+        stats.stats = {("/app/a.py", k, f"run{number}_{n}_{k}"): (1, 1, 0.001, 0.001, {}) for k in range(FUNCTIONS)}
+        while not client.send(stats):
+            time.sleep(0.01)
+        spooled = client.stats.spooled
+        if spooled > noted:
+            noted = spooled
+            os.write(descriptor, b"%d\n" % spooled)
+        time.sleep(0.0005)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        raise SystemExit(__doc__)
+    application(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
