@@ -130,6 +130,8 @@ def measure(build):
     finally:
         for one in made:
             one.check()
+            for log in one.folder.glob("log.*"):  # of each start one, which would all be shown
+                log.unlink()
             one.discard()
     return rows
 

@@ -489,9 +489,22 @@ class Budget(unittest.TestCase):
         for _ in range(1000):
             if one.allows():
                 taken += 1
-                one.spent(0.004)  # of work that takes 10 ms
-            one.worked(0.010)
-        self.assertTrue(100 <= taken <= 127, taken)
+                one.profiled(0.014, "a", 0.004)  # of work that takes 10 ms
+            else:
+                one.worked(0.010, "a")
+        self.assertTrue(50 <= taken <= 77, taken)  # 0.6 of 5%
+
+    def test_what_is_seen_counts_where_it_is_more(self):
+        one = budget.Budget(1.0, 0.05)
+        one.allows()
+        one.worked(0.010, "a")
+        one.profiled(0.050, "a", 0.004)
+        self.assertAlmostEqual(one._spent, 0.040)
+        one.profiled(0.050, "unknown", 0.004)
+        self.assertAlmostEqual(one._spent, 0.044)
+        for n in range(3 * budget.KINDS_MAX):
+            one.worked(0.001, str(n))
+        self.assertEqual(len(one._usual), budget.KINDS_MAX)
 
     def test_rate(self):
         one = budget.Budget(0.25)

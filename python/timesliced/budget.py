@@ -1,20 +1,24 @@
 """How much of the work is profiled: a sampling rate, and a limit on what profiling costs.
 
 With max_overhead=0.05 the time that profiling takes is held under 5% of the time that the work takes, in the long run:
-each profile is paid off by work that is not profiled before the next one begins. What one costs cannot be seen while it
-runs, so it is reckoned: calls and functions by what they cost on this machine and this Python, measured once
-(calibrate); the package's own work by the clock, the background thread's too, because it holds the interpreter.
+each profile is paid off by work that is not profiled before the next one begins. What one costs is the larger of two
+figures: reckoned, calls and functions by what they cost on this machine and this Python, measured once (calibrate); and
+seen, how much longer it took than work of the same kind takes without. The package's own work goes by the clock, the
+background thread's too, because it holds the interpreter.
 """
 import random
 import threading
 import time
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from timesliced.taking import Taking
 
 # What cProfile costs in real code, whose calls are not in the processor's caches, as against the loop of calibrate():
 # 1.2 to 1.7 times as much (bench/client.py overhead).
 MARGIN = 1.75
+AIM = 0.6  # of max_overhead: what a clock cannot see is left room for
+KINDS_MAX = 1000
+NEWEST = 0.1  # weight of the latest in the running mean of a kind
 
 
 class Costs(NamedTuple):
@@ -38,6 +42,7 @@ class Budget:
         self._lock = threading.Lock()
         self._worked = 0.0
         self._spent = 0.0
+        self._usual: Dict[str, float] = {}  # seconds that a kind of work takes without a profile
         if self.max_overhead is not None:
             costs()  # now, rather than in a request
 
@@ -48,15 +53,30 @@ class Budget:
         if self.max_overhead is None:
             return True
         with self._lock:
-            return self._spent <= self._worked * self.max_overhead
+            if self._spent > self._worked * self.max_overhead * AIM:
+                return False
+        # Not always the first that comes: where requests take turns it might always be the same one's.
+        return self._spent == 0 or random.random() < 0.5
 
-    def worked(self, seconds: float) -> None:
-        """That long something ran, profiled or not."""
+    def worked(self, seconds: float, kind: str) -> None:
+        """Something ran that long, without a profile."""
         with self._lock:
             self._worked += seconds
+            usual = self._usual.get(kind)
+            if usual is not None:
+                self._usual[kind] = usual + (seconds - usual) * NEWEST
+            elif len(self._usual) < KINDS_MAX:
+                self._usual[kind] = seconds
+
+    def profiled(self, seconds: float, kind: str, reckoned: float) -> None:
+        """Something ran that long with one."""
+        with self._lock:
+            cost = max(reckoned, seconds - self._usual.get(kind, seconds))
+            self._spent += cost
+            self._worked += max(0.0, seconds - cost)
 
     def spent(self, seconds: float) -> None:
-        """So much of that was profiling, or as much was taken from it elsewhere."""
+        """So much was taken from the work elsewhere."""
         with self._lock:
             self._spent += seconds
 

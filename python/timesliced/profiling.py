@@ -53,18 +53,22 @@ class Run:
 
     def end(self, labels: str) -> None:
         """labels: JSON text, "" for the client's own."""
-        begin = time.perf_counter()
         one, self.taking = self.taking, None
         budget = self.budget
-        if one is not None:
-            entries = one.finish()
-            if entries is None:
-                self.client._sender.count("stepped_back")
-            else:
-                self.client._sender.put(Taken(entries), time.time(), labels,
-                                        budget.spent if budget.max_overhead is not None else None)
-                budget.spent(time.perf_counter() - begin + budget.reckon(entries, one.pieces))
-        budget.worked(self.seconds)
+        if one is None:
+            if budget.max_overhead is not None:
+                budget.worked(self.seconds, labels)
+            return
+        begin = time.perf_counter()
+        entries = one.finish()
+        if entries is None:
+            self.client._sender.count("stepped_back")
+        elif budget.max_overhead is None:
+            self.client._sender.put(Taken(entries), time.time(), labels)
+        else:
+            budget.profiled(self.seconds, labels, budget.reckon(entries, one.pieces))
+            self.client._sender.put(Taken(entries), time.time(), labels, budget.spent)
+            budget.spent(time.perf_counter() - begin)
 
     def _step_back(self) -> None:
         if self.taking is not None:

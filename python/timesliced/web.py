@@ -56,36 +56,52 @@ class _Routes:
 class WSGIMiddleware:
     def __init__(self, client: "Client", app: WSGI, budget: Budget, route: Optional[Route]) -> None:
         self.client, self.app, self.budget = client, app, budget
-        self.routes = _Routes(client, route, _werkzeug_route)
+        self.routes = _Routes(client, _of_environ(route) if route is not None else None, _werkzeug_of)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         taking.enter_thread()
+        request = _Request(environ, start_response)
         run = Run(self.client, self.budget)
         run.resume()
         try:
-            body = self.app(environ, start_response)
+            body = self.app(environ, request.start)
         except BaseException:
             run.pause()
-            self.end(run, environ)
+            self.end(run, request)
             raise
         run.pause()
         if isinstance(body, (list, tuple)) or run.taking is None:
-            self.end(run, environ)
+            self.end(run, request)
             return body
-        return _Body(body, self, run, environ)
+        return _Body(body, self, run, request)
 
-    def end(self, run: Run, environ: Dict[str, Any]) -> None:
+    def end(self, run: Run, request: "_Request") -> None:
         taking.leave_thread()
-        run.end(self.routes.labels(environ, str(environ.get("PATH_INFO", ""))) if run.taking is not None else "")
+        wanted = run.taking is not None or self.budget.max_overhead is not None
+        run.end(self.routes.labels(request, str(request.environ.get("PATH_INFO", ""))) if wanted else "")
+
+
+class _Request:
+    """Flask and Werkzeug know the route while the response begins, and forget it at the end of the request."""
+
+    __slots__ = ("environ", "start_response", "route")
+
+    def __init__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> None:
+        self.environ, self.start_response = environ, start_response
+        self.route: Optional[str] = None
+
+    def start(self, *args: Any, **kwargs: Any) -> Any:
+        self.route = _werkzeug_route(self.environ)
+        return self.start_response(*args, **kwargs)
 
 
 class _Body:
     """A response that is still being made. The server closes it."""
 
-    def __init__(self, body: Iterable[bytes], middleware: WSGIMiddleware, run: Run, environ: Dict[str, Any]) -> None:
+    def __init__(self, body: Iterable[bytes], middleware: WSGIMiddleware, run: Run, request: _Request) -> None:
         self.body = body
         self.pieces: Optional[Iterator[bytes]] = None
-        self.middleware, self.run, self.environ = middleware, run, environ
+        self.middleware, self.run, self.request = middleware, run, request
         self.ended = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -115,12 +131,12 @@ class _Body:
                 finally:
                     self.run.pause()
         finally:
-            self.middleware.end(self.run, self.environ)
+            self.middleware.end(self.run, self.request)
 
     def __del__(self) -> None:  # a server that does not close it, as it should
         if not self.ended:
             self.ended = True
-            self.middleware.end(self.run, self.environ)
+            self.middleware.end(self.run, self.request)
 
 
 class ASGIMiddleware:
@@ -136,8 +152,17 @@ class ASGIMiddleware:
         run = Run(self.client, self.budget)
 
         def labels() -> str:
-            return self.routes.labels(scope, str(scope.get("path", ""))) if run.taking is not None else ""
+            wanted = run.taking is not None or self.budget.max_overhead is not None
+            return self.routes.labels(scope, str(scope.get("path", ""))) if wanted else ""
         await Steps(self.app(scope, receive, send), run, labels)
+
+
+def _of_environ(route: Route) -> Route:
+    return lambda request: route(request.environ)
+
+
+def _werkzeug_of(request: _Request) -> Optional[str]:
+    return request.route
 
 
 def _werkzeug_route(environ: Any) -> Optional[str]:
