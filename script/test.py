@@ -352,7 +352,11 @@ def run_all(runner, options):
             runner.step("systemd unit", systemd_unit(runner, tree))
             runner.step("systemd user and group", sysusers(runner, tree))
         runner.step("integration tests", plain.integration(30))
-    for version, python in [("3", PYTHON)] if options.quick else find_pythons():
+    runner.step("python/, types", lambda log: runner.command(
+        ["mypy", "--cache-dir=/dev/null", "--config-file=pyproject.toml", "timesliced"], log, cwd=ROOT / "python"))
+    pythons = [("3", PYTHON)] if options.quick else find_pythons()
+    print(f"        Pythons found: {', '.join(f'{version} ({python})' for version, python in pythons)}", flush=True)
+    for version, python in pythons:
         runner.step(f"python/, Python {version}", python_tests(runner, python))
     if options.quick:
         return

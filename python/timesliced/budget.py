@@ -18,6 +18,7 @@ from timesliced.taking import Taking
 MARGIN = 1.75
 AIM = 0.6  # of max_overhead: what a clock cannot see is left room for
 KINDS_MAX = 1000
+LOOK_EVERY = 7  # prime: requests that take turns are all seen
 NEWEST = 0.1  # weight of the latest in the running mean of a kind
 
 
@@ -39,29 +40,38 @@ class Budget:
         """Raises TypeError, ValueError."""
         self.rate = _fraction("rate", rate)
         self.max_overhead = None if max_overhead is None else _fraction("max_overhead", max_overhead)
+        self.skipped = 0  # about: threads that count at the same time may lose one
         self._lock = threading.Lock()
         self._worked = 0.0
         self._spent = 0.0
+        self._turn = 0
         self._usual: Dict[str, float] = {}  # seconds that a kind of work takes without a profile
         if self.max_overhead is not None:
             costs()  # now, rather than in a request
 
     def allows(self) -> bool:
-        """Whether the next one is to be profiled."""
+        """Whether the next one is to be profiled. Those that are not are counted."""
         if self.rate < 1.0 and random.random() >= self.rate:
+            self.skipped += 1
             return False
-        if self.max_overhead is None:
-            return True
-        with self._lock:
-            if self._spent > self._worked * self.max_overhead * AIM:
-                return False
         # Not always the first that comes: where requests take turns it might always be the same one's.
-        return self._spent == 0 or random.random() < 0.5
+        if self.max_overhead is not None and self._spent and (
+                self._spent > self._worked * self.max_overhead * AIM or random.random() < 0.5):
+            self.skipped += 1
+            return False
+        return True
 
-    def worked(self, seconds: float, kind: str) -> None:
-        """Something ran that long, without a profile."""
+    def curious(self) -> bool:
+        """Whether the kind of this one is worth the looking."""
+        self._turn += 1
+        return self._turn % LOOK_EVERY == 0
+
+    def worked(self, seconds: float, kind: Optional[str]) -> None:
+        """Something ran that long, without a profile. kind: None where nobody looked."""
         with self._lock:
             self._worked += seconds
+            if kind is None:
+                return
             usual = self._usual.get(kind)
             if usual is not None:
                 self._usual[kind] = usual + (seconds - usual) * NEWEST

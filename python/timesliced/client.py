@@ -2,8 +2,9 @@
 import logging
 import time
 import weakref
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Type, TypeVar, Union, overload
 
 from timesliced import address as addresses
 from timesliced import limits, profiling, spool
@@ -73,6 +74,7 @@ class Client:
         self._limit = _limit(where, max_datagram)
         folder = _spool(spool, where, address is not None)
         self._sender = Sender(where, max_queue, self._limit, limits.labels_text(self._labels), folder, why_off)
+        self._budgets: List[Budget] = []
         self._blocks: Dict[Optional[float], Budget] = {}
         self._finalizer = weakref.finalize(self, self._sender.release)
         self._finalizer.atexit = False
@@ -124,7 +126,7 @@ class Client:
     @property
     def stats(self) -> ClientStats:
         """A snapshot."""
-        return self._sender.stats()
+        return replace(self._sender.stats(), skipped=sum(budget.skipped for budget in self._budgets))
 
     # Taking profiles.
 
@@ -145,7 +147,7 @@ class Client:
         """
         budget = self._blocks.get(max_overhead)
         if budget is None:
-            budget = self._blocks[max_overhead] = Budget(1.0, max_overhead)
+            budget = self._blocks[max_overhead] = self._budget(1.0, max_overhead)
         try:
             return profiling.Block(self, budget, self._text(labels))
         except (TypeError, ValueError) as error:  # their values may come from anywhere
@@ -170,7 +172,7 @@ class Client:
         Of a coroutine function the steps between awaits are profiled, and not what other tasks do meanwhile. cProfile
         counts each resumption as a call, and sees no time of waiting. Generator functions raise TypeError.
         """
-        text, budget = self._text(labels), Budget(rate, max_overhead)
+        text, budget = self._text(labels), self._budget(rate, max_overhead)
 
         def decorate(one: Function) -> Function:
             return profiling.profiled(self, one, budget, text)
@@ -201,14 +203,19 @@ class Client:
                       500 different ones "(other)".
         """
         from timesliced import web
-        return web.WSGIMiddleware(self, app, Budget(rate, max_overhead), route)
+        return web.WSGIMiddleware(self, app, self._budget(rate, max_overhead), route)
 
     def asgi(self, app: "web.ASGI", *, rate: float = 1.0, max_overhead: Optional[float] = 0.05,
              route: "Optional[web.Route]" = None) -> "web.ASGI":
         """The same for ASGI (Starlette, FastAPI, Django): app = client.asgi(app). `route` is called with the scope. What a
         request does between its awaits is profiled. Lifespan and websocket scopes pass through."""
         from timesliced import web
-        return web.ASGIMiddleware(self, app, Budget(rate, max_overhead), route)
+        return web.ASGIMiddleware(self, app, self._budget(rate, max_overhead), route)
+
+    def _budget(self, rate: float, max_overhead: Optional[float]) -> Budget:
+        budget = Budget(rate, max_overhead)
+        self._budgets.append(budget)
+        return budget
 
     def _text(self, labels: Optional[Mapping[str, str]]) -> str:
         """JSON, with the client's own; "" where there are none but these."""

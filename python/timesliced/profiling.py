@@ -29,15 +29,23 @@ class Run:
     __slots__ = ("client", "budget", "taking", "begun", "seconds")
 
     def __init__(self, client: "Client", budget: Budget) -> None:
+        """Where the budget allows it: ask that first."""
         self.client, self.budget = client, budget
         self.seconds = 0.0  # that it ran
         self.taking: Optional[taking.Taking] = None
-        if client._sender.address is None:
-            return
-        if budget.allows():
+        if client._sender.address is not None:
             self.taking = taking.Taking()
-        else:
-            client._sender.count("skipped")
+
+    @classmethod
+    def without(cls, client: "Client", budget: Budget) -> "Run":
+        """One that is not profiled; how long it ran is work."""
+        run = cls.__new__(cls)
+        run.client, run.budget, run.seconds, run.taking = client, budget, 0.0, None
+        return run
+
+    @classmethod
+    def within(cls, client: "Client", budget: Budget) -> "Run":
+        return cls(client, budget) if budget.allows() else cls.without(client, budget)
 
     # While the profile runs nothing is called here that would show in it.
 
@@ -87,7 +95,7 @@ class Block:
 
     def __enter__(self) -> "Block":
         if self._budget is not None:
-            self._run = Run(self._client, self._budget)
+            self._run = Run.within(self._client, self._budget)
             self._run.resume()
         return self
 
@@ -138,12 +146,12 @@ def profiled(client: "Client", function: Function, budget: Budget, labels: str) 
     if inspect.iscoroutinefunction(function):
         @functools.wraps(function)
         async def stepped(*args: Any, **kwargs: Any) -> Any:
-            return await Steps(function(*args, **kwargs), Run(client, budget), lambda: labels)
+            return await Steps(function(*args, **kwargs), Run.within(client, budget), lambda: labels)
         return cast(Function, stepped)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        run = Run(client, budget)
+        run = Run.within(client, budget)
         run.resume()
         try:
             return function(*args, **kwargs)

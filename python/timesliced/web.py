@@ -7,6 +7,7 @@ The name of a route must come from a small set, because the daemon keeps sums fo
 as it is, with its numbers and names.
 """
 import re
+import time
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, Iterator, MutableMapping, Optional, Set
 
 from timesliced import limits, taking
@@ -60,6 +61,8 @@ class WSGIMiddleware:
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         taking.enter_thread()
+        if not self.budget.allows():
+            return self.plain(environ, start_response)
         request = _Request(environ, start_response)
         run = Run(self.client, self.budget)
         run.resume()
@@ -75,10 +78,24 @@ class WSGIMiddleware:
             return body
         return _Body(body, self, run, request)
 
+    def plain(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Nearly all requests go this way: it is short. Of some of them the route is looked at, for the budget."""
+        budget = self.budget
+        request = _Request(environ, start_response) if budget.max_overhead is not None and budget.curious() else None
+        begin = time.perf_counter()
+        try:
+            return self.app(environ, start_response if request is None else request.start)
+        finally:
+            seconds = time.perf_counter() - begin
+            taking.leave_thread()
+            budget.worked(seconds, None if request is None else self.label(request))
+
     def end(self, run: Run, request: "_Request") -> None:
         taking.leave_thread()
-        wanted = run.taking is not None or self.budget.max_overhead is not None
-        run.end(self.routes.labels(request, str(request.environ.get("PATH_INFO", ""))) if wanted else "")
+        run.end(self.label(request) if run.taking is not None else "")
+
+    def label(self, request: "_Request") -> str:
+        return self.routes.labels(request, str(request.environ.get("PATH_INFO", "")))
 
 
 class _Request:
@@ -149,11 +166,14 @@ class ASGIMiddleware:
         if scope.get("type") != "http":
             await self.app(scope, receive, send)
             return
-        run = Run(self.client, self.budget)
+        # A request that is not profiled is stepped too where there is a budget: only its own time is work.
+        run = Run.within(self.client, self.budget)
+        if run.taking is None and self.budget.max_overhead is None:
+            await self.app(scope, receive, send)
+            return
 
         def labels() -> str:
-            wanted = run.taking is not None or self.budget.max_overhead is not None
-            return self.routes.labels(scope, str(scope.get("path", ""))) if wanted else ""
+            return self.routes.labels(scope, str(scope.get("path", "")))
         await Steps(self.app(scope, receive, send), run, labels)
 
 
