@@ -168,10 +168,10 @@ class Others(Profiling):
         inside, leave = threading.Event(), threading.Event()
 
         def other():
-            taking.enter_thread()
+            entered = taking.enter_thread()
             inside.set()
             leave.wait(PATIENCE)
-            taking.leave_thread()
+            taking.leave_thread(entered)
         thread = threading.Thread(target=other)
         thread.start()
         inside.wait(PATIENCE)
@@ -182,7 +182,7 @@ class Others(Profiling):
         thread.join()
         with self.sender.profile():  # one comes
             work()
-            thread = threading.Thread(target=lambda: (taking.enter_thread(), taking.leave_thread()))
+            thread = threading.Thread(target=lambda: taking.leave_thread(taking.enter_thread()))
             thread.start()
             thread.join()
         self.counts(self.sender, stepped_back=2)

@@ -5,9 +5,11 @@ each profile is paid off by work that is not profiled before the next one begins
 figures: reckoned, calls and functions by what they cost on this machine and this Python, measured once (calibrate); and
 seen, how much longer it took than work of the same kind takes without. The package's own work goes by the clock, the
 background thread's too, because it holds the interpreter.
+
+Threads share a budget without a lock, so that none is held where a process forks: one that adds while another does may
+be forgotten, which is little beside what a clock cannot see.
 """
 import random
-import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -32,7 +34,6 @@ class Costs(NamedTuple):
 
 _GUESS = Costs(0.5e-6, 10e-6, 20e-6)  # where another profiler runs, so that nothing can be measured
 _costs: Optional[Costs] = None
-_lock = threading.Lock()
 
 
 class Budget:
@@ -40,8 +41,7 @@ class Budget:
         """Raises TypeError, ValueError."""
         self.rate = _fraction("rate", rate)
         self.max_overhead = None if max_overhead is None else _fraction("max_overhead", max_overhead)
-        self.skipped = 0  # about: threads that count at the same time may lose one
-        self._lock = threading.Lock()
+        self.skipped = 0
         self._worked = 0.0
         self._spent = 0.0
         self._turn = 0
@@ -68,27 +68,24 @@ class Budget:
 
     def worked(self, seconds: float, kind: Optional[str]) -> None:
         """Something ran that long, without a profile. kind: None where nobody looked."""
-        with self._lock:
-            self._worked += seconds
-            if kind is None:
-                return
-            usual = self._usual.get(kind)
-            if usual is not None:
-                self._usual[kind] = usual + (seconds - usual) * NEWEST
-            elif len(self._usual) < KINDS_MAX:
-                self._usual[kind] = seconds
+        self._worked += seconds
+        if kind is None:
+            return
+        usual = self._usual.get(kind)
+        if usual is not None:
+            self._usual[kind] = usual + (seconds - usual) * NEWEST
+        elif len(self._usual) < KINDS_MAX:
+            self._usual[kind] = seconds
 
     def profiled(self, seconds: float, kind: str, reckoned: float) -> None:
         """Something ran that long with one."""
-        with self._lock:
-            cost = max(reckoned, seconds - self._usual.get(kind, seconds))
-            self._spent += cost
-            self._worked += max(0.0, seconds - cost)
+        cost = max(reckoned, seconds - self._usual.get(kind, seconds))
+        self._spent += cost
+        self._worked += max(0.0, seconds - cost)
 
     def spent(self, seconds: float) -> None:
         """So much was taken from the work elsewhere."""
-        with self._lock:
-            self._spent += seconds
+        self._spent += seconds
 
     def reckon(self, entries: List[Any], pieces: int) -> float:
         """Seconds that the profile of these entries cost while it ran."""
@@ -101,10 +98,9 @@ class Budget:
 
 def costs() -> Costs:
     global _costs
-    with _lock:
-        if _costs is None:
-            _costs = calibrate() or _GUESS
-        return _costs
+    if _costs is None:
+        _costs = calibrate() or _GUESS
+    return _costs
 
 
 def calibrate(functions: int = 40, rounds: int = 5, calls: int = 25) -> Optional[Costs]:

@@ -26,26 +26,27 @@ _active: Optional["Taking"] = None  # where SHARED
 _busy: Dict[int, int] = {}  # threads in requests, where SHARED; guarded by the interpreter: one thread changes its own
 
 
-def enter_thread() -> None:
-    """This thread begins what another one's profile must not contain."""
+def enter_thread() -> int:
+    """This thread begins what another one's profile must not contain. Gives what leave_thread() needs."""
     if not SHARED:
-        return
+        return 0
     me = threading.get_ident()
     _busy[me] = _busy.get(me, 0) + 1
     other = _active
     if other is not None and other.thread != me:
         other.spoiled = True
+    return me
 
 
-def leave_thread() -> None:
+def leave_thread(thread: int) -> None:
+    """From any thread: whoever drops a response that was not read to its end."""
     if not SHARED:
         return
-    me = threading.get_ident()
-    left = _busy.get(me, 1) - 1
+    left = _busy.get(thread, 1) - 1
     if left > 0:
-        _busy[me] = left
+        _busy[thread] = left
     else:
-        _busy.pop(me, None)
+        _busy.pop(thread, None)
 
 
 def forget_threads() -> None:

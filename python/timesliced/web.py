@@ -60,10 +60,10 @@ class WSGIMiddleware:
         self.routes = _Routes(client, _of_environ(route) if route is not None else None, _werkzeug_of)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        taking.enter_thread()
+        thread = taking.enter_thread()
         if not self.budget.allows():
-            return self.plain(environ, start_response)
-        request = _Request(environ, start_response)
+            return self.plain(thread, environ, start_response)
+        request = _Request(environ, start_response, thread)
         run = Run(self.client, self.budget)
         run.resume()
         try:
@@ -78,20 +78,20 @@ class WSGIMiddleware:
             return body
         return _Body(body, self, run, request)
 
-    def plain(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def plain(self, thread: int, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Nearly all requests go this way: it is short. Of some of them the route is looked at, for the budget."""
         budget = self.budget
-        request = _Request(environ, start_response) if budget.max_overhead is not None and budget.curious() else None
+        request = _Request(environ, start_response, thread) if budget.max_overhead is not None and budget.curious() else None
         begin = time.perf_counter()
         try:
             return self.app(environ, start_response if request is None else request.start)
         finally:
             seconds = time.perf_counter() - begin
-            taking.leave_thread()
+            taking.leave_thread(thread)
             budget.worked(seconds, None if request is None else self.label(request))
 
     def end(self, run: Run, request: "_Request") -> None:
-        taking.leave_thread()
+        taking.leave_thread(request.thread)
         run.end(self.label(request) if run.taking is not None else "")
 
     def label(self, request: "_Request") -> str:
@@ -101,10 +101,10 @@ class WSGIMiddleware:
 class _Request:
     """Flask and Werkzeug know the route while the response begins, and forget it at the end of the request."""
 
-    __slots__ = ("environ", "start_response", "route")
+    __slots__ = ("environ", "start_response", "thread", "route")
 
-    def __init__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> None:
-        self.environ, self.start_response = environ, start_response
+    def __init__(self, environ: Dict[str, Any], start_response: Callable[..., Any], thread: int) -> None:
+        self.environ, self.start_response, self.thread = environ, start_response, thread
         self.route: Optional[str] = None
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
