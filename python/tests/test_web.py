@@ -124,7 +124,7 @@ class Wsgi(Case):
             work(300)
             return []
         for more, least, most in (({}, 1, 60), ({"max_overhead": None, "rate": 0.5}, 60, 140),
-                                  ({"max_overhead": 1.0}, 4, 200)):
+                                  ({"max_overhead": 1.0}, 1, 200)):
             wrapped = self.sender.wsgi(app, **more)
             before = len(self.server.lines)
             for _ in range(200):
