@@ -23,6 +23,7 @@ from support import control  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 20
+COMMIT_SECONDS = 60
 PROBES = 100
 CHUNK = 256 * 1024
 PIECES = 64  # messages in one sendmsg
@@ -78,7 +79,11 @@ class Daemon:
         return self.ask("GET", "/v1/status")
 
     def flush(self):
-        self.ask("POST", "/v1/flush")
+        """Until all that was received is committed: one answer waits for 1.8 s at most, a commit of very much takes longer."""
+        end = time.monotonic() + COMMIT_SECONDS
+        while control.request(self.settings["control.socket"], "POST", "/v1/flush").status != 200:
+            if time.monotonic() > end:
+                raise SystemExit("the store does not commit")
         return self.status()
 
     def port(self, name):
