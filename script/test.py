@@ -8,6 +8,7 @@ Every step's command runs in a process group of its own. What is left of the gro
 is a failure: tests clean up. Files go into a temporary folder and into build*/, so other clones may run beside this.
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -61,7 +62,7 @@ class Runner:
         self.folder = folder
         self.total = Counts()
         self.failed_steps = []
-        self.group = None  # of the command that runs now
+        self.groups = set()  # of the commands that run now
 
     def command(self, words, log, env=None, cwd=ROOT):
         """Runs it, its output into log. Gives the exit code."""
@@ -70,40 +71,39 @@ class Runner:
         log.flush()
         process = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=subprocess.STDOUT, cwd=cwd, env=environment, start_new_session=True)
-        self.group = process.pid
+        self.groups.add(process.pid)
         try:
             code = process.wait(STEP_LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            self.group = None
+            self.groups.discard(process.pid)
             raise StepFailed(f"not done after {STEP_LIMIT} s") from None
-        left = self.end_group()
+        left = self.end_group(process.pid)
         if left:
             raise StepFailed("it left processes behind")
         return code
 
-    def end_group(self):
+    def end_group(self, group):
         """True where some of the group had to be killed."""
         end = time.monotonic() + LEFTOVER_PATIENCE
         while time.monotonic() < end:
             try:
-                os.killpg(self.group, 0)
+                os.killpg(group, 0)
             except ProcessLookupError:
-                self.group = None
+                self.groups.discard(group)
                 return False
             time.sleep(0.02)
-        os.killpg(self.group, signal.SIGKILL)
-        self.group = None
+        os.killpg(group, signal.SIGKILL)
+        self.groups.discard(group)
         return True
 
     def interrupt(self):
-        if self.group:
-            os.killpg(self.group, signal.SIGKILL)
+        for group in list(self.groups):
+            os.killpg(group, signal.SIGKILL)
 
-    def step(self, name, run):
-        """run(log) gives Counts, or an exit code; its failure is counted, not raised."""
-        show_progress(name)
+    def measure(self, name, run):
+        """run(log) gives Counts, or an exit code; its failure is counted, not raised. Gives Counts, seconds, the log."""
         begin = time.monotonic()
         path = self.folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}.log"
         with open(path, "a", encoding="utf-8") as log:  # appending, as the commands do to the same file
@@ -114,11 +114,24 @@ class Runner:
             except (StepFailed, OSError, xml.etree.ElementTree.ParseError) as problem:
                 log.write(f"{problem}\n")
                 result = Counts(failed=1)
+        return result, time.monotonic() - begin, path
+
+    def step(self, name, run):
+        show_progress(name)
+        return self.report(name, *self.measure(name, run))
+
+    def together(self, steps):
+        """[(name, run)], as many at once as there are cores: for what waits more than it computes."""
+        show_progress(", ".join(name for name, _ in steps))
+        with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+            for (name, _), done in zip(steps, [pool.submit(self.measure, *step) for step in steps]):
+                self.report(name, *done.result())
+
+    def report(self, name, result, took, path):
         self.total.add(result)
         clear_progress()
         words = [f"{result.passed} passed", *([f"{result.failed} failed"] if result.failed else []),
                  *([f"{result.skipped} skipped"] if result.skipped else [])]
-        took = time.monotonic() - begin
         verdict = "FAILED" if result.failed else "ok"
         print(f"{verdict:<6}  {name:<33}  {', '.join(words):<25}  {took:5.1f} s", flush=True)
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -356,8 +369,7 @@ def run_all(runner, options):
         ["mypy", "--cache-dir=/dev/null", "--config-file=pyproject.toml", "timesliced"], log, cwd=ROOT / "python"))
     pythons = [("3", PYTHON)] if options.quick else find_pythons()
     print(f"        Pythons found: {', '.join(f'{version} ({python})' for version, python in pythons)}", flush=True)
-    for version, python in pythons:
-        runner.step(f"python/, Python {version}", python_tests(runner, python))
+    runner.together([(f"python/, Python {version}", python_tests(runner, python)) for version, python in pythons])
     if options.quick:
         return
 
