@@ -15,8 +15,10 @@ struct ts_deletion {
     struct ts_query_names names;
     uint8_t *functions;  /* [group]: something of it goes */
     uint8_t *label_sets; /* [place in names.label_sets] */
-    int64_t at;          /* position of the next step */
+    int64_t at;          /* position of the next unit */
     int64_t to;
+    bool inside;      /* the unit at `at` is counted; what finer levels have of it goes first, */
+    int64_t inner_at; /* from this position on */
     struct ts_sum_row *rows; /* of one bucket */
     size_t n_rows;
     size_t cap_rows;
@@ -48,16 +50,31 @@ static int refuse_end(const struct ts_query *query, const struct ts_level *level
     return TS_EINVAL;
 }
 
-/* An end has to be one of a bucket: half a bucket cannot be told from the other half. */
+/* An end has to be one of a bucket: half a bucket cannot be told from the other half. What counts is the bucket that
+   goes: the first one of the range, and the last one, which need not be as narrow as the one after it. */
 static int take_end(const struct ts_query *query, const struct ts_levels *levels, ts_i128 ns, bool last,
                     int64_t *ret_position, struct ts_query_error *error)
 {
     int64_t position = ts_query_position(&query->grid, ns);
-    const struct ts_level *level = ts_plan_finest(levels, position);
     bool cut = ts_grid_begin(&query->grid, position) != ns;
+    int64_t within = last && !cut ? position - 1 : position;
+    const struct ts_level *level = ts_plan_finest(levels, within);
     *ret_position = position;
-    if (level && (cut || ts_level_position(level, ts_level_bucket(level, position)) != position))
-        return refuse_end(query, level, position, last ? "to" : "from", error);
+    if (level && (cut || position % level->ratio))
+        return refuse_end(query, level, within, last ? "to" : "from", error);
+    return 0;
+}
+
+/* While a level leaves that does not divide those that came, what one has of a bucket of the other is not known. */
+static int judge_levels(const struct ts_levels *levels, struct ts_query_error *error)
+{
+    for (size_t i = 0; i < levels->n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (levels->items[i].kind != TS_LEVEL_DEAD && levels->items[i].ratio % levels->items[j].ratio)
+                return ts_query_fail(error, 503, "store_unavailable", "",
+                                     "levels of retention are being rebuilt; try again later");
+        }
+    }
     return 0;
 }
 
@@ -70,8 +87,8 @@ static int take_range(struct ts_deletion *deletion, struct ts_reader *reader, st
     ts_plan_axis(levels, &begin, &end);
     deletion->at = begin;
     deletion->to = end;
-    int r = 0;
-    if (query->span.has_from)
+    int r = judge_levels(levels, error);
+    if (!r && query->span.has_from)
         r = take_end(query, levels, query->span.from, false, &deletion->at, error);
     if (!r && query->span.has_to)
         r = take_end(query, levels, query->span.to, true, &deletion->to, error);
@@ -251,8 +268,7 @@ static void count(struct ts_deletion *deletion)
 struct target {
     struct ts_store *store;
     const struct ts_level *level; /* the wider one */
-    const struct ts_level *finer;
-    int64_t bucket; /* of the wider one */
+    int64_t bucket;               /* of it */
     uint32_t labels;
     uint32_t location;
     bool profiles;
@@ -263,37 +279,91 @@ static const char *const values_of[2] = {"cumtime, tottime, ncalls, pcalls",
 static const char *const where_of[2] = {"labels = ?3 AND location = ?4", "labels = ?3 AND ?4 = 0"};
 static const char *const table_of[2] = {"sums", "profiles"};
 
-static int prepare(const struct target *t, const char *format, sqlite3_stmt **ret_stmt)
+/* The target's rows of a level, from a bucket on: values, then the bucket. */
+static int select_rows(const struct target *t, const struct ts_level *level, int64_t from, int64_t to,
+                       sqlite3_stmt **ret_stmt)
 {
-    char *sql = sqlite3_mprintf(format, values_of[t->profiles], table_of[t->profiles], where_of[t->profiles]);
+    char *sql = sqlite3_mprintf("SELECT %s, bucket FROM %s WHERE level = ?1 AND bucket >= ?2 AND bucket < ?5 AND %s",
+                                values_of[t->profiles], table_of[t->profiles], where_of[t->profiles]);
     int rc = sql ? sqlite3_prepare_v2(t->store->db, sql, -1, ret_stmt, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
     if (!rc) {
+        sqlite3_bind_int64(*ret_stmt, 1, level->id);
+        sqlite3_bind_int64(*ret_stmt, 2, from);
         sqlite3_bind_int64(*ret_stmt, 3, t->labels);
         sqlite3_bind_int64(*ret_stmt, 4, t->location);
+        sqlite3_bind_int64(*ret_stmt, 5, to);
     }
     return rc;
 }
 
-/* What the finer level still has of the bucket, added up as sums are. */
-static int add_up(const struct target *t, int64_t *ret_values, int n)
+/* What a bucket of the target's is in a narrower level: half-open. */
+static void within(const struct target *t, const struct ts_level *narrower, int64_t *ret_from, int64_t *ret_to)
+{
+    int64_t n = t->level->ratio / narrower->ratio;
+    *ret_from = t->bucket * n;
+    *ret_to = *ret_from + n;
+}
+
+/* Has a narrower level, which has had it taken off already, a row left of the bucket? */
+static int is_left(const struct target *t, bool *ret_left)
+{
+    const struct ts_levels *levels = &t->store->levels;
+    int rc = SQLITE_OK;
+    *ret_left = false;
+    for (size_t i = 0; !rc && !*ret_left && &levels->items[i] < t->level; i++) {
+        const struct ts_level *narrower = &levels->items[i];
+        sqlite3_stmt *stmt = NULL;
+        int64_t from, to;
+        within(t, narrower, &from, &to);
+        rc = select_rows(t, narrower, from > narrower->since ? from : narrower->since, to, &stmt);
+        if (!rc)
+            rc = sqlite3_step(stmt);
+        *ret_left = rc == SQLITE_ROW;
+        rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+        sqlite3_finalize(stmt);
+    }
+    return rc;
+}
+
+/*
+ * The level to add a bucket up anew from: one that has all of it; where it is still built, what it is built from, up to
+ * the key that it is built to. NULL: none has it all any more.
+ */
+static const struct ts_level *whole_source(const struct target *t, int64_t *ret_from, int64_t *ret_to)
+{
+    struct ts_levels *levels = &t->store->levels;
+    const struct ts_level *source = t->bucket < t->level->live ? ts_levels_find(levels, t->level->source) : NULL;
+    if (source) {
+        const struct ts_level_key *built = t->profiles ? &t->level->built_profiles : &t->level->built;
+        within(t, source, ret_from, ret_to);
+        if (built->bucket < *ret_to)
+            *ret_to = built->bucket + (built->labels || built->location);
+        return ts_level_whole_until(levels, source, *ret_from) >= *ret_to ? source : NULL;
+    }
+    for (size_t i = 0; &levels->items[i] < t->level; i++) {
+        within(t, &levels->items[i], ret_from, ret_to);
+        if (ts_level_whole_until(levels, &levels->items[i], *ret_from) >= *ret_to)
+            return &levels->items[i];
+    }
+    return NULL;
+}
+
+/* The bucket as sums are added up, of what the source has put into it. */
+static int add_up(const struct target *t, const struct ts_level *source, int64_t from, int64_t to, int64_t *ret_values,
+                  int n)
 {
     sqlite3_stmt *stmt = NULL;
-    int64_t from = ts_floor_div((ts_i128)t->bucket * t->level->ratio, t->finer->ratio);
-    int rc = prepare(t, "SELECT %s FROM %s WHERE level = ?1 AND bucket >= ?2 AND bucket < ?5 AND %s", &stmt);
+    int rc = select_rows(t, source, from, to, &stmt);
     memset(ret_values, 0, (size_t)n * sizeof(*ret_values));
-    if (!rc) {
-        sqlite3_bind_int64(stmt, 1, t->finer->id);
-        sqlite3_bind_int64(stmt, 2, from);
-        sqlite3_bind_int64(stmt, 5, from + t->level->ratio / t->finer->ratio);
-        while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-            for (int i = 0; i < n; i++)
-                ret_values[i] = ts_sat_add(ret_values[i], sqlite3_column_int64(stmt, i));
-        }
-        rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    while (!rc && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct ts_level_key key = {ts_level_position(source, sqlite3_column_int64(stmt, n)), t->labels, t->location};
+        rc = SQLITE_OK;
+        for (int i = 0; i < n && ts_level_takes(&t->store->levels, t->level, &key, t->profiles); i++)
+            ret_values[i] = ts_sat_add(ret_values[i], sqlite3_column_int64(stmt, i));
     }
     sqlite3_finalize(stmt);
-    return rc;
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static bool at_bound(int64_t value)
@@ -301,11 +371,9 @@ static bool at_bound(int64_t value)
     return value == INT64_MAX || value == INT64_MIN;
 }
 
+/* values NULL: the row goes. */
 static int write_row(const struct target *t, const int64_t *values, int n)
 {
-    bool nothing = true;
-    for (int i = 0; i < n; i++)
-        nothing = nothing && values[i] == 0;
     static const char *const updates[2] = {
         "UPDATE sums SET cumtime = ?5, tottime = ?6, ncalls = ?7, pcalls = ?8 WHERE level = ?1 AND bucket = ?2"
         " AND labels = ?3 AND location = ?4",
@@ -315,14 +383,14 @@ static int write_row(const struct target *t, const int64_t *values, int n)
         "DELETE FROM sums WHERE level = ?1 AND bucket = ?2 AND labels = ?3 AND location = ?4",
         "DELETE FROM profiles WHERE level = ?1 AND bucket = ?2 AND labels = ?3"};
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(t->store->db, nothing ? deletes[t->profiles] : updates[t->profiles], -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(t->store->db, values ? updates[t->profiles] : deletes[t->profiles], -1, &stmt, NULL);
     if (!rc) {
         sqlite3_bind_int64(stmt, 1, t->level->id);
         sqlite3_bind_int64(stmt, 2, t->bucket);
         sqlite3_bind_int64(stmt, 3, t->labels);
         if (!t->profiles)
             sqlite3_bind_int64(stmt, 4, t->location);
-        for (int i = 0; i < n && !nothing; i++)
+        for (int i = 0; values && i < n; i++)
             sqlite3_bind_int64(stmt, 5 + i, values[i]);
         rc = ts_store_run(stmt);
     }
@@ -335,40 +403,40 @@ static int take_off(const struct target *t, const int64_t *minus)
     sqlite3_stmt *stmt = NULL;
     int n = t->profiles ? N_PROFILES : N_SUMS;
     int64_t values[N_PROFILES] = {0};
-    int64_t anew[N_PROFILES];
     bool bound = false;
-    int rc = prepare(t, "SELECT %s FROM %s WHERE level = ?1 AND bucket = ?2 AND %s", &stmt);
-    if (!rc) {
-        sqlite3_bind_int64(stmt, 1, t->level->id);
-        sqlite3_bind_int64(stmt, 2, t->bucket);
+    bool nothing = true;
+    int rc = select_rows(t, t->level, t->bucket, t->bucket + 1, &stmt);
+    if (!rc)
         rc = sqlite3_step(stmt);
-    }
     bool found = rc == SQLITE_ROW;
     for (int i = 0; i < n && found; i++) {
         values[i] = sqlite3_column_int64(stmt, i);
-        bound = bound || at_bound(values[i]) || at_bound(minus[i]);
-        values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)minus[i]);
+        if (at_bound(values[i]) || at_bound(minus[i]))
+            bound = true; /* what lies beyond the bound is not known: it stays there */
+        else
+            values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)minus[i]);
     }
     sqlite3_finalize(stmt);
     if (!found)
         return rc == SQLITE_DONE ? SQLITE_OK : rc;
-    int64_t first = ts_floor_div((ts_i128)t->bucket * t->level->ratio, t->finer->ratio);
-    int64_t end = first + t->level->ratio / t->finer->ratio;
-    if (bound && t->level->ratio % t->finer->ratio == 0 &&
-        ts_level_whole_until(&t->store->levels, t->finer, first) >= end) {
-        rc = add_up(t, anew, n);
-        return rc ? rc : write_row(t, anew, n);
-    }
-    return write_row(t, values, n);
+    int64_t from, to;
+    const struct ts_level *source = bound ? whole_source(t, &from, &to) : NULL;
+    if (source && (rc = add_up(t, source, from, to, values, n)))
+        return rc;
+    for (int i = 0; i < n; i++)
+        nothing = nothing && values[i] == 0;
+    /* Rows of zeros are rows too, and sums may cancel out: who has a name has it in every level. */
+    bool left = false;
+    rc = nothing ? is_left(t, &left) : SQLITE_OK;
+    return rc ? rc : write_row(t, nothing && !left ? NULL : values, n);
 }
 
-/* One row of the finest level there, and what it has put into the wider ones. */
+/* One row of the finest level there, and what it has put into the wider ones, narrower ones first. */
 static int delete_row(struct ts_store *store, const struct ts_level *finest, const struct ts_level_key *key,
                       bool profiles, const int64_t *values)
 {
-    static const int64_t zeros[N_PROFILES];
-    struct target t = {store, finest, finest, key->bucket, key->labels, key->location, profiles};
-    int rc = write_row(&t, zeros, profiles ? N_PROFILES : N_SUMS);
+    struct target t = {store, finest, key->bucket, key->labels, key->location, profiles};
+    int rc = write_row(&t, NULL, 0);
     struct ts_level_key at = *key;
     at.bucket = ts_level_position(finest, key->bucket);
     for (size_t i = 0; !rc && i < store->levels.n; i++) {
@@ -402,12 +470,12 @@ static int delete_bucket(struct ts_deletion *deletion, struct ts_store *store, c
 
 /* ---- Steps ---- */
 
-/* The next bucket with data from a position on, of the finest level that is whole there. False: there is none. */
-static int next_bucket(const struct ts_deletion *deletion, struct ts_store *store, int64_t at,
-                       const struct ts_level **ret_level, int64_t *ret_bucket)
+/* The next bucket with data within [at, to), of the finest level that is whole there. *ret_level NULL: there is none. */
+static int next_bucket(struct ts_store *store, int64_t at, int64_t to, const struct ts_level **ret_level,
+                       int64_t *ret_bucket)
 {
     const struct ts_levels *levels = &store->levels;
-    int64_t best = deletion->to;
+    int64_t best = to;
     *ret_level = NULL;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
@@ -424,61 +492,118 @@ static int next_bucket(const struct ts_deletion *deletion, struct ts_store *stor
             sqlite3_reset(stmt);
             if (rc != SQLITE_ROW)
                 return rc;
-            int64_t position = none ? deletion->to : ts_level_position(level, found);
+            int64_t position = none ? to : ts_level_position(level, found);
             position = position < at ? at : position; /* a wider bucket around it: the finer ones in it decide */
             if (!none && position < best)
                 best = position;
         }
     }
-    if (best >= deletion->to)
+    if (best >= to)
         return SQLITE_OK;
     *ret_level = ts_plan_finest(levels, best);
     *ret_bucket = *ret_level ? ts_level_bucket(*ret_level, best) : 0;
     return SQLITE_OK;
 }
 
+/* Reads what matches in a bucket, and deletes it. */
+static int run_unit(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level, int64_t bucket,
+                    bool counted, bool goes, uint32_t *ret_read)
+{
+    int rc = read_sums(deletion, store, level, bucket, ret_read);
+    if (!rc)
+        rc = read_profiles(deletion, store, level, bucket);
+    if (!rc && goes)
+        rc = delete_bucket(deletion, store, level);
+    if (!rc && counted)
+        count(deletion);
+    *ret_read += 16; /* that was not for nothing */
+    return rc;
+}
+
+/* From where on a narrower level has a part of the bucket; its end where none has. */
+static int64_t finer_part(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
+{
+    int64_t end = ts_level_position(level, bucket + 1);
+    int64_t from = end;
+    for (size_t i = 0; &levels->items[i] < level; i++) {
+        int64_t since = ts_level_position(&levels->items[i], levels->items[i].since);
+        from = since < from ? since : from;
+    }
+    int64_t begin = ts_level_position(level, bucket);
+    return from < begin ? begin : from;
+}
+
+/*
+ * A wide bucket, the finest that is kept at its begin, of which a narrower level has the later part: that part goes
+ * first, by the narrower buckets, and then what is left in the wide one.
+ */
+static int run_inside(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, uint32_t *ret_read)
+{
+    const struct ts_level *wide = ts_plan_finest(&store->levels, deletion->at);
+    if (!wide) /* pruned meanwhile, all of it */
+        return SQLITE_OK;
+    int64_t bucket = ts_level_bucket(wide, deletion->at);
+    int64_t end = ts_level_position(wide, bucket + 1);
+    int rc = SQLITE_OK;
+    while (!rc && *ret_read < rows && deletion->inner_at < end) {
+        const struct ts_level *level = NULL;
+        int64_t inner = 0;
+        rc = next_bucket(store, deletion->inner_at, end, &level, &inner);
+        if (!rc && level && level->ratio < wide->ratio)
+            rc = run_unit(deletion, store, level, inner, false, true, ret_read);
+        deletion->inner_at = level ? ts_level_position(level, inner + 1) : end;
+    }
+    if (rc || deletion->inner_at < end)
+        return rc;
+    deletion->inside = false;
+    deletion->at = end;
+    return run_unit(deletion, store, wide, bucket, false, true, ret_read);
+}
+
 static int run_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more)
 {
     bool dry = deletion->query->dry_run;
     uint32_t read = 0;
-    int64_t at = deletion->at;
     int rc = dry ? SQLITE_OK : ts_store_run(store->stmts[TS_BEGIN]);
     *ret_more = true;
     while (!rc && read < rows) {
         const struct ts_level *level = NULL;
         int64_t bucket = 0;
-        rc = next_bucket(deletion, store, at, &level, &bucket);
+        if (deletion->inside) {
+            rc = run_inside(deletion, store, rows, &read);
+            continue;
+        }
+        rc = next_bucket(store, deletion->at, deletion->to, &level, &bucket);
         if (rc || !level) {
             *ret_more = false;
             break;
         }
-        read += 16; /* that was not for nothing */
-        rc = read_sums(deletion, store, level, bucket, &read);
-        if (!rc)
-            rc = read_profiles(deletion, store, level, bucket);
-        if (!rc && !dry)
-            rc = delete_bucket(deletion, store, level);
-        if (!rc)
-            count(deletion);
-        at = ts_level_position(level, bucket + 1);
+        int64_t begin = ts_level_position(level, bucket);
+        int64_t end = ts_level_position(level, bucket + 1);
+        int64_t inner = finer_part(&store->levels, level, bucket);
+        deletion->inside = !dry && inner < end;
+        rc = run_unit(deletion, store, level, bucket, true, !dry && !deletion->inside, &read);
+        deletion->inner_at = inner;
+        deletion->at = deletion->inside ? begin : end;
     }
     if (!rc && !dry)
         rc = ts_store_run(store->stmts[TS_COMMIT]);
-    if (!rc)
-        deletion->at = at;
     return rc;
 }
 
 int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more,
                      struct ts_store_error *ret_error)
 {
-    struct ts_deleted before = deletion->deleted;
+    const struct ts_deletion before = *deletion;
     errno = 0;
     ts_store_roll_back(store);
     int rc = store->dead ? SQLITE_IOERR_FSYNC : run_step(deletion, store, rows, ret_more);
     if (!rc)
         return deletion->query->dry_run ? 0 : ts_store_checkpoint(store, 1000, ret_error);
-    deletion->deleted = before;
+    deletion->deleted = before.deleted;
+    deletion->at = before.at;
+    deletion->inside = before.inside;
+    deletion->inner_at = before.inner_at;
     ts_sql_message(ret_error, store->db, rc, "cannot delete");
     ts_store_roll_back(store);
     int r = ts_sql_code(rc);
