@@ -171,8 +171,9 @@ static int fill(sqlite3 *db, const struct ts_levels *levels, int64_t unit, int64
     return r ? TS_ESTORE : ts_sql_code(rc);
 }
 
-/* The first position from which on levels that divide the new width have everything; whole buckets of it. */
-static int64_t covered_from(const struct ts_levels *levels, int64_t unit)
+/* The first position from which on levels that divide the new width have everything. Where a wider level goes back
+   further, it is that of a whole new bucket; else the oldest bucket has what is left of it. */
+static int64_t covered_from(const struct ts_levels *levels, const struct ts_level *longest, int64_t unit)
 {
     int64_t from = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
@@ -182,7 +183,7 @@ static int64_t covered_from(const struct ts_levels *levels, int64_t unit)
         int64_t since = level->since == INT64_MIN ? INT64_MIN : ts_level_position(level, level->since);
         from = since < from ? since : from;
     }
-    if (from == INT64_MIN)
+    if (from == INT64_MIN || longest->ratio <= unit)
         return from;
     int64_t down = ts_floor_div(from, unit) * unit;
     return down < from ? down + unit : down;
@@ -269,7 +270,7 @@ int ts_copy_regrid(struct ts_copy *copy, int64_t time_slice, struct ts_store_err
     if (r)
         return r;
     int64_t unit = time_slice / grid.time_slice;
-    int64_t from = covered_from(&levels, unit);
+    int64_t from = covered_from(&levels, longest, unit);
     regrid_levels(&levels, longest, unit, from, &next);
     r = fill(copy->db, &levels, unit, from, ret_error);
     if (r)

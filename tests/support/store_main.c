@@ -8,15 +8,21 @@
  *     commit HORIZON                                                     -> ok | error ...
  *     tend HORIZON ROWS STEPS      at most so many steps                 -> the number of steps that did something
  *     query KIND NOW PARAMETERS    a=b&c=d, nothing decoded              -> the answer | error CODE PARAMETER MESSAGE
+ *     delete NOW ROWS PARAMETERS   so many rows a step                   -> the answer | error ...
+ *     regrid TIME_SLICE TARGET     a copy, a page at a time              -> ok | error ...
+ *     unused                       raw names and label sets              -> one a word, by tabs
  *     levels                                                             -> JSON
  *     close                                                              -> ok
  */
 #include "lib/query.h"
+#include "lib/store_copy.h"
+#include "lib/store_delete.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WORDS_MAX = 32 };
 
@@ -142,29 +148,118 @@ static enum ts_query_kind kind_of(const char *name)
     return (enum ts_query_kind)i;
 }
 
+static size_t split_params(char *text, struct ts_query_param *params)
+{
+    size_t n = 0;
+    char *rest = NULL;
+    for (char *one = strtok_r(text, "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
+        char *equals = strchr(one, '=');
+        *equals = '\0';
+        params[n++] = (struct ts_query_param){one, equals + 1};
+    }
+    return n;
+}
+
+static void answer_query(int rc, const struct ts_buf *out, const struct ts_query_error *error)
+{
+    if (rc)
+        printf("error %s %s %s\n", error->code, *error->parameter ? error->parameter : "-", error->message);
+    else
+        printf("%.*s\n", (int)out->len, out->data);
+}
+
 static void do_query(struct program *program, char **words)
 {
     struct ts_query_param params[64];
     struct ts_query_error error = {0};
     struct ts_query *query = NULL;
     struct ts_buf out;
-    size_t n = 0;
-    char *rest = NULL;
-    for (char *one = strtok_r(words[3], "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
-        char *equals = strchr(one, '=');
-        *equals = '\0';
-        params[n++] = (struct ts_query_param){one, equals + 1};
-    }
+    size_t n = split_params(words[3], params);
     ts_buf_init(&out);
     int rc = ts_query_parse(kind_of(words[1]), params, n, &program->grid, number(words[2]), &query, &error);
     if (!rc)
         rc = ts_query_run(query, program->reader, &out, &error);
-    if (rc)
-        printf("error %s %s %s\n", error.code, *error.parameter ? error.parameter : "-", error.message);
-    else
-        printf("%.*s\n", (int)out.len, out.data);
+    answer_query(rc, &out, &error);
     ts_buf_deinit(&out);
     ts_query_free(query);
+}
+
+static void do_delete(struct program *program, char **words)
+{
+    struct ts_query_param params[64];
+    struct ts_query_error error = {0};
+    struct ts_query *query = NULL;
+    struct ts_deletion *deletion = NULL;
+    struct ts_buf out;
+    size_t n = split_params(words[3], params);
+    bool more = true;
+    ts_buf_init(&out);
+    int rc = ts_query_parse(TS_QUERY_DELETE, params, n, &program->grid, number(words[1]), &query, &error);
+    if (!rc)
+        rc = ts_deletion_new(query, program->reader, &deletion, &error);
+    while (!rc && more) {
+        rc = ts_deletion_step(deletion, program->store, (uint32_t)number(words[2]), &more, &program->error);
+        if (rc) {
+            snprintf(error.code, sizeof(error.code), "step");
+            snprintf(error.message, sizeof(error.message), "%.200s", program->error.message);
+        }
+    }
+    if (!rc)
+        ts_deletion_write(deletion, &out);
+    if (!rc)
+        out.len--; /* its line feed */
+    answer_query(rc, &out, &error);
+    ts_deletion_free(deletion);
+    ts_query_free(query);
+    ts_buf_deinit(&out);
+}
+
+static int write_copy(int from, int64_t len, const char *path)
+{
+    char bytes[4096];
+    FILE *to = fopen(path, "wb");
+    ssize_t n = 0;
+    while (to && len > 0 && (n = read(from, bytes, sizeof(bytes))) > 0 && fwrite(bytes, (size_t)n, 1, to) == 1)
+        len -= n;
+    close(from);
+    return !to || fclose(to) || len ? TS_ESTORE : 0;
+}
+
+static void do_regrid(struct program *program, char **words)
+{
+    struct ts_copy *copy = NULL;
+    int64_t len = 0;
+    bool more = true;
+    int fd = -1;
+    int rc = ts_copy_start(program->store, &copy, &program->error);
+    while (!rc && more)
+        rc = ts_copy_step(copy, 1, &more, &program->error);
+    if (!rc)
+        rc = ts_copy_regrid(copy, number(words[1]), &program->error);
+    if (!rc)
+        rc = ts_copy_open(copy, &fd, &len, &program->error);
+    if (!rc)
+        rc = write_copy(fd, len, words[2]);
+    ts_copy_free(copy);
+    answer(program, rc);
+}
+
+static void print_name(const struct ts_intern *table, uint32_t id)
+{
+    const struct ts_str *name = &table->items[id - 1].raw_name;
+    printf("%.*s\t", (int)name->len, name->data);
+}
+
+static void do_unused(struct program *program)
+{
+    struct ts_unused unused = {0};
+    int rc = ts_reader_unused(program->reader, &unused);
+    for (size_t i = 0; i < unused.n_locations; i++)
+        print_name(&program->locations, unused.locations[i]);
+    for (size_t i = 0; i < unused.n_label_sets; i++)
+        print_name(&program->label_sets, unused.label_sets[i]);
+    puts(rc ? "error" : "");
+    ts_unused_deinit(&unused);
 }
 
 static void do_levels(const struct program *program)
@@ -215,6 +310,12 @@ int main(void)
             do_tend(&program, words);
         else if (!strcmp(words[0], "query"))
             do_query(&program, words);
+        else if (!strcmp(words[0], "delete"))
+            do_delete(&program, words);
+        else if (!strcmp(words[0], "regrid"))
+            do_regrid(&program, words);
+        else if (!strcmp(words[0], "unused"))
+            do_unused(&program);
         else if (!strcmp(words[0], "levels"))
             do_levels(&program);
         else if (!strcmp(words[0], "close"))
