@@ -10,9 +10,10 @@
  * onto its grid, or reads which names are meant. What comes back from the writer's thread is handed to the loop by an
  * async handle.
  *
+ * What happens:   the stages above, one at a time; then the reply.
  * What may fail:  no memory (500); no commit, no room for the copy (503 store_unavailable); another one is under way
- * (503 busy); what was asked for does not fit (400). On close:       the writer has ended, so its callbacks have come;
- * a work item is waited for.
+ *                 (503 busy); what was asked for does not fit (400); the client leaves (the next step ends it).
+ * On close:       the writer has ended, so its callbacks have come; a work item is waited for.
  */
 #include "daemon/chore.h"
 

@@ -75,7 +75,7 @@ static int find_location(void *data, const struct ts_location *key, uint32_t *re
     while (!rc && *ret_number && low < high) {
         size_t middle = low + (high - low) / 2;
         if (tidy->locations[middle] == *ret_number) {
-            /* Half of a pair stays in its order, so that the search still works. */
+            /* The list stays ascending, so that the search still works. */
             memmove(tidy->locations + middle, tidy->locations + middle + 1,
                     (tidy->n_locations - middle - 1) * sizeof(*tidy->locations));
             tidy->n_locations--;
@@ -172,8 +172,9 @@ bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy)
     int64_t now = tsd_clock_mono();
     if (tidy->state == TSD_TIDY_RENEWING)
         return true;
-    /* A full table may have room again for what level 0 has. */
-    if (!ts_bounded_full(&tidy->pending->locations.known) || now - tidy->forgot < IDLE_NS)
+    /* A full table may have room again for what level 0 has. Not while it is looked for unused names: of one that is let
+       go of it would not be known that it was used since. */
+    if (tidy->state == TSD_TIDY_LOOKING || !ts_bounded_full(&tidy->pending->locations.known) || now - tidy->forgot < IDLE_NS)
         return false;
     tidy->forgot = now;
     return tsd_names_past(&tidy->pending->locations, kept_from(tidy)) > 0;

@@ -6,8 +6,9 @@
  *
  * Names. Which ones have no row any more is found out by a thread of its own with a read-only connection:
  *
- *     IDLE --what is kept longest has lost rows--> LOOKING --found some--> RENEWING --tables renewed--> DROPPING ->
- * IDLE
+ *     IDLE --what is kept longest has lost rows--> LOOKING --found some--> RENEWING --tables renewed--> DROPPING
+ *      ^---------------------------------------------found none--'                                          |
+ *      ^----------------------------------------------------------------------------------all are gone------'
  *
  * RENEWING waits for a cycle in which all ingest threads begin their name tables anew: from then on nobody has a number
  * that is about to go, unless a batch has used it since, which is known by the commit's number. In between a name that
@@ -49,7 +50,7 @@ struct tsd_tidy {
     uint64_t looked_at_commit;
     int64_t forgot; /* when held names were let go of last */
     struct tsd_sweep *sweep;
-    uint32_t *locations; /* to be dropped, ascending; 0: used again */
+    uint32_t *locations; /* to be dropped, ascending; the first `dropped` of them are */
     size_t n_locations;
     size_t dropped;
     uint32_t *label_sets;

@@ -2,12 +2,14 @@
  * The schema of the database, version 3, and the marks that tell it from other files.
  *
  *     grid        one row: origin and time_slice, in ns. They hold for the life of the file.
- *     levels      what lib/levels.h says of each level: width, age, which buckets are whole, what the view takes from
- * it label_sets  number <-> canonical JSON locations   number <-> (raw name, file, line); NULL file and line are values
- * of their own sums        (level, bucket, labels, location) -> times in ns, calls profiles    (level, bucket, labels)
- * -> what belongs to the profiles as wholes clients     client of acknowledged streams -> the last number of it that is
- * in the sums, and when it was used uptime      one row: how long daemons have run on this file, ns, which clients.used
- * is measured by; and the horizon, what age is measured by, ns since the epoch
+ *     levels      what lib/levels.h says of each level: width, age, which buckets are whole, what the view takes of it
+ *     label_sets  number <-> canonical JSON
+ *     locations   number <-> (raw name, file, line); NULL file and line are values of their own
+ *     sums        (level, bucket, labels, location) -> times in ns, calls
+ *     profiles    (level, bucket, labels) -> what belongs to the profiles as wholes
+ *     clients     client of acknowledged streams -> the last number of it that is in the sums, and when it was used
+ *     uptime      one row: how long daemons have run on this file, ns, which clients.used is measured by; and the
+ *                 horizon, what age is measured by, ns since the epoch
  *
  * Version 1 had neither clients nor uptime; up to version 2 there was one level, and levels had level and width alone.
  * Opening brings them up to date.
@@ -43,15 +45,13 @@
     " built_profiles_bucket INTEGER NOT NULL, built_profiles_labels INTEGER NOT NULL," \
     " view_from INTEGER NOT NULL, view_to INTEGER NOT NULL) STRICT;"
 
+/* locations_identity: a blob equals no text, so a missing file name stays apart from an empty one. */
 #define TS_SCHEMA_TABLES \
     "CREATE TABLE grid(one INTEGER PRIMARY KEY CHECK (one = 1), start_time INTEGER NOT NULL," \
     " time_slice INTEGER NOT NULL CHECK (time_slice > 0)) STRICT;" \
     "CREATE TABLE label_sets(id INTEGER PRIMARY KEY, labels TEXT NOT NULL UNIQUE) STRICT;" \
     "CREATE TABLE locations(id INTEGER PRIMARY KEY, raw_name TEXT NOT NULL, file_name TEXT, line_number INTEGER," \
-    " function TEXT NOT NULL GENERATED ALWAYS AS (ltrim(raw_name, '_')) VIRTUAL) STRICT;" /* A blob equals no text, so \
-                                                                                             a missing file name stays \
-                                                                                             apart from an empty one. \
-                                                                                           */ \
+    " function TEXT NOT NULL GENERATED ALWAYS AS (ltrim(raw_name, '_')) VIRTUAL) STRICT;" \
     "CREATE UNIQUE INDEX locations_identity ON" \
     " locations(raw_name, ifnull(file_name, x''), ifnull(line_number, -1));" \
     "CREATE TABLE sums(level INTEGER NOT NULL, bucket INTEGER NOT NULL, labels INTEGER NOT NULL," \
