@@ -100,7 +100,8 @@ int64_t ts_plan_begin(const struct ts_levels *levels)
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
         bool kept = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_LEAVING;
-        if (kept && ts_level_built_to(levels, level) >= level->live && ts_level_position(level, level->since) < begin)
+        /* One that is still built has taken late data before what it is built from begins; the rest is there. */
+        if (kept && ts_level_whole(levels, level, level->since) && ts_level_position(level, level->since) < begin)
             begin = ts_level_position(level, level->since);
     }
     return begin < -TS_POSITION_MAX ? -TS_POSITION_MAX : begin;

@@ -190,7 +190,7 @@ class Levels(RuleBasedStateMachine):
     def gone_before(self):
         """The position before which nothing is kept: where the one that reaches back furthest begins."""
         reach = [level["since"] * level["ratio"] for level in self.levels
-                 if level["kind"] in (KEPT, LEAVING) and level["built_to"] >= level["live"]]
+                 if level["kind"] in (KEPT, LEAVING) and self.whole(level, level["since"])]
         return min(reach)
 
     def forget_gone(self):
