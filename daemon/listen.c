@@ -290,7 +290,7 @@ static int open_all(struct opening *o)
     if (!rc)
         rc = open_control(o);
     for (unsigned i = 0; !rc && i < o->sockets->n_shards; i++) {
-        if (o->sockets->shards[i].udp >= 0)
+        if (o->sockets->shards[i].udp >= 0 && passed->udp < 0) /* ReceiveBuffer= may exceed what we can ask for */
             ask_for_buffer(o->sockets->shards[i].udp, config->ingest.receive_buffer);
     }
     return rc;

@@ -1,7 +1,9 @@
 #include "daemon/sd.h"
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/state.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -48,6 +50,10 @@ static int take(struct tsd_passed *passed, int fd, const char *name, char *messa
             return TS_EINVAL;
         }
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        int off = 0;
+        /* systemd sets it on all that it binds; on datagrams it would let any user bind the same port and take them. */
+        if (kind->type == SOCK_DGRAM && kind->inet_only)
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
         *place = fd;
         return 0;
     }
@@ -79,9 +85,47 @@ int tsd_sd_sockets(struct tsd_passed *ret_passed, char *ret_message, size_t size
     return rc;
 }
 
+/* Where an operator has changed a key, the socket unit has to be changed, and nobody else would say so. */
+void tsd_sd_compare(const struct tsd_config *config, const struct tsd_passed *passed, const struct tsd_state *state)
+{
+    const struct {
+        const char *name;
+        int fd;
+        const char *key;
+        const char *value;
+        const char *by_default;
+    } pairs[] = {
+        {"udp", passed->udp, "ingest.udp", config->ingest.udp, "127.0.0.1:8137"},
+        {"tcp", passed->tcp, "ingest.tcp", config->ingest.tcp, "127.0.0.1:8137"},
+        {"unix_stream", passed->unix_stream, "ingest.unix_stream", config->ingest.unix_stream, "off"},
+        {"unix_datagram", passed->unix_datagram, "ingest.unix_datagram", config->ingest.unix_datagram, "off"},
+        {"control", passed->control, "control.socket", config->control.socket, ""},
+        {"http", passed->http, "control.http", config->control.http, "off"},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        const char *value = pairs[i].value ? pairs[i].value : "off";
+        for (size_t j = 0; pairs[i].fd >= 0 && j < state->n_listeners; j++) {
+            const struct tsd_listener *listener = &state->listeners[j];
+            if (strcmp(listener->name, pairs[i].name) == 0 && strcmp(value, listener->address) != 0 &&
+                strcmp(value, pairs[i].by_default) != 0)
+                tsd_log_warning("%s is %s, but systemd passes a socket on %s, and that is used: change or mask the"
+                                " socket unit",
+                                pairs[i].key, value, listener->address);
+        }
+    }
+    if (passed->udp >= 0 && config->ingest.threads > 1)
+        tsd_log_info("the UDP socket that systemd passes is read by one of the %u ingest threads",
+                     config->ingest.threads);
+}
+
 void tsd_sd_ready(const char *status)
 {
     sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+void tsd_sd_status(const char *status)
+{
+    sd_notifyf(0, "STATUS=%s", status);
 }
 
 void tsd_sd_reloading(void)
@@ -89,7 +133,23 @@ void tsd_sd_reloading(void)
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(tsd_clock_mono() / 1000));
 }
 
+void tsd_sd_reloaded(void)
+{
+    sd_notify(0, "READY=1");
+}
+
 void tsd_sd_stopping(void)
 {
     sd_notify(0, "STOPPING=1\nSTATUS=committing what was received");
+}
+
+int64_t tsd_sd_watchdog(void)
+{
+    uint64_t usec = 0;
+    return sd_watchdog_enabled(0, &usec) > 0 && usec < INT64_MAX / 1000 ? (int64_t)usec * 1000 : 0;
+}
+
+void tsd_sd_feed(void)
+{
+    sd_notify(0, "WATCHDOG=1");
 }

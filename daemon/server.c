@@ -21,6 +21,7 @@
 #include "daemon/log.h"
 #include "daemon/sd.h"
 #include "daemon/shard.h"
+#include "daemon/watch.h"
 #include "daemon/writer.h"
 
 #include <signal.h>
@@ -55,6 +56,7 @@ struct tsd_server {
     struct ts_store *store;              /* until the writer has it */
     _Atomic(struct tsd_writer *) writer; /* the ingest threads look for it as soon as they run */
     struct tsd_control *control;
+    struct tsd_watch watch;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
     uv_async_t event; /* something below has changed */
@@ -147,6 +149,7 @@ static void stop(struct tsd_server *server, int number)
     server->stage = DRAINING;
     tsd_log_info("%s: reading the sockets out and committing what was received",
                  number == SIGINT ? "SIGINT" : "SIGTERM");
+    tsd_watch_quiet(&server->watch);
     tsd_sd_stopping();
     tsd_listen_unlink_ingest(&server->sockets);
     for (size_t i = 0; i < server->n_shards; i++)
@@ -202,7 +205,8 @@ static void reload(struct tsd_server *server)
                                server->config->aggregation.max_label_sets, server->config->store.flush_interval,
                                server->config->store.ack_interval, server->config->store.client_expiry);
     }
-    tsd_sd_ready("running");
+    tsd_sd_reloaded();
+    tsd_watch_note(&server->watch, rc ? error.message : NULL);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -328,6 +332,8 @@ static int open_sockets(struct tsd_server *server)
     int rc = tsd_sd_sockets(&server->passed, error.message, sizeof(error.message));
     if (!rc)
         rc = tsd_listen_open(server->config, &server->passed, &server->state, &server->sockets, &error);
+    if (!rc)
+        tsd_sd_compare(server->config, &server->passed, &server->state);
     if (rc)
         tsd_log_error("%s", error.message);
     return rc ? EXIT_FAILURE : 0;
@@ -447,6 +453,9 @@ static int start(struct tsd_server *server)
         code = start_writer(server);
     if (!code)
         code = start_control(server);
+    if (!code)
+        tsd_watch_start(&server->watch, &server->loop, &server->state, server->shards, server->n_shards,
+                        server->writer);
     if (!code && server->unclean)
         server->check = tsd_check_start(&server->state);
     return code;

@@ -54,6 +54,7 @@ struct tsd_shard {
     struct tsd_collect *collecting; /* the requests that wait for the sockets */
     bool draining;
     size_t closing; /* of datagrams and streams */
+    _Atomic int64_t pulse;
 
     uv_mutex_t lock; /* what follows is under it */
     struct tsd_collect *requests;
@@ -129,6 +130,7 @@ static void sample(struct tsd_shard *shard)
 static void on_tick(uv_timer_t *timer)
 {
     struct tsd_shard *shard = timer->data;
+    atomic_store(&shard->pulse, tsd_clock_mono());
     sample(shard);
     tsd_streams_tick(&shard->streams);
     publish(shard);
@@ -295,6 +297,11 @@ void tsd_shard_look(struct tsd_shard *shard)
     uv_async_send(&shard->wake);
 }
 
+int64_t tsd_shard_pulse(const struct tsd_shard *shard)
+{
+    return atomic_load(&shard->pulse);
+}
+
 const struct tsd_stats *tsd_shard_stats(const struct tsd_shard *shard)
 {
     return &shard->ingest.stats;
@@ -373,6 +380,7 @@ int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **re
         return TS_ENOMEM;
     shard->config = *config;
     shard->shared = config->shared;
+    atomic_store(&shard->pulse, tsd_clock_mono());
     if (uv_mutex_init(&shard->lock)) {
         free(shard);
         return TS_ENOMEM;

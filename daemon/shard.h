@@ -66,6 +66,8 @@ struct tsd_shard_config {
 };
 
 int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **ret_shard) TS_MUST_USE;
+/* When its loop came by last, monotonic ns; it does at least once a second. */
+int64_t tsd_shard_pulse(const struct tsd_shard *shard);
 const struct tsd_stats *tsd_shard_stats(const struct tsd_shard *shard);
 
 void tsd_shard_collect(struct tsd_shard *shard, struct tsd_collect *collect);

@@ -59,6 +59,7 @@ struct tsd_writer {
     int64_t last_forced;
     int64_t retry_pause; /* 0: the last commit worked */
     int64_t last_expiry;
+    _Atomic int64_t pulse; /* see tsd_writer_pulse() */
 
     uv_mutex_t lock; /* what follows is under it */
     uv_cond_t changed;
@@ -137,7 +138,9 @@ static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stop
             return NULL;
         }
         due = earlier(due, tidy_due(writer));
-        uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(earlier(due, writer->next_cycle) - now));
+        due = earlier(due, writer->next_cycle);
+        atomic_store(&writer->pulse, due);
+        uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(due - now));
     }
     writer->hurry = false;
     writer->ack_due = 0;
@@ -409,6 +412,7 @@ static void run(void *data)
     int rc = 0;
     while (!stopping && rc != TS_ESYNC) {
         struct tsd_flush *requests = wait_for_work(writer, &stopping, &only_tidy);
+        atomic_store(&writer->pulse, tsd_clock_mono());
         if (only_tidy) {
             rc = tidy(writer);
             continue;
@@ -472,6 +476,7 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->client_expiry = config->client_expiry;
     writer->next_cycle = tsd_clock_mono() + config->flush_interval;
     writer->last_forced = tsd_clock_mono() - SHARED_NS;
+    atomic_store(&writer->pulse, tsd_clock_mono());
     tsd_pending_init(&writer->pending, config->max_locations, config->max_label_sets);
     for (size_t i = 0; i < config->n_shards; i++)
         tsd_source_init(&writer->sources[i].source);
@@ -540,6 +545,11 @@ void tsd_writer_ack(struct tsd_writer *writer)
         uv_cond_signal(&writer->changed);
     }
     uv_mutex_unlock(&writer->lock);
+}
+
+int64_t tsd_writer_pulse(const struct tsd_writer *writer)
+{
+    return atomic_load(&writer->pulse);
 }
 
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,

@@ -62,6 +62,8 @@ void tsd_writer_task(struct tsd_writer *writer, struct tsd_task *task);
 void tsd_writer_hurry(struct tsd_writer *writer);
 /* A mark of an acknowledged stream waits: a cycle within ack_interval. */
 void tsd_writer_ack(struct tsd_writer *writer);
+/* When it began the cycle or step that it is at, or until when it waits: monotonic ns. */
+int64_t tsd_writer_pulse(const struct tsd_writer *writer);
 /* At a reload. Limits hold for names that are new from now on. */
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
                             int64_t flush_interval, int64_t ack_interval, int64_t client_expiry);

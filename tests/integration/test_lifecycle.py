@@ -8,29 +8,17 @@ import socket
 import sqlite3
 import stat
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
 from support import control, senders
+from support.activation import activate, passed_sockets
 from support.daemon import BINARY, EX_CONFIG, PATIENCE, wait_until
 
 SCALE = PATIENCE / 15
 UNIX = ("unix_stream", "unix_datagram")
-
-# Puts the descriptors where systemd would, and is the process that LISTEN_PID names.
-ACTIVATE = """
-import fcntl, os, sys
-names, fds, command = sys.argv[1], [int(fd) for fd in sys.argv[2].split(",")], sys.argv[3:]
-high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
-for at, fd in enumerate(high):
-    os.dup2(fd, 3 + at)
-    os.close(fd)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)
-os.execv(command[0], command)
-"""
 
 
 def message(name="f", n=1, stamp=5):
@@ -644,31 +632,6 @@ def answers(one):
 
 
 # Sockets passed by systemd.
-
-
-def passed_sockets(folder):
-    kinds = {"udp": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
-             "tcp": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
-             "unix_stream": (socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "passed.s")),
-             "unix_datagram": (socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "passed.d")),
-             "control": (socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "passed.c")),
-             "http": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))}
-    made = {}
-    for name, (family, kind, where) in kinds.items():
-        made[name] = socket.socket(family, kind)
-        made[name].bind(where)
-        if kind == socket.SOCK_STREAM:
-            made[name].listen(64)
-    return made
-
-
-def activate(one, sockets):
-    fds = [each.fileno() for each in sockets.values()]
-    command = one.command
-    how = [sys.executable, "-c", ACTIVATE, ":".join(sockets), ",".join(map(str, fds))]
-    one.command = lambda *more: [*how, *command(*more)]
-    one.spawn = functools.partial(one.spawn, pass_fds=fds)
-    return one
 
 
 @pytest.mark.parametrize("threads", [1, 2])
