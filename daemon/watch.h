@@ -2,8 +2,8 @@
  * What systemd is told while the daemon runs: a line of status, and that it lives.
  *
  * The watchdog is fed from the main loop, and only while every other thread gets on: an ingest thread's loop comes by
- * every second, and the writer is not at one cycle or step, or past the time until which it waits, for longer than half of
- * WatchdogSec=. A store that refuses is no hang: it is asked again and again, and a restart would not help it.
+ * every second, and the writer is not at one cycle or step, or past the time until which it waits, for longer than half
+ * of WatchdogSec=. A store that refuses is no hang: it is asked again and again, and a restart would not help it.
  *
  * All calls on the main loop. The timer does not keep the loop running; whoever ends the loop closes its handle.
  */

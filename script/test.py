@@ -33,7 +33,19 @@ INSTALLED = {
     "usr/bin/timeslicectl": 0o755,
     "usr/bin/timesliced": 0o755,
     "usr/lib/systemd/system/timesliced.service": 0o644,
+    **{f"usr/lib/systemd/system/timesliced-{name}.socket": 0o644
+       for name in ("control", "http", "tcp", "udp", "unix-datagram", "unix-stream")},
     "usr/lib/sysusers.d/timesliced.conf": 0o644,
+    "usr/share/bash-completion/completions/timesliced": 0o644,
+    "usr/share/bash-completion/completions/timeslicectl": 0o644,
+    "usr/share/man/man1/timeslicectl.1": 0o644,
+    "usr/share/man/man5/timesliced.conf.5": 0o644,
+    "usr/share/man/man7/timesliced.7": 0o644,
+    "usr/share/man/man8/timesliced.8": 0o644,
+    "usr/share/zsh/vendor-completions/_timesliced": 0o644,
+    "usr/share/zsh/vendor-completions/_timeslicectl": 0o644,
+    **{f"usr/share/doc/timesliced/examples/{name}.conf": 0o644
+       for name in ("beyond-loopback", "credential", "database-elsewhere", "sealed", "threads")},
 }
 
 THREAD_SANITIZER = {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66"}  # a daemon that ends so fails its test
@@ -296,14 +308,15 @@ def systemd_unit(runner, tree):
     """systemd-analyze wants the program that the unit names to be there: a copy names the one in the folder, where its
     neighbours are, so that nothing else of the unit differs from the installed one. Any word it says is a failure."""
     def run(log):
-        unit = tree / "usr/lib/systemd/system/timesliced.service"
-        text = unit.read_text()
-        if text.count("=/usr/bin/timesliced\n") != 1:
-            raise StepFailed(f"{unit}: no line ExecStart=/usr/bin/timesliced")
-        copy = runner.folder / "verify" / unit.name
-        copy.parent.mkdir()
-        copy.write_text(text.replace("=/usr/bin/timesliced\n", f"={tree}/usr/bin/timesliced\n"))
-        code = runner.command(["systemd-analyze", "--man=no", "verify", copy], log)
+        units = tree / "usr/lib/systemd/system"
+        text = (units / "timesliced.service").read_text()
+        if text.count("ExecStart=/usr/bin/timesliced\n") != 1:
+            raise StepFailed(f"{units}/timesliced.service: no line ExecStart=/usr/bin/timesliced")
+        copies = runner.folder / "verify"
+        shutil.copytree(units, copies)
+        (copies / "timesliced.service").write_text(text.replace("=/usr/bin/timesliced",
+                                                                f"={tree}/usr/bin/timesliced"))
+        code = runner.command(["systemd-analyze", "--man=no", "verify", *sorted(copies.iterdir())], log)
         return code or len(text_of(log).splitlines()) > 1  # more than the command itself
     return run
 
