@@ -172,9 +172,10 @@ bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy)
     int64_t now = tsd_clock_mono();
     if (tidy->state == TSD_TIDY_RENEWING)
         return true;
-    /* A full table may have room again for what level 0 has. Not while it is looked for unused names: of one that is let
-       go of it would not be known that it was used since. */
-    if (tidy->state == TSD_TIDY_LOOKING || !ts_bounded_full(&tidy->pending->locations.known) || now - tidy->forgot < IDLE_NS)
+    /* A full table may have room again for what level 0 has. Not while it is looked for unused names: of one that is
+       let go of it would not be known that it was used since. */
+    if (tidy->state == TSD_TIDY_LOOKING || !ts_bounded_full(&tidy->pending->locations.known) ||
+        now - tidy->forgot < IDLE_NS)
         return false;
     tidy->forgot = now;
     return tsd_names_past(&tidy->pending->locations, kept_from(tidy)) > 0;

@@ -17,8 +17,8 @@ struct ts_deletion {
     uint8_t *label_sets; /* [place in names.label_sets] */
     int64_t at;          /* position of the next unit */
     int64_t to;
-    bool inside;      /* the unit at `at` is counted; what finer levels have of it goes first, */
-    int64_t inner_at; /* from this position on */
+    bool inside;             /* the unit at `at` is counted; what finer levels have of it goes first, */
+    int64_t inner_at;        /* from this position on */
     struct ts_sum_row *rows; /* of one bucket */
     size_t n_rows;
     size_t cap_rows;
@@ -470,7 +470,8 @@ static int delete_bucket(struct ts_deletion *deletion, struct ts_store *store, c
 
 /* ---- Steps ---- */
 
-/* The next bucket with data within [at, to), of the finest level that is whole there. *ret_level NULL: there is none. */
+/* The next bucket with data within [at, to), of the finest level that is whole there. *ret_level NULL: there is none.
+ */
 static int next_bucket(struct ts_store *store, int64_t at, int64_t to, const struct ts_level **ret_level,
                        int64_t *ret_bucket)
 {
