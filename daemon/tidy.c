@@ -95,9 +95,9 @@ void tsd_tidy_init(struct tsd_tidy *tidy, struct ts_store *store, struct tsd_sta
     *tidy = (struct tsd_tidy){.store = store,
                               .shared = shared,
                               .pending = pending,
-                              .due = now + IDLE_NS,
+                              .due = now,
                               .rows = ROWS_FIRST,
-                              .noted = now - NOTE_NS,
+                              .noted = now,
                               .names_wanted = true,
                               .looked = now,
                               .forgot = now};
@@ -172,13 +172,16 @@ bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy)
     int64_t now = tsd_clock_mono();
     if (tidy->state == TSD_TIDY_RENEWING)
         return true;
-    /* A full table may have room again for what level 0 has. Not while it is looked for unused names: of one that is
-       let go of it would not be known that it was used since. */
-    if (tidy->state == TSD_TIDY_LOOKING || !ts_bounded_full(&tidy->pending->locations.known) ||
-        now - tidy->forgot < IDLE_NS)
+    /* Not while it is looked for unused names: of one that is let go of it would not be known that it was used since.
+     */
+    if (tidy->state == TSD_TIDY_LOOKING || now - tidy->forgot < IDLE_NS)
         return false;
+    /* A full table may have room again for what level 0 has. One that is not full yet must not become so by what level
+       0 has no more; a few of these are not worth beginning anew. */
+    const struct tsd_names *names = &tidy->pending->locations;
     tidy->forgot = now;
-    return tsd_names_past(&tidy->pending->locations, kept_from(tidy)) > 0;
+    uint32_t past = tsd_names_past(names, kept_from(tidy));
+    return past > (ts_bounded_full(&names->known) ? 0 : names->known.max / 8);
 }
 
 /* Of the numbers that had no row, those that have not been used since. */

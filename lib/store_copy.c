@@ -1,5 +1,6 @@
 #include "lib/store_copy.h"
 
+#include "lib/store_file.h"
 #include "lib/store_schema.h"
 #include "lib/store_writer.h"
 #include "lib/units.h"
@@ -38,11 +39,10 @@ int ts_copy_start(struct ts_store *store, struct ts_copy **ret_copy, struct ts_s
 {
     struct ts_copy *copy = calloc(1, sizeof(*copy));
     const char *name = sqlite3_db_filename(store->db, "main");
-    if (!copy || asprintf(&copy->path, "%s-copy", name) < 0) {
+    if (!copy || asprintf(&copy->path, "%s" TS_FILE_COPY, name) < 0) {
         free(copy);
         return say(ret_error, "cannot copy the database", ENOMEM);
     }
-    unlink(copy->path); /* of a process that was killed */
     int fd = open(copy->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) {
         int r = say(ret_error, "cannot create a copy beside the database", errno);

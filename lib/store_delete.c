@@ -274,27 +274,17 @@ struct target {
     bool profiles;
 };
 
-static const char *const values_of[2] = {"cumtime, tottime, ncalls, pcalls",
-                                         "profiles, exact_profiles, total_tt, parts_expected, parts_received"};
-static const char *const where_of[2] = {"labels = ?3 AND location = ?4", "labels = ?3 AND ?4 = 0"};
-static const char *const table_of[2] = {"sums", "profiles"};
-
-/* The target's rows of a level, from a bucket on: values, then the bucket. */
-static int select_rows(const struct target *t, const struct ts_level *level, int64_t from, int64_t to,
-                       sqlite3_stmt **ret_stmt)
+/* The target's rows of a level, from a bucket on: bucket, then values. Bound, and not stepped yet. */
+static sqlite3_stmt *target_rows(const struct target *t, const struct ts_level *level, int64_t from, int64_t to)
 {
-    char *sql = sqlite3_mprintf("SELECT %s, bucket FROM %s WHERE level = ?1 AND bucket >= ?2 AND bucket < ?5 AND %s",
-                                values_of[t->profiles], table_of[t->profiles], where_of[t->profiles]);
-    int rc = sql ? sqlite3_prepare_v2(t->store->db, sql, -1, ret_stmt, NULL) : SQLITE_NOMEM;
-    sqlite3_free(sql);
-    if (!rc) {
-        sqlite3_bind_int64(*ret_stmt, 1, level->id);
-        sqlite3_bind_int64(*ret_stmt, 2, from);
-        sqlite3_bind_int64(*ret_stmt, 3, t->labels);
-        sqlite3_bind_int64(*ret_stmt, 4, t->location);
-        sqlite3_bind_int64(*ret_stmt, 5, to);
-    }
-    return rc;
+    sqlite3_stmt *stmt = t->store->stmts[t->profiles ? TS_PROFILES_OF : TS_SUMS_OF];
+    sqlite3_bind_int64(stmt, 1, level->id);
+    sqlite3_bind_int64(stmt, 2, from);
+    sqlite3_bind_int64(stmt, 3, to);
+    sqlite3_bind_int64(stmt, 4, t->labels);
+    if (!t->profiles)
+        sqlite3_bind_int64(stmt, 5, t->location);
+    return stmt;
 }
 
 /* What a bucket of the target's is in a narrower level: half-open. */
@@ -313,15 +303,13 @@ static int is_left(const struct target *t, bool *ret_left)
     *ret_left = false;
     for (size_t i = 0; !rc && !*ret_left && &levels->items[i] < t->level; i++) {
         const struct ts_level *narrower = &levels->items[i];
-        sqlite3_stmt *stmt = NULL;
         int64_t from, to;
         within(t, narrower, &from, &to);
-        rc = select_rows(t, narrower, from > narrower->since ? from : narrower->since, to, &stmt);
-        if (!rc)
-            rc = sqlite3_step(stmt);
+        sqlite3_stmt *stmt = target_rows(t, narrower, from > narrower->since ? from : narrower->since, to);
+        rc = sqlite3_step(stmt);
         *ret_left = rc == SQLITE_ROW;
         rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-        sqlite3_finalize(stmt);
+        sqlite3_reset(stmt);
     }
     return rc;
 }
@@ -353,16 +341,15 @@ static const struct ts_level *whole_source(const struct target *t, int64_t *ret_
 static int add_up(const struct target *t, const struct ts_level *source, int64_t from, int64_t to, int64_t *ret_values,
                   int n)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = select_rows(t, source, from, to, &stmt);
+    sqlite3_stmt *stmt = target_rows(t, source, from, to);
+    int rc;
     memset(ret_values, 0, (size_t)n * sizeof(*ret_values));
-    while (!rc && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ts_level_key key = {ts_level_position(source, sqlite3_column_int64(stmt, n)), t->labels, t->location};
-        rc = SQLITE_OK;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct ts_level_key key = {ts_level_position(source, sqlite3_column_int64(stmt, 0)), t->labels, t->location};
         for (int i = 0; i < n && ts_level_takes(&t->store->levels, t->level, &key, t->profiles); i++)
-            ret_values[i] = ts_sat_add(ret_values[i], sqlite3_column_int64(stmt, i));
+            ret_values[i] = ts_sat_add(ret_values[i], sqlite3_column_int64(stmt, 1 + i));
     }
-    sqlite3_finalize(stmt);
+    sqlite3_reset(stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -374,49 +361,36 @@ static bool at_bound(int64_t value)
 /* values NULL: the row goes. */
 static int write_row(const struct target *t, const int64_t *values, int n)
 {
-    static const char *const updates[2] = {
-        "UPDATE sums SET cumtime = ?5, tottime = ?6, ncalls = ?7, pcalls = ?8 WHERE level = ?1 AND bucket = ?2"
-        " AND labels = ?3 AND location = ?4",
-        "UPDATE profiles SET profiles = ?5, exact_profiles = ?6, total_tt = ?7, parts_expected = ?8,"
-        " parts_received = ?9 WHERE level = ?1 AND bucket = ?2 AND labels = ?3"};
-    static const char *const deletes[2] = {
-        "DELETE FROM sums WHERE level = ?1 AND bucket = ?2 AND labels = ?3 AND location = ?4",
-        "DELETE FROM profiles WHERE level = ?1 AND bucket = ?2 AND labels = ?3"};
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(t->store->db, values ? updates[t->profiles] : deletes[t->profiles], -1, &stmt, NULL);
-    if (!rc) {
-        sqlite3_bind_int64(stmt, 1, t->level->id);
-        sqlite3_bind_int64(stmt, 2, t->bucket);
-        sqlite3_bind_int64(stmt, 3, t->labels);
-        if (!t->profiles)
-            sqlite3_bind_int64(stmt, 4, t->location);
-        for (int i = 0; values && i < n; i++)
-            sqlite3_bind_int64(stmt, 5 + i, values[i]);
-        rc = ts_store_run(stmt);
-    }
-    sqlite3_finalize(stmt);
-    return rc;
+    static const int which[2][2] = {{TS_DROP_SUM, TS_SET_SUM}, {TS_DROP_PROFILE, TS_SET_PROFILE}};
+    sqlite3_stmt *stmt = t->store->stmts[which[t->profiles][values != NULL]];
+    int at = 1;
+    sqlite3_bind_int64(stmt, at++, t->level->id);
+    sqlite3_bind_int64(stmt, at++, t->bucket);
+    sqlite3_bind_int64(stmt, at++, t->labels);
+    if (!t->profiles)
+        sqlite3_bind_int64(stmt, at++, t->location);
+    for (int i = 0; values && i < n; i++)
+        sqlite3_bind_int64(stmt, at++, values[i]);
+    return ts_store_run(stmt);
 }
 
 static int take_off(const struct target *t, const int64_t *minus)
 {
-    sqlite3_stmt *stmt = NULL;
+    sqlite3_stmt *stmt = target_rows(t, t->level, t->bucket, t->bucket + 1);
     int n = t->profiles ? N_PROFILES : N_SUMS;
     int64_t values[N_PROFILES] = {0};
     bool bound = false;
     bool nothing = true;
-    int rc = select_rows(t, t->level, t->bucket, t->bucket + 1, &stmt);
-    if (!rc)
-        rc = sqlite3_step(stmt);
+    int rc = sqlite3_step(stmt);
     bool found = rc == SQLITE_ROW;
     for (int i = 0; i < n && found; i++) {
-        values[i] = sqlite3_column_int64(stmt, i);
+        values[i] = sqlite3_column_int64(stmt, 1 + i);
         if (at_bound(values[i]) || at_bound(minus[i]))
             bound = true; /* what lies beyond the bound is not known: it stays there */
         else
             values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)minus[i]);
     }
-    sqlite3_finalize(stmt);
+    sqlite3_reset(stmt);
     if (!found)
         return rc == SQLITE_DONE ? SQLITE_OK : rc;
     int64_t from, to;

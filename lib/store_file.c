@@ -268,6 +268,11 @@ static void unlink_all(const char *path)
         unlink_beside(path, suffixes[i]);
 }
 
+void ts_file_remove_copy(const char *path)
+{
+    unlink_beside(path, TS_FILE_COPY);
+}
+
 static int sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');

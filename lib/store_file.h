@@ -4,6 +4,8 @@
 
 #include "lib/store.h"
 
+#define TS_FILE_COPY "-copy" /* what lib/store_copy.h makes beside the database has this after its name */
+
 /* The one name of the file, links resolved, also of a file that is not there yet. free() it. */
 int ts_file_resolve(const char *path, char **ret_path, struct ts_store_error *ret_error) TS_MUST_USE;
 /* Takes the lock that a second daemon is refused by; closing the descriptor gives it back. */
@@ -14,5 +16,7 @@ int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct t
 /* Makes a new database with these levels appear under the name, at once and whole. */
 int ts_file_create(const char *path, const struct ts_levels *levels, int64_t horizon,
                    struct ts_store_error *ret_error) TS_MUST_USE;
+/* A copy that a process which was killed has left. Its user has the lock. */
+void ts_file_remove_copy(const char *path);
 
 #endif

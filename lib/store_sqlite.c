@@ -43,6 +43,7 @@ enum { CHECKPOINT_PAGES = 1000 /* SQLite's own default */ };
 #define FROM_KEY3 " WHERE level = ?1 AND (bucket, labels, location) >= (?2, ?3, ?4)"
 #define FROM_KEY2 " WHERE level = ?1 AND (bucket, labels) >= (?2, ?3)"
 
+#define AT_KEY " WHERE level = ?1 AND bucket = ?2 AND labels = ?3"
 static const char *const statements[TS_N_STATEMENTS] = {
     [TS_BEGIN] = "BEGIN IMMEDIATE",
     [TS_COMMIT] = "COMMIT",
@@ -84,6 +85,16 @@ static const char *const statements[TS_N_STATEMENTS] = {
     [TS_NEXT_PROFILE] = "SELECT min(bucket) FROM profiles WHERE level = ?1 AND bucket >= ?2",
     [TS_DROP_LOCATION] = "DELETE FROM locations WHERE id = ?1",
     [TS_DROP_LABEL_SET] = "DELETE FROM label_sets WHERE id = ?1",
+    [TS_SUMS_OF] = ("SELECT bucket, cumtime, tottime, ncalls, pcalls FROM sums WHERE level = ?1 AND bucket >= ?2"
+                    " AND bucket < ?3 AND labels = ?4 AND location = ?5"),
+    [TS_PROFILES_OF] =
+        ("SELECT bucket, profiles, exact_profiles, total_tt, parts_expected, parts_received FROM profiles"
+         " WHERE level = ?1 AND bucket >= ?2 AND bucket < ?3 AND labels = ?4"),
+    [TS_SET_SUM] = ("UPDATE sums SET cumtime = ?5, tottime = ?6, ncalls = ?7, pcalls = ?8" AT_KEY " AND location = ?4"),
+    [TS_SET_PROFILE] = ("UPDATE profiles SET profiles = ?4, exact_profiles = ?5, total_tt = ?6, parts_expected = ?7,"
+                        " parts_received = ?8" AT_KEY),
+    [TS_DROP_SUM] = "DELETE FROM sums" AT_KEY " AND location = ?4",
+    [TS_DROP_PROFILE] = "DELETE FROM profiles" AT_KEY,
 };
 
 const char *ts_sql_statement(int which)
@@ -336,6 +347,8 @@ int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_st
         r = start_work(store, config->sync_each_commit, ret_error);
     if (!r)
         r = ts_store_adapt(store, config, upgrade, ret_error);
+    if (!r)
+        ts_file_remove_copy(path);
     free(path);
     if (r) {
         ts_store_close(store);

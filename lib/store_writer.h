@@ -44,6 +44,12 @@ enum ts_statement {
     TS_NEXT_PROFILE,
     TS_DROP_LOCATION,
     TS_DROP_LABEL_SET,
+    TS_SUMS_OF, /* of a name */
+    TS_PROFILES_OF,
+    TS_SET_SUM,
+    TS_SET_PROFILE,
+    TS_DROP_SUM,
+    TS_DROP_PROFILE,
     TS_N_STATEMENTS
 };
 
