@@ -274,17 +274,22 @@ struct target {
     bool profiles;
 };
 
-/* The target's rows of a level, from a bucket on: bucket, then values. Bound, and not stepped yet. */
-static sqlite3_stmt *target_rows(const struct target *t, const struct ts_level *level, int64_t from, int64_t to)
+/* The target's row of a level in one bucket. By its whole key: the rows of a bucket are many. */
+static int read_row(const struct target *t, const struct ts_level *level, int64_t bucket, int64_t *ret_values,
+                    bool *ret_found)
 {
-    sqlite3_stmt *stmt = t->store->stmts[t->profiles ? TS_PROFILES_OF : TS_SUMS_OF];
+    sqlite3_stmt *stmt = t->store->stmts[t->profiles ? TS_PROFILE_AT : TS_SUM_AT];
     sqlite3_bind_int64(stmt, 1, level->id);
-    sqlite3_bind_int64(stmt, 2, from);
-    sqlite3_bind_int64(stmt, 3, to);
-    sqlite3_bind_int64(stmt, 4, t->labels);
+    sqlite3_bind_int64(stmt, 2, bucket);
+    sqlite3_bind_int64(stmt, 3, t->labels);
     if (!t->profiles)
-        sqlite3_bind_int64(stmt, 5, t->location);
-    return stmt;
+        sqlite3_bind_int64(stmt, 4, t->location);
+    int rc = sqlite3_step(stmt);
+    *ret_found = rc == SQLITE_ROW;
+    for (int i = 0; *ret_found && i < (t->profiles ? N_PROFILES : N_SUMS); i++)
+        ret_values[i] = sqlite3_column_int64(stmt, i);
+    sqlite3_reset(stmt);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 /* What a bucket of the target's is in a narrower level: half-open. */
@@ -295,21 +300,23 @@ static void within(const struct target *t, const struct ts_level *narrower, int6
     *ret_to = *ret_from + n;
 }
 
-/* Has a narrower level, which has had it taken off already, a row left of the bucket? */
+/* Have narrower levels, which have had it taken off already, a row left of the bucket? The widest of them that has the
+   whole bucket knows; where there is none, each is asked. */
 static int is_left(const struct target *t, bool *ret_left)
 {
     const struct ts_levels *levels = &t->store->levels;
+    int64_t values[N_PROFILES];
+    bool asked_all = false;
     int rc = SQLITE_OK;
     *ret_left = false;
-    for (size_t i = 0; !rc && !*ret_left && &levels->items[i] < t->level; i++) {
-        const struct ts_level *narrower = &levels->items[i];
+    for (ptrdiff_t i = t->level - levels->items; !rc && !*ret_left && !asked_all && i-- > 0;) {
+        const struct ts_level *level = &levels->items[i];
         int64_t from, to;
-        within(t, narrower, &from, &to);
-        sqlite3_stmt *stmt = target_rows(t, narrower, from > narrower->since ? from : narrower->since, to);
-        rc = sqlite3_step(stmt);
-        *ret_left = rc == SQLITE_ROW;
-        rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-        sqlite3_reset(stmt);
+        within(t, level, &from, &to);
+        asked_all = ts_level_whole_until(levels, level, from) >= to;
+        from = from > level->since ? from : level->since;
+        for (int64_t bucket = from; !rc && !*ret_left && bucket < to; bucket++)
+            rc = read_row(t, level, bucket, values, ret_left);
     }
     return rc;
 }
@@ -341,16 +348,18 @@ static const struct ts_level *whole_source(const struct target *t, int64_t *ret_
 static int add_up(const struct target *t, const struct ts_level *source, int64_t from, int64_t to, int64_t *ret_values,
                   int n)
 {
-    sqlite3_stmt *stmt = target_rows(t, source, from, to);
-    int rc;
+    int64_t values[N_PROFILES];
+    bool found = false;
+    int rc = SQLITE_OK;
     memset(ret_values, 0, (size_t)n * sizeof(*ret_values));
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ts_level_key key = {ts_level_position(source, sqlite3_column_int64(stmt, 0)), t->labels, t->location};
-        for (int i = 0; i < n && ts_level_takes(&t->store->levels, t->level, &key, t->profiles); i++)
-            ret_values[i] = ts_sat_add(ret_values[i], sqlite3_column_int64(stmt, 1 + i));
+    for (int64_t bucket = from; !rc && bucket < to; bucket++) {
+        struct ts_level_key key = {ts_level_position(source, bucket), t->labels, t->location};
+        rc = read_row(t, source, bucket, values, &found);
+        found = found && ts_level_takes(&t->store->levels, t->level, &key, t->profiles);
+        for (int i = 0; i < n && found; i++)
+            ret_values[i] = ts_sat_add(ret_values[i], values[i]);
     }
-    sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc;
 }
 
 static bool at_bound(int64_t value)
@@ -376,23 +385,20 @@ static int write_row(const struct target *t, const int64_t *values, int n)
 
 static int take_off(const struct target *t, const int64_t *minus)
 {
-    sqlite3_stmt *stmt = target_rows(t, t->level, t->bucket, t->bucket + 1);
     int n = t->profiles ? N_PROFILES : N_SUMS;
     int64_t values[N_PROFILES] = {0};
+    bool found;
     bool bound = false;
     bool nothing = true;
-    int rc = sqlite3_step(stmt);
-    bool found = rc == SQLITE_ROW;
-    for (int i = 0; i < n && found; i++) {
-        values[i] = sqlite3_column_int64(stmt, 1 + i);
+    int rc = read_row(t, t->level, t->bucket, values, &found);
+    if (rc || !found)
+        return rc;
+    for (int i = 0; i < n; i++) {
         if (at_bound(values[i]) || at_bound(minus[i]))
             bound = true; /* what lies beyond the bound is not known: it stays there */
         else
             values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)minus[i]);
     }
-    sqlite3_reset(stmt);
-    if (!found)
-        return rc == SQLITE_DONE ? SQLITE_OK : rc;
     int64_t from, to;
     const struct ts_level *source = bound ? whole_source(t, &from, &to) : NULL;
     if (source && (rc = add_up(t, source, from, to, values, n)))

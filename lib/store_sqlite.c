@@ -85,11 +85,9 @@ static const char *const statements[TS_N_STATEMENTS] = {
     [TS_NEXT_PROFILE] = "SELECT min(bucket) FROM profiles WHERE level = ?1 AND bucket >= ?2",
     [TS_DROP_LOCATION] = "DELETE FROM locations WHERE id = ?1",
     [TS_DROP_LABEL_SET] = "DELETE FROM label_sets WHERE id = ?1",
-    [TS_SUMS_OF] = ("SELECT bucket, cumtime, tottime, ncalls, pcalls FROM sums WHERE level = ?1 AND bucket >= ?2"
-                    " AND bucket < ?3 AND labels = ?4 AND location = ?5"),
-    [TS_PROFILES_OF] =
-        ("SELECT bucket, profiles, exact_profiles, total_tt, parts_expected, parts_received FROM profiles"
-         " WHERE level = ?1 AND bucket >= ?2 AND bucket < ?3 AND labels = ?4"),
+    [TS_SUM_AT] = "SELECT cumtime, tottime, ncalls, pcalls FROM sums" AT_KEY " AND location = ?4",
+    [TS_PROFILE_AT] =
+        ("SELECT profiles, exact_profiles, total_tt, parts_expected, parts_received FROM profiles" AT_KEY),
     [TS_SET_SUM] = ("UPDATE sums SET cumtime = ?5, tottime = ?6, ncalls = ?7, pcalls = ?8" AT_KEY " AND location = ?4"),
     [TS_SET_PROFILE] = ("UPDATE profiles SET profiles = ?4, exact_profiles = ?5, total_tt = ?6, parts_expected = ?7,"
                         " parts_received = ?8" AT_KEY),

@@ -44,8 +44,8 @@ enum ts_statement {
     TS_NEXT_PROFILE,
     TS_DROP_LOCATION,
     TS_DROP_LABEL_SET,
-    TS_SUMS_OF, /* of a name */
-    TS_PROFILES_OF,
+    TS_SUM_AT,
+    TS_PROFILE_AT,
     TS_SET_SUM,
     TS_SET_PROFILE,
     TS_DROP_SUM,

@@ -534,7 +534,7 @@ class Levels(RuleBasedStateMachine):
 
 
 Levels.TestCase.settings = settings(
-    max_examples=int(os.environ.get("TIMESLICED_EXAMPLES", "60")), stateful_step_count=int(os.environ.get("TIMESLICED_STEPS", "25")), deadline=None, database=None,
+    max_examples=int(os.environ.get("TIMESLICED_EXAMPLES", "50")), stateful_step_count=int(os.environ.get("TIMESLICED_STEPS", "25")), deadline=None, database=None,
     suppress_health_check=list(HealthCheck), print_blob=True,
     phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * bool(os.environ.get("TIMESLICED_SHRINK")))
 TestLevels = Levels.TestCase
