@@ -79,7 +79,7 @@ def status():
 
 def install(folder):
     run("apt-get", "install", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold",
-        *sorted(pathlib.Path(folder).glob("*.deb")))
+        *sorted(pathlib.Path(folder).resolve().glob("*.deb")))
 
 
 def sums():
@@ -118,6 +118,7 @@ class Datagrams:
 
 class Acknowledged:
     def __init__(self, *numbers):
+        assert is_active(SERVICE), "the service is not active"
         self.clients = [acked.Client(lambda: socket.create_connection(ADDRESS, timeout=15), number, window=16).start()
                         for number in numbers]
 
@@ -177,10 +178,10 @@ def readme():
 
 
 def operators():
-    run("useradd", "operator")
+    run("useradd", "member")
     run("useradd", "stranger")
-    run("usermod", "-aG", "timesliced", "operator")
-    codes = [code_of("runuser", "-u", user, "--", "timeslicectl", "status") for user in ("operator", "stranger")]
+    run("usermod", "-aG", "timesliced", "member")
+    codes = [code_of("runuser", "-u", user, "--", "timeslicectl", "status") for user in ("member", "stranger")]
     row(codes == [0, 3], "who may ask", f"member of the group: exit code {codes[0]}, others: {codes[1]}")
 
 
@@ -213,7 +214,7 @@ def upgrade(load):
 
 
 def restarts(load):
-    datagrams, clients = Datagrams(10), Acknowledged(11, 12)
+    clients, datagrams = Acknowledged(11, 12), Datagrams(10)
     longest = 0
     try:
         for _ in range(RESTARTS):
@@ -278,8 +279,9 @@ def reload(load):
         problems = clients.stop()
     load["acked"] += clients.sent
     row(shown("MainPID") == pid and clients.clients[0].connections == 1 and not problems and refused,
-        "reload with a bad file", f"refused by systemctl, the old one stays, connections too")
-    row(all(int(one["PRIORITY"]) <= 4 for one in entries), "  the log names file and line", entries[0]["MESSAGE"])
+        "reload with a bad file", "refused by systemctl; the old one stays, connections too")
+    row(all(int(one["PRIORITY"]) <= 4 for one in entries), "  the log names file and line",
+        re.search(r"\S+:\d+: \S+:", entries[0]["MESSAGE"]).group().rstrip(":"))
     row(code_of("systemctl", "reload", SERVICE) == 0, "  reload with a good one", "taken")
 
 
@@ -365,6 +367,13 @@ def security():
     row(score <= EXPOSURE_LIMIT, "systemd-analyze security", f"{score} ({EXPOSURE_LIMIT} at most)")
 
 
+def everything(load):
+    number, lost, twice = counted(load["acked"] + load["udp"])
+    row(number and not lost and not twice, "at the end, all messages", f"{number} sent, {lost} lost, {twice} twice")
+    whole = sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True, timeout=10).execute("PRAGMA integrity_check").fetchall()
+    row(whole == [("ok",)], "database", f"integrity_check: {whole[0][0]}")
+
+
 def removal():
     run("apt-get", "remove", "timesliced")
     running = [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/comm")
@@ -381,8 +390,7 @@ def main():
     checker.BEGIN = int(time.time()) // checker.WIDTH * checker.WIDTH - 3600
     load = {"udp": [], "acked": []}
     sections = [(readme,), (operators,), (upgrade, load), (restarts, load), (hang, load), (reload, load), (sandbox,),
-                (journal_lines,), (security,), (lambda: row(counted(load["acked"])[1:] == (0, 0), "at the end: messages",
-                 "{} acknowledged, {} lost, {} twice".format(*counted(load["acked"]))),), (removal,)]
+                (journal_lines,), (security,), (everything, load), (removal,)]
     for section, *words in sections:
         try:
             section(*words)
