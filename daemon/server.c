@@ -423,10 +423,17 @@ static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 /* libuv gives a signal that nobody waits for its default action, which is death; nobody needs to hear of it now. */
 static void ignore_signals(struct tsd_server *server)
 {
+    sigset_t blocked; /* one that comes between the two steps waits, and is ignored then */
+    sigset_t before;
+    sigemptyset(&blocked);
+    for (int i = 0; i < N_SIGNALS; i++)
+        sigaddset(&blocked, numbers[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_signal_stop(&server->signals[i]);
         signal(numbers[i], SIG_IGN);
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static int start(struct tsd_server *server)
