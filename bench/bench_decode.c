@@ -5,7 +5,7 @@
  * sum cumtime, and the sums must agree, so that neither can have skipped anything. A run goes on for RUN_SECONDS of CPU
  * time; printed are medians of the runs as one line of JSON, and how far the ratio of two adjacent runs strayed.
  */
-#include "lib/profile.h"
+#include "lib/profile/profile.h"
 
 #include <cjson/cJSON.h>
 

@@ -12,8 +12,8 @@
  */
 #include "daemon/listen.h"
 
-#include "daemon/address.h"
-#include "daemon/log.h"
+#include "daemon/base/address.h"
+#include "daemon/base/log.h"
 #include "daemon/unix_socket.h"
 
 #include <errno.h>

@@ -2,10 +2,10 @@
 #ifndef TSD_LISTEN_H
 #define TSD_LISTEN_H
 
-#include "daemon/config.h"
-#include "daemon/sd.h"
-#include "daemon/shard.h"
-#include "daemon/state.h"
+#include "daemon/base/state.h"
+#include "daemon/config/config.h"
+#include "daemon/ingest/thread.h"
+#include "daemon/systemd.h"
 
 struct tsd_sockets {
     struct tsd_shard_sockets shards[TSD_THREADS_MAX];

@@ -1,7 +1,7 @@
 /* Options, configuration, run, exit code; nothing else. */
-#include "daemon/clock.h"
-#include "daemon/config.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/config/config.h"
 #include "daemon/server.h"
 
 #include <getopt.h>

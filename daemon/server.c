@@ -14,15 +14,15 @@
  */
 #include "daemon/server.h"
 
-#include "daemon/check.h"
-#include "daemon/clock.h"
-#include "daemon/control.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/control/control.h"
+#include "daemon/ingest/thread.h"
 #include "daemon/listen.h"
-#include "daemon/log.h"
-#include "daemon/sd.h"
-#include "daemon/shard.h"
-#include "daemon/watch.h"
-#include "daemon/writer.h"
+#include "daemon/systemd.h"
+#include "daemon/watchdog.h"
+#include "daemon/write/check.h"
+#include "daemon/write/writer.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef TSD_SERVER_H
 #define TSD_SERVER_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 enum { TSD_EX_CONFIG = 78 }; /* sysexits.h: a restart would not help */
 

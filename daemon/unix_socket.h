@@ -2,7 +2,7 @@
 #ifndef TSD_UNIX_SOCKET_H
 #define TSD_UNIX_SOCKET_H
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 """Options and keys are told in several places: --help, man pages, the sample configuration, completions. All agree.
 
-That the sample, README and the daemon's own table of keys agree is a unit test's (tests/unit/test_config.c).
+That the sample, README and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_config.c).
 """
 import os
 import pty
@@ -17,7 +17,7 @@ from support.daemon import PATIENCE, ROOT
 
 DAEMON = daemon_support.BINARY
 CTL = fake_control.BINARY
-COMPLETION = ROOT / "completion"
+COMPLETION = ROOT / "ctl" / "completion"
 OPTION = re.compile(r"^  --([a-z-]+)(?: ([A-Z][A-Z.=]*))?(?:  | *$)", re.M)
 
 
@@ -43,7 +43,7 @@ def ctl():
 
 
 def page(name):
-    return (ROOT / "man" / f"{name}.scd").read_text()
+    return (ROOT / "docs" / "man" / f"{name}.scd").read_text()
 
 
 def section(text, title):

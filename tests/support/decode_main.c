@@ -2,8 +2,8 @@
  * The decoder as a program, for the tests written in Python. Standard input is messages, each with its length before
  * it, four bytes, big endian; standard output is one line of JSON for each. Times are integers in nanoseconds.
  */
-#include "lib/buf.h"
-#include "lib/profile.h"
+#include "lib/base/buf.h"
+#include "lib/profile/profile.h"
 
 #include <inttypes.h>
 #include <stdio.h>

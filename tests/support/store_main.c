@@ -14,9 +14,9 @@
  *     levels                                                             -> JSON
  *     close                                                              -> ok
  */
-#include "lib/query.h"
-#include "lib/store_copy.h"
-#include "lib/store_delete.h"
+#include "lib/query/query.h"
+#include "lib/store/copy.h"
+#include "lib/store/delete.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,68 @@
+#include "daemon/base/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int tsd_state_init(struct tsd_state *state)
+{
+    memset(state, 0, sizeof(*state));
+    return uv_mutex_init(&state->lock) ? TS_ENOMEM : 0;
+}
+
+void tsd_state_deinit(struct tsd_state *state)
+{
+    uv_mutex_destroy(&state->lock);
+}
+
+uint64_t tsd_state_sum(const struct tsd_state *state, size_t offset)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < state->n_shards; i++)
+        sum += tsd_get((const tsd_count *)(const void *)((const char *)state->shards[i] + offset));
+    return sum;
+}
+
+uint64_t tsd_state_pending(const struct tsd_state *state)
+{
+    /* In this order: what is committed was accepted before, so a message in between makes it too large, never huge. */
+    uint64_t committed = tsd_get(&state->writer.committed);
+    uint64_t accepted = tsd_state_sum(state, offsetof(struct tsd_stats, accepted));
+    return accepted > committed ? accepted - committed : 0; /* relaxed loads may still be seen the other way round */
+}
+
+/* Whole characters only: the text goes into JSON. */
+static size_t cut(const char *text, size_t len)
+{
+    while (len && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
+static void set(struct tsd_state *state, char *text, size_t size, const char *message)
+{
+    size_t len = message ? strlen(message) : 0;
+    if (len >= size)
+        len = cut(message, size - 1);
+    uv_mutex_lock(&state->lock);
+    if (len)
+        memcpy(text, message, len);
+    text[len] = '\0';
+    uv_mutex_unlock(&state->lock);
+}
+
+void tsd_state_set_store_error(struct tsd_state *state, const char *message)
+{
+    set(state, state->store_error, sizeof(state->store_error), message);
+}
+
+void tsd_state_set_damage(struct tsd_state *state, const char *message)
+{
+    set(state, state->damage, sizeof(state->damage), message);
+}
+
+void tsd_state_store_error(struct tsd_state *state, char *ret_message, size_t size)
+{
+    uv_mutex_lock(&state->lock);
+    snprintf(ret_message, size, "%s", *state->store_error ? state->store_error : state->damage);
+    uv_mutex_unlock(&state->lock);
+}

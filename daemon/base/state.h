@@ -1,0 +1,87 @@
+/*
+ * What all of the daemon may look at without asking anybody: the grid, where it listens, everybody's counters.
+ *
+ * Filled by the server before any thread starts, and not changed afterwards except through the atomics and under the
+ * lock. /v1/status, /metrics and /healthz are made from this alone, so they never wait for the store or a thread.
+ */
+#ifndef TSD_BASE_STATE_H
+#define TSD_BASE_STATE_H
+
+#include "daemon/base/stats.h"
+#include "daemon/config/config.h"
+#include "lib/aggregate/grid.h"
+
+#include <uv.h>
+
+enum { TSD_LISTENERS_MAX = 8, TSD_LEVELS_MAX = 16, TSD_COMMIT_BOUNDS = 13 };
+
+/* Of the writer's thread; anyone reads. */
+struct tsd_writer_stats {
+    tsd_count commits;        /* transactions that stored something */
+    tsd_count commits_failed; /* attempts that did not */
+    tsd_count committed;      /* messages in them; accepted minus this is what is pending */
+    tsd_count rows;           /* sums written */
+    tsd_count rows_built;     /* read to build wider levels */
+    tsd_count rows_pruned;
+    tsd_count saturated; /* stored sums that reached their bound */
+    tsd_count functions; /* known: distinct names without leading underscores */
+    tsd_count locations;
+    tsd_count label_sets;
+    tsd_count clients;       /* of acknowledged streams, known */
+    tsd_count last_commit;   /* wall clock, ns since the epoch; 0: none yet */
+    tsd_count commit_ns;     /* spent in commits, sum */
+    tsd_count waiting_bytes; /* collected from the ingest threads and not committed */
+    /* Commits by how long they took: up to each bound (tsd_metrics_bounds), and over the last. */
+    tsd_count commit_took[TSD_COMMIT_BOUNDS + 1];
+};
+
+#define TSD_NO_BUCKET UINT64_C(0x8000000000000000)
+
+struct tsd_level_stats {
+    int64_t width, keep; /* ns */
+    tsd_count oldest;    /* begin of the oldest bucket kept, ns since the epoch as int64; TSD_NO_BUCKET: none */
+};
+
+struct tsd_listener {
+    const char *name;  /* udp, tcp, unix_stream, unix_datagram, control, http */
+    char address[160]; /* as bound: "127.0.0.1:41234", "[::1]:8137", "/run/x.sock" */
+};
+
+struct tsd_state {
+    struct ts_grid grid;
+    size_t n_retention;
+    struct ts_retention retention[TS_RETENTION_MAX];
+    char store_path[4096];
+    int64_t started_mono; /* ns */
+    int64_t started_wall; /* ns since the epoch */
+
+    struct tsd_listener listeners[TSD_LISTENERS_MAX];
+    size_t n_listeners;
+
+    const struct tsd_stats *shards[TSD_THREADS_MAX]; /* the ingest threads' counters */
+    size_t n_shards;
+    struct tsd_writer_stats writer;
+    size_t n_levels; /* finest first */
+    struct tsd_level_stats levels[TSD_LEVELS_MAX];
+
+    uv_mutex_t lock;
+    char store_error[512]; /* "" while all is well: why the store refuses; under the lock */
+    char damage[512];      /* found in the file; "" none; under the lock */
+};
+
+int tsd_state_init(struct tsd_state *state) TS_MUST_USE;
+void tsd_state_deinit(struct tsd_state *state);
+
+/* Sums one counter over the ingest threads: tsd_state_sum(state, offsetof(struct tsd_stats, received)). */
+uint64_t tsd_state_sum(const struct tsd_state *state, size_t offset);
+/* Messages accepted and not yet on stable storage. */
+uint64_t tsd_state_pending(const struct tsd_state *state);
+
+/* NULL: all is well again. */
+void tsd_state_set_store_error(struct tsd_state *state, const char *message);
+/* What is wrong with the file, for good. */
+void tsd_state_set_damage(struct tsd_state *state, const char *message);
+/* Copies the text, "" where there is none: why the store refuses, else what is damaged. */
+void tsd_state_store_error(struct tsd_state *state, char *ret_message, size_t size);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * The daemon's own counters, and what all threads share of its state.
+ *
+ * Each ingest thread has a struct tsd_stats that it alone writes (a relaxed load and store, no locked instruction);
+ * anyone reads. The control side adds them up when asked.
+ */
+#ifndef TSD_BASE_STATS_H
+#define TSD_BASE_STATS_H
+
+#include "lib/base/error.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t tsd_count;
+
+struct tsd_stats {
+    tsd_count received; /* messages */
+    tsd_count accepted;
+    tsd_count duplicates;
+    tsd_count rejected[TS_REJECT_COUNT];
+    tsd_count entries; /* of accepted messages */
+    tsd_count bytes;
+    tsd_count saturated;
+    tsd_count datagrams_dropped;     /* by the kernel, as the sockets tell */
+    tsd_count datagrams_over_memory; /* read and thrown away past ingest.memory_limit */
+    tsd_count connections;           /* accepted since the start */
+    tsd_count connections_refused;   /* over ingest.max_connections */
+    tsd_count connections_cut;       /* closed for a line that stood still, or for memory */
+    tsd_count connections_open;      /* now */
+    tsd_count answers_dropped;       /* to a sender that does not read them */
+    tsd_count waiting_bytes;         /* now: counters not yet handed over, and partial lines */
+};
+
+static inline uint64_t tsd_get(const tsd_count *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+static inline void tsd_set(tsd_count *count, uint64_t value)
+{
+    atomic_store_explicit(count, value, memory_order_relaxed);
+}
+
+/* By the owning thread only. */
+static inline void tsd_add(tsd_count *count, uint64_t more)
+{
+    tsd_set(count, tsd_get(count) + more);
+}
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * Puts the parts together: daemon/http twice (Unix socket, TCP), daemon/routes over both, daemon/answer and
+ * daemon/chore under them.
+ *
+ * On close, in this order: no new connections; answers and chores end, which answers every request that waits; http
+ * sends that and closes; the callback.
+ */
+#include "daemon/control/control.h"
+
+#include "daemon/control/http.h"
+#include "daemon/control/queries.h"
+#include "daemon/control/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENTS_MAX = 64, LISTENERS = 2 };
+
+struct tsd_control {
+    struct tsd_http *https[LISTENERS];
+    unsigned n_https;
+    unsigned n_closed;
+    struct tsd_routes routes;
+    tsd_control_closed_cb on_closed;
+    void *closed_data;
+};
+
+static int listen_on(struct tsd_control *control, uv_loop_t *loop, int fd, bool tcp)
+{
+    if (fd < 0)
+        return 0;
+    struct tsd_http_config config = {
+        .loop = loop,
+        .fd = fd,
+        .tcp = tcp,
+        .max_clients = CLIENTS_MAX,
+        .on_request = tsd_routes_request,
+        .on_gone = tsd_routes_gone,
+        .data = &control->routes,
+    };
+    int rc = tsd_http_start(&config, &control->https[control->n_https]);
+    if (!rc)
+        control->n_https++;
+    return rc;
+}
+
+static void on_failed_part_closed(void *data)
+{
+    struct tsd_control *control = data;
+    if (control->n_closed++ == control->n_https + 1)
+        tsd_control_free(control);
+}
+
+/* Nobody has asked anything yet, so all can be closed here and now; memory goes a turn of the loop later. */
+static void abort_start(struct tsd_control *control)
+{
+    for (unsigned i = 0; i < control->n_https; i++) {
+        tsd_http_disown(control->https[i]);
+        tsd_http_close(control->https[i], on_failed_part_closed, control);
+    }
+    if (control->routes.chores)
+        tsd_chores_close(control->routes.chores, on_failed_part_closed, control);
+    tsd_answers_close(control->routes.answers, on_failed_part_closed, control);
+}
+
+int tsd_control_start(const struct tsd_control_config *config, struct tsd_control **ret_control)
+{
+    struct tsd_control *control = calloc(1, sizeof(*control));
+    if (!control)
+        return TS_ENOMEM;
+    control->routes.state = config->state;
+    control->routes.rejects = config->rejects;
+    int rc = tsd_control_set_allowed_hosts(control, config->allowed_hosts);
+    if (!rc)
+        rc = tsd_answers_start(config->loop, config->state, config->writer, &control->routes.answers);
+    if (!rc) {
+        rc = tsd_chores_start(config->loop, config->state, config->writer, &control->routes.chores);
+        if (rc) {
+            control->n_closed++; /* there are none to close */
+            abort_start(control);
+            return rc;
+        }
+    }
+    if (rc) {
+        tsd_control_free(control);
+        return rc;
+    }
+    rc = listen_on(control, config->loop, config->unix_fd, false);
+    if (!rc)
+        rc = listen_on(control, config->loop, config->http_fd, true);
+    if (rc) {
+        abort_start(control);
+        return rc;
+    }
+    *ret_control = control;
+    return 0;
+}
+
+int tsd_control_set_allowed_hosts(struct tsd_control *control, const char *allowed_hosts)
+{
+    char *copy = strdup(allowed_hosts ? allowed_hosts : "");
+    if (!copy)
+        return TS_ENOMEM;
+    free(control->routes.allowed_hosts);
+    control->routes.allowed_hosts = copy;
+    return 0;
+}
+
+static void on_http_closed(void *data)
+{
+    struct tsd_control *control = data;
+    if (++control->n_closed == control->n_https)
+        control->on_closed(control->closed_data);
+}
+
+static void on_chores_closed(void *data)
+{
+    struct tsd_control *control = data;
+    if (!control->n_https) {
+        control->on_closed(control->closed_data);
+        return;
+    }
+    for (unsigned i = 0; i < control->n_https; i++)
+        tsd_http_close(control->https[i], on_http_closed, control);
+}
+
+static void on_answers_closed(void *data)
+{
+    struct tsd_control *control = data;
+    tsd_chores_close(control->routes.chores, on_chores_closed, control);
+}
+
+void tsd_control_close(struct tsd_control *control, tsd_control_closed_cb cb, void *data)
+{
+    control->on_closed = cb;
+    control->closed_data = data;
+    for (unsigned i = 0; i < control->n_https; i++)
+        tsd_http_stop(control->https[i]);
+    tsd_answers_close(control->routes.answers, on_answers_closed, control);
+}
+
+struct tsd_control *tsd_control_free(struct tsd_control *control)
+{
+    if (!control)
+        return NULL;
+    for (unsigned i = 0; i < control->n_https; i++)
+        tsd_http_free(control->https[i]);
+    tsd_answers_free(control->routes.answers);
+    tsd_chores_free(control->routes.chores);
+    free(control->routes.allowed_hosts);
+    free(control);
+    return NULL;
+}

@@ -1,0 +1,238 @@
+#include "daemon/control/routes.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/control/host.h"
+#include "daemon/control/metrics.h"
+#include "daemon/control/status.h"
+#include "daemon/control/url.h"
+#include "lib/base/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One request on its way through. */
+struct request {
+    struct tsd_routes *routes;
+    struct tsd_client *client;
+    struct tsd_url url;
+};
+
+struct route {
+    const char *path;
+    bool post;       /* else GET, and HEAD */
+    bool parameters; /* it takes some */
+    enum ts_query_kind kind;
+    void (*serve)(const struct request *request, const struct route *route);
+};
+
+static void reply_error(struct tsd_client *client, unsigned status, const char *code, const char *parameter,
+                        const char *message)
+{
+    struct tsd_reply reply;
+    tsd_reply_error(status, code, parameter, message, &reply);
+    tsd_client_reply(client, &reply);
+}
+
+static void reply_buf(struct tsd_client *client, struct ts_buf *out, unsigned status, const char *type)
+{
+    struct tsd_reply reply;
+    tsd_reply_take(out, status, type, &reply);
+    tsd_client_reply(client, &reply);
+}
+
+/* ---- What takes time ---- */
+
+static void on_answer(void *data, const struct tsd_reply *reply)
+{
+    tsd_client_reply(data, reply);
+}
+
+static void wait_for(struct tsd_client *client, struct tsd_job *job, const struct tsd_reply *refusal)
+{
+    if (job)
+        tsd_client_set_data(client, job);
+    else
+        tsd_client_reply(client, refusal);
+}
+
+/* NULL: it has been answered. */
+static struct ts_query *parse(const struct request *request, const struct route *route)
+{
+    struct ts_query *query = NULL;
+    struct ts_query_error error = {.status = 500, .code = "internal", .message = "out of memory"};
+    int rc = ts_query_parse(route->kind, request->url.params, request->url.n_params, &request->routes->state->grid,
+                            tsd_clock_wall(), &query, &error);
+    if (rc)
+        reply_error(request->client, (unsigned)error.status, error.code, error.parameter, error.message);
+    return rc ? NULL : query;
+}
+
+static void serve_query(const struct request *request, const struct route *route)
+{
+    struct tsd_routes *routes = request->routes;
+    struct ts_query *query = parse(request, route);
+    if (!query)
+        return;
+    bool fresh = ts_query_fresh(query, !tsd_client_tcp(request->client));
+    struct tsd_reply refusal;
+    struct tsd_job *job = tsd_answers_query(routes->answers, query, fresh, on_answer, request->client, &refusal);
+    wait_for(request->client, job, &refusal);
+}
+
+static void serve_flush(const struct request *request, const struct route *route)
+{
+    (void)route;
+    struct tsd_reply refusal;
+    struct tsd_job *job = tsd_answers_flush(request->routes->answers, on_answer, request->client, &refusal);
+    wait_for(request->client, job, &refusal);
+}
+
+/* A chore knows its client by the client itself. */
+static void serve_backup(const struct request *request, const struct route *route)
+{
+    struct tsd_reply refusal;
+    (void)route;
+    if (!tsd_chores_backup(request->routes->chores, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
+}
+
+static void serve_regrid(const struct request *request, const struct route *route)
+{
+    const struct tsd_url *url = &request->url;
+    struct tsd_reply refusal;
+    int64_t width = 0;
+    (void)route;
+    const char *value = url->n_params == 1 && !strcmp(url->params[0].name, "time_slice") ? url->params[0].value : NULL;
+    if (!value || ts_parse_duration(value, &width) || width <= 0)
+        reply_error(request->client, 400, "bad_parameter", "time_slice",
+                    "regrid takes one parameter, time_slice: the width of the new grid, such as 60s");
+    else if (!tsd_chores_regrid(request->routes->chores, width, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
+}
+
+static void serve_delete(const struct request *request, const struct route *route)
+{
+    struct tsd_reply refusal;
+    struct ts_query *query = parse(request, route);
+    if (query && !tsd_chores_delete(request->routes->chores, query, on_answer, request->client, &refusal))
+        tsd_client_reply(request->client, &refusal);
+}
+
+/* ---- What is known ---- */
+
+static void serve_status(const struct request *request, const struct route *route)
+{
+    (void)route;
+    struct ts_buf out;
+    ts_buf_init(&out);
+    tsd_status_write(request->routes->state, &out);
+    reply_buf(request->client, &out, 200, TSD_TYPE_JSON);
+}
+
+static void serve_rejects(const struct request *request, const struct route *route)
+{
+    (void)route;
+    struct ts_buf out;
+    ts_buf_init(&out);
+    tsd_rejects_write(request->routes->rejects, &out);
+    reply_buf(request->client, &out, 200, TSD_TYPE_JSON);
+}
+
+static void serve_metrics(const struct request *request, const struct route *route)
+{
+    (void)route;
+    struct ts_buf out;
+    ts_buf_init(&out);
+    tsd_metrics_write(request->routes->state, &out);
+    reply_buf(request->client, &out, 200, TSD_TYPE_METRICS);
+}
+
+static void serve_health(const struct request *request, const struct route *route)
+{
+    (void)route;
+    struct tsd_state *state = request->routes->state;
+    char error[sizeof(state->store_error)];
+    tsd_state_store_error(state, error, sizeof(error));
+    struct ts_buf out;
+    ts_buf_init(&out);
+    ts_buf_printf(&out, "%s\n", *error ? error : "ok");
+    reply_buf(request->client, &out, *error ? 503 : 200, TSD_TYPE_TEXT);
+}
+
+/* ---- Routing ---- */
+
+#define NONE TS_QUERY_KINDS
+static const struct route routes[] = {
+    {"/v1/buckets", false, true, TS_QUERY_BUCKETS, serve_query},
+    {"/v1/top", false, true, TS_QUERY_TOP, serve_query},
+    {"/v1/diff", false, true, TS_QUERY_DIFF, serve_query},
+    {"/v1/functions", false, true, TS_QUERY_FUNCTIONS, serve_query},
+    {"/v1/labels", false, true, TS_QUERY_LABELS, serve_query},
+    {"/v1/flush", true, false, NONE, serve_flush},
+    {"/v1/backup", true, false, NONE, serve_backup},
+    {"/v1/regrid", true, true, NONE, serve_regrid},
+    {"/v1/delete", true, true, TS_QUERY_DELETE, serve_delete},
+    {"/v1/status", false, false, NONE, serve_status},
+    {"/v1/rejects", false, false, NONE, serve_rejects},
+    {"/metrics", false, false, NONE, serve_metrics},
+    {"/healthz", false, false, NONE, serve_health},
+};
+
+static const struct route *find_route(const char *path)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (!strcmp(routes[i].path, path))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static void reply_method(struct tsd_client *client, const char *allow, const char *message)
+{
+    struct tsd_reply reply;
+    tsd_reply_error(405, "method_not_allowed", NULL, message, &reply);
+    reply.allow = allow;
+    tsd_client_reply(client, &reply);
+}
+
+static void serve(const struct request *request)
+{
+    struct tsd_client *client = request->client;
+    const char *method = tsd_client_method(client);
+    bool get = !strcmp(method, "GET") || !strcmp(method, "HEAD");
+    bool tcp = tsd_client_tcp(client);
+    const struct route *route = find_route(request->url.path);
+    if (tcp && !get) {
+        reply_method(client, "GET, HEAD", "only GET and HEAD are served here; the rest goes to the control socket");
+    } else if (!route || (tcp && route->post)) {
+        reply_error(client, 404, "not_found", NULL, "there is no such path");
+    } else if (route->post ? strcmp(method, "POST") != 0 : !get) {
+        reply_method(client, route->post ? "POST" : "GET, HEAD", "this path does not know that method");
+    } else if (!route->parameters && request->url.n_params) {
+        reply_error(client, 400, "bad_parameter", request->url.params[0].name, "this path takes no parameters");
+    } else {
+        route->serve(request, route);
+    }
+}
+
+void tsd_routes_request(void *data, struct tsd_client *client)
+{
+    struct request request = {.routes = data, .client = client};
+    struct ts_query_error error;
+    if (tsd_client_tcp(client) && !tsd_host_allowed(tsd_client_host(client), request.routes->allowed_hosts)) {
+        reply_error(client, 403, "forbidden_host", NULL,
+                    "the Host header is neither an address, nor localhost, nor in control.allowed_hosts");
+    } else if (tsd_url_parse(tsd_client_target(client), &request.url, &error)) {
+        reply_error(client, (unsigned)error.status, error.code, error.parameter, error.message);
+    } else {
+        serve(&request);
+        tsd_url_deinit(&request.url);
+    }
+}
+
+void tsd_routes_gone(void *data, struct tsd_client *client)
+{
+    const struct tsd_routes *all = data;
+    if (!tsd_chores_abandon(all->chores, client))
+        tsd_job_abandon(tsd_client_data(client));
+}

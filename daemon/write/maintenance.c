@@ -1,0 +1,371 @@
+#include "daemon/write/maintenance.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "lib/base/units.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define IDLE_NS (1000 * MS)
+#define NOTE_NS (3600000 * MS)
+#define STEP_LONG_NS (4 * MS)
+#define STEP_SHORT_NS (2 * MS)
+#define LOOK_MIN_NS (1000 * MS)
+#define LOOK_MAX_NS (3600000 * MS)
+enum { ROWS_MIN = 64, ROWS_MAX = 8192, ROWS_FIRST = 512, DROP_ROWS = 500, SHARE = 3 /* a step takes 1 / SHARE */ };
+
+/* ---- The thread that looks ---- */
+
+struct tsd_sweep {
+    uv_thread_t thread;
+    struct ts_reader *reader;
+    atomic_bool done;
+    int rc;
+    struct ts_unused unused;
+};
+
+static void run_sweep(void *data)
+{
+    struct tsd_sweep *sweep = data;
+    sweep->rc = ts_reader_unused(sweep->reader, &sweep->unused);
+    atomic_store(&sweep->done, true);
+}
+
+static struct tsd_sweep *sweep_start(const char *path)
+{
+    struct ts_store_error error;
+    struct tsd_sweep *sweep = calloc(1, sizeof(*sweep));
+    if (!sweep)
+        return NULL;
+    atomic_init(&sweep->done, false);
+    if (!ts_reader_open(path, &sweep->reader, &error) && !uv_thread_create(&sweep->thread, run_sweep, sweep))
+        return sweep;
+    ts_reader_close(sweep->reader);
+    free(sweep);
+    return NULL;
+}
+
+static struct tsd_sweep *sweep_free(struct tsd_sweep *sweep)
+{
+    if (!sweep)
+        return NULL;
+    while (!atomic_load(&sweep->done)) { /* an interrupt before the reader has begun is lost */
+        ts_reader_interrupt(sweep->reader);
+        uv_sleep(1);
+    }
+    uv_thread_join(&sweep->thread);
+    ts_reader_close(sweep->reader);
+    ts_unused_deinit(&sweep->unused);
+    free(sweep);
+    return NULL;
+}
+
+/* ---- Start and end ---- */
+
+/* A name that only the store has. One that was about to be dropped stays. */
+static int find_location(void *data, const struct ts_location *key, uint32_t *ret_number)
+{
+    struct tsd_tidy *tidy = data;
+    int rc = ts_store_find_location(tidy->store, key, ret_number);
+    size_t low = tidy->dropped;
+    size_t high = tidy->n_locations;
+    while (!rc && *ret_number && low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (tidy->locations[middle] == *ret_number) {
+            /* The list stays ascending, so that the search still works. */
+            memmove(tidy->locations + middle, tidy->locations + middle + 1,
+                    (tidy->n_locations - middle - 1) * sizeof(*tidy->locations));
+            tidy->n_locations--;
+            break;
+        }
+        if (tidy->locations[middle] < *ret_number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return rc;
+}
+
+void tsd_tidy_init(struct tsd_tidy *tidy, struct ts_store *store, struct tsd_state *shared, struct tsd_pending *pending)
+{
+    int64_t now = tsd_clock_mono();
+    *tidy = (struct tsd_tidy){.store = store,
+                              .shared = shared,
+                              .pending = pending,
+                              .due = now,
+                              .rows = ROWS_FIRST,
+                              .noted = now,
+                              .names_wanted = true,
+                              .looked = now,
+                              .forgot = now};
+    pending->locations.find = find_location;
+    pending->locations.data = tidy;
+}
+
+static void forget_lists(struct tsd_tidy *tidy)
+{
+    free(tidy->locations);
+    free(tidy->label_sets);
+    tidy->locations = tidy->label_sets = NULL;
+    tidy->n_locations = tidy->n_label_sets = tidy->dropped = 0;
+}
+
+void tsd_tidy_deinit(struct tsd_tidy *tidy)
+{
+    tidy->sweep = sweep_free(tidy->sweep);
+    forget_lists(tidy);
+}
+
+/* ---- Names ---- */
+
+/* Often enough for the shortest retention, and not more often than once an hour. */
+static int64_t look_interval(const struct tsd_tidy *tidy)
+{
+    const struct ts_levels *levels = ts_store_levels(tidy->store);
+    int64_t keep = INT64_MAX;
+    for (size_t i = 0; i < levels->n; i++) {
+        if (ts_level_is_longest(levels, &levels->items[i]))
+            keep = levels->items[i].keep;
+    }
+    keep /= 50;
+    return keep < LOOK_MIN_NS ? LOOK_MIN_NS : keep > LOOK_MAX_NS ? LOOK_MAX_NS : keep;
+}
+
+static void look(struct tsd_tidy *tidy)
+{
+    int64_t now = tsd_clock_mono();
+    if (tidy->state == TSD_TIDY_IDLE && tidy->names_wanted && now - tidy->looked >= look_interval(tidy)) {
+        tidy->looked = now;
+        tidy->looked_at_commit = tsd_get(&tidy->shared->writer.commits);
+        tidy->sweep = sweep_start(tidy->shared->store_path);
+        tidy->names_wanted = !tidy->sweep;
+        tidy->state = tidy->sweep ? TSD_TIDY_LOOKING : TSD_TIDY_IDLE;
+    }
+    if (tidy->state != TSD_TIDY_LOOKING || !atomic_load(&tidy->sweep->done))
+        return;
+    struct ts_unused *unused = &tidy->sweep->unused;
+    if (tidy->sweep->rc == 0 && unused->n_locations + unused->n_label_sets > 0) {
+        tidy->locations = unused->locations;
+        tidy->n_locations = unused->n_locations;
+        tidy->label_sets = unused->label_sets;
+        tidy->n_label_sets = unused->n_label_sets;
+        *unused = (struct ts_unused){0};
+        tidy->state = TSD_TIDY_RENEWING;
+    } else {
+        tidy->names_wanted = tidy->sweep->rc != 0;
+        tidy->state = TSD_TIDY_IDLE;
+    }
+    tidy->sweep = sweep_free(tidy->sweep);
+}
+
+/* The first bucket that level 0 still has. */
+static int64_t kept_from(const struct tsd_tidy *tidy)
+{
+    return ts_store_levels(tidy->store)->items[0].since;
+}
+
+bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy)
+{
+    int64_t now = tsd_clock_mono();
+    if (tidy->state == TSD_TIDY_RENEWING)
+        return true;
+    /* Not while it is looked for unused names: of one that is let go of it would not be known that it was used since.
+     */
+    if (tidy->state == TSD_TIDY_LOOKING || now - tidy->forgot < IDLE_NS)
+        return false;
+    /* A full table may have room again for what level 0 has. One that is not full yet must not become so by what level
+       0 has no more; a few of these are not worth beginning anew. */
+    const struct tsd_names *names = &tidy->pending->locations;
+    tidy->forgot = now;
+    uint32_t past = tsd_names_past(names, kept_from(tidy));
+    return past > (ts_bounded_full(&names->known) ? 0 : names->known.max / 8);
+}
+
+/* Of the numbers that had no row, those that have not been used since. */
+static size_t unused_still(const struct tsd_tidy *tidy, const struct tsd_names *names, uint32_t *numbers, size_t n)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct tsd_name *name = tsd_names_held(names, numbers[i]);
+        if (!name || name->used_at <= tidy->looked_at_commit)
+            numbers[left++] = numbers[i];
+    }
+    return left;
+}
+
+static bool is_listed(const uint32_t *numbers, size_t n, uint32_t number)
+{
+    size_t low = 0;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        if (numbers[middle] == number)
+            return true;
+        if (numbers[middle] < number)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return false;
+}
+
+static bool keep_location(void *data, const struct tsd_name *name)
+{
+    const struct tsd_tidy *tidy = data;
+    return name->last >= kept_from(tidy) && !is_listed(tidy->locations, tidy->n_locations, name->number);
+}
+
+static bool keep_label_set(void *data, const struct tsd_name *name)
+{
+    const struct tsd_tidy *tidy = data;
+    return !is_listed(tidy->label_sets, tidy->n_label_sets, name->number);
+}
+
+void tsd_tidy_renewed(struct tsd_tidy *tidy)
+{
+    struct tsd_pending *pending = tidy->pending;
+    struct ts_store_error error;
+    if (tidy->state == TSD_TIDY_RENEWING) {
+        tidy->n_locations = unused_still(tidy, &pending->locations, tidy->locations, tidy->n_locations);
+        tidy->n_label_sets = unused_still(tidy, &pending->label_sets, tidy->label_sets, tidy->n_label_sets);
+    }
+    /* Label sets are few, and all of them are held: they go from both at once, or from neither. */
+    if (tidy->n_label_sets && ts_store_drop_names(tidy->store, NULL, 0, tidy->label_sets, tidy->n_label_sets, &error)) {
+        tidy->names_wanted = true;
+        tidy->n_label_sets = 0;
+    }
+    bool renewed = !tsd_pending_renew_locations(pending, keep_location, tidy);
+    /* They are not in the store any more: without memory for the table, its next use of them would be lost. */
+    while (tidy->n_label_sets && tsd_names_renew(&pending->label_sets, keep_label_set, tidy, false))
+        uv_sleep(100);
+    tidy->n_label_sets = 0;
+    if (tidy->state == TSD_TIDY_RENEWING && !renewed) { /* no memory: not now */
+        tidy->names_wanted = true;
+        forget_lists(tidy);
+        tidy->state = TSD_TIDY_IDLE;
+    } else if (tidy->state == TSD_TIDY_RENEWING) {
+        tidy->state = TSD_TIDY_DROPPING;
+    }
+}
+
+/* True where some were dropped. */
+static bool drop(struct tsd_tidy *tidy, int *ret_rc, struct ts_store_error *error)
+{
+    size_t n = tidy->n_locations - tidy->dropped;
+    if (tidy->state != TSD_TIDY_DROPPING)
+        return false;
+    n = n < DROP_ROWS ? n : DROP_ROWS;
+    if (n) {
+        *ret_rc = ts_store_drop_names(tidy->store, tidy->locations + tidy->dropped, n, NULL, 0, error);
+        if (*ret_rc)
+            return false;
+        tidy->dropped += n;
+        tidy->pending->locations.not_held -= n;
+    }
+    if (tidy->dropped < tidy->n_locations)
+        return true;
+    if (tidy->dropped)
+        tsd_log_info("%zu names that nothing refers to any more are gone", tidy->dropped);
+    forget_lists(tidy);
+    tidy->state = TSD_TIDY_IDLE;
+    return n > 0;
+}
+
+/* ---- The step ---- */
+
+static void publish(struct tsd_tidy *tidy)
+{
+    struct tsd_state *state = tidy->shared;
+    const struct ts_levels *levels = ts_store_levels(tidy->store);
+    for (size_t i = 0; i < state->n_levels; i++) {
+        for (size_t j = 0; j < levels->n; j++) {
+            const struct ts_level *level = &levels->items[j];
+            int64_t oldest = INT64_MIN;
+            if (level->kind == TS_LEVEL_KEPT && level->width == state->levels[i].width &&
+                !ts_store_oldest(tidy->store, level, &oldest))
+                tsd_set(&state->levels[i].oldest, (uint64_t)oldest);
+        }
+    }
+}
+
+static int trouble(struct tsd_tidy *tidy, int rc, const char *message)
+{
+    if (rc == TS_ESYNC)
+        return rc;
+    if (!tidy->in_trouble)
+        tsd_log_warning("%s; it is tried again", message);
+    tidy->in_trouble = true;
+    tidy->due = tsd_clock_mono() + IDLE_NS;
+    return 0;
+}
+
+static int tend(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *ret_more)
+{
+    struct ts_store_error error;
+    struct ts_tended tended;
+    char width[32];
+    int64_t began = tsd_clock_mono();
+    struct ts_tend how = {
+        .horizon = horizon, .uptime = uptime, .rows = tidy->rows, .note = began - tidy->noted >= NOTE_NS};
+    int rc = ts_store_tend(tidy->store, &how, &tended, &error);
+    if (rc)
+        return trouble(tidy, rc, error.message);
+    if (how.note)
+        tidy->noted = began;
+    tidy->names_wanted = tidy->names_wanted || tended.longest;
+    tsd_add(&tidy->shared->writer.rows_pruned, tended.pruned);
+    tsd_add(&tidy->shared->writer.rows_built, tended.built);
+    if (tended.completed)
+        tsd_log_info("buckets of %s are built", ts_format_duration(tended.completed, width));
+    bool more = tended.more;
+    if (!more) {
+        look(tidy);
+        more = drop(tidy, &rc, &error);
+    }
+    if (rc)
+        return trouble(tidy, rc, error.message);
+    int64_t took = tsd_clock_mono() - began;
+    if (tended.more && took > STEP_LONG_NS && tidy->rows > ROWS_MIN)
+        tidy->rows /= 2;
+    else if (tended.more && took < STEP_SHORT_NS && tidy->rows < ROWS_MAX)
+        tidy->rows *= 2;
+    if (!more)
+        publish(tidy);
+    tidy->in_trouble = false;
+    *ret_more = more;
+    return 0;
+}
+
+void tsd_tidy_note(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime)
+{
+    struct ts_store_error error;
+    struct ts_tended tended;
+    struct ts_tend how = {.horizon = horizon, .uptime = uptime, .rows = ROWS_MIN, .note = true};
+    /* Nothing is lost where it fails: the horizon is a little behind at the next start. */
+    (void)!ts_store_tend(tidy->store, &how, &tended, &error);
+}
+
+int tsd_tidy_step(struct tsd_tidy *tidy, struct tsd_task *task, int64_t horizon, int64_t uptime, bool *ret_task_done,
+                  int *ret_task_status)
+{
+    int64_t began = tsd_clock_mono();
+    bool more = false;
+    int rc = 0;
+    *ret_task_done = false;
+    if (task) {
+        int status = task->step(task, tidy->store, &more);
+        *ret_task_done = status != 0 || !more;
+        *ret_task_status = status;
+        more = true;
+        rc = status == TS_ESYNC ? status : 0;
+    } else {
+        rc = tend(tidy, horizon, uptime, &more);
+    }
+    int64_t now = tsd_clock_mono();
+    int64_t pause = more ? (now - began) * (SHARE - 1) : tidy->state == TSD_TIDY_LOOKING ? 50 * MS : IDLE_NS;
+    if (tidy->due < now + pause)
+        tidy->due = now + pause;
+    return rc;
+}

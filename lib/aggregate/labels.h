@@ -1,0 +1,24 @@
+/*
+ * Reads label sets in the one form in which they are stored: {"key": "value", "key": "value"}, as
+ * ts_buf_json_string() writes strings. For lib/query*.c.
+ */
+#ifndef TS_AGGREGATE_LABELS_H
+#define TS_AGGREGATE_LABELS_H
+
+#include "lib/base/buf.h"
+#include "lib/profile/profile.h"
+
+struct ts_labels_reader {
+    const char *at;
+    const char *end;
+    bool started;
+};
+
+void ts_labels_reader_init(struct ts_labels_reader *reader, const char *json, size_t len);
+/*
+ * The next pair: 1, 0 at the end of the set, TS_EINVAL where it is not of that form, TS_ENOMEM. ret_key is a view of
+ * the set; value is overwritten with the decoded bytes.
+ */
+int ts_labels_next(struct ts_labels_reader *reader, struct ts_str *ret_key, struct ts_buf *value) TS_MUST_USE;
+
+#endif

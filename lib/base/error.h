@@ -1,0 +1,49 @@
+/*
+ * Errors, in two tiers.
+ *
+ * Negative: fatal to the operation; a caller that cannot add anything passes the number on unchanged.
+ * Positive: a documented result that the caller must handle. Those of a message are enum ts_reject, whose
+ * names are part of the outside contract.
+ */
+#ifndef TS_BASE_ERROR_H
+#define TS_BASE_ERROR_H
+
+#include <stddef.h>
+
+#define TS_MUST_USE __attribute__((warn_unused_result))
+#define TS_PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
+
+enum {
+    TS_OK = 0,
+    TS_ENOMEM = -1,   /* an allocation failed */
+    TS_ESTORE = -2,   /* the store refuses for now: busy, full, unreadable; try again later */
+    TS_ESYNC = -3,    /* the store could not sync: what later commits say cannot be trusted, end the process */
+    TS_EREFUSED = -4, /* the database must not be used: another grid, schema, program or daemon, or damaged */
+    TS_EINVAL = -5,   /* the text given is not of the form asked for */
+    TS_ECANCELED = -6 /* told to stop */
+};
+
+/* Why a message was not taken. The order is that of the contract's list; 0 is not a code. */
+enum ts_reject {
+    TS_BAD_JSON = 1,
+    TS_BAD_UTF8,
+    TS_TOO_DEEP,
+    TS_TOO_LARGE,
+    TS_BAD_SHAPE,
+    TS_BAD_NAME,
+    TS_BAD_LABELS,
+    TS_OUT_OF_RANGE,
+    TS_TOO_NEW,
+    TS_TOO_OLD,
+    TS_TRUNCATED,
+    TS_SEQUENCE,
+    TS_REJECT_COUNT /* one past the last */
+};
+
+/* "bad_json" and so on; NULL for a number that is no code. */
+const char *ts_reject_name(int code);
+
+/* A text for a negative code. Never NULL. */
+const char *ts_strerror(int error);
+
+#endif

@@ -1,0 +1,242 @@
+/*
+ * func_profiles: the functions of a profile, an object by name or a list.
+ *
+ * An entry is filled in where it will stay; one with a fault is given up by not counting it, since the message is
+ * rejected then anyway. A fault may be met before func_name is: ts_note_function() adds the name to it.
+ *
+ * Before each entry the direct way (lib/profile/fast.c) takes all those that are in the shape it knows.
+ */
+#include "lib/profile/decoder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum member {
+    M_OTHER = 0,
+    M_NCALLS = 1,
+    M_TOTTIME = 2,
+    M_CUMTIME = 4,
+    M_FILE_NAME = 8,
+    M_LINE_NUMBER = 16,
+    M_FUNC_NAME = 32
+};
+
+static inline bool is(struct ts_str name, const char *text)
+{
+    return memcmp(name.data, text, name.len) == 0;
+}
+
+static enum member which(struct ts_str name)
+{
+    switch (name.len) {
+    case sizeof("ncalls") - 1:
+        return is(name, "ncalls") ? M_NCALLS : M_OTHER;
+    case sizeof("tottime") - 1:
+        return is(name, "tottime") ? M_TOTTIME : is(name, "cumtime") ? M_CUMTIME : M_OTHER;
+    case sizeof("file_name") - 1:
+        return is(name, "file_name") ? M_FILE_NAME : is(name, "func_name") ? M_FUNC_NAME : M_OTHER;
+    case sizeof("line_number") - 1:
+        return is(name, "line_number") ? M_LINE_NUMBER : M_OTHER;
+    default:
+        return M_OTHER;
+    }
+}
+
+static const char *member_name(enum member member)
+{
+    switch (member) {
+    case M_NCALLS:
+        return "ncalls";
+    case M_TOTTIME:
+        return "tottime";
+    case M_CUMTIME:
+        return "cumtime";
+    case M_FILE_NAME:
+        return "file_name";
+    case M_LINE_NUMBER:
+        return "line_number";
+    case M_FUNC_NAME:
+        return "func_name";
+    case M_OTHER:
+        break;
+    }
+    return "";
+}
+
+struct ts_entry *ts_next_entry(struct ts_decoder *decoder)
+{
+    struct ts_profile *profile = &decoder->profile;
+    if (profile->n_entries == decoder->cap_entries) {
+        size_t cap = decoder->cap_entries ? decoder->cap_entries * 2 : 64;
+        struct ts_entry *entries = realloc(profile->entries, cap * sizeof(*entries));
+        if (!entries) {
+            decoder->no_memory = true;
+            return NULL;
+        }
+        profile->entries = entries;
+        decoder->cap_entries = cap;
+    }
+    struct ts_entry *entry = &profile->entries[profile->n_entries];
+    *entry = (struct ts_entry){.line_number = -1};
+    return entry;
+}
+
+static bool take_file_name(struct ts_decoder *decoder, struct ts_entry *entry)
+{
+    enum ts_json_type type = ts_json_next(&decoder->json);
+    if (type != TS_JSON_STRING) {
+        if (type && type != TS_JSON_NULL)
+            ts_note_type(decoder, TS_BAD_SHAPE, type, "file_name", "a string or null");
+        return ts_json_skip(&decoder->json);
+    }
+    size_t offset = ts_json_offset(&decoder->json);
+    struct ts_str *name = &entry->file_name;
+    if (!ts_take_string(decoder, name))
+        return false;
+    if (name->len > TS_FILE_NAME_MAX)
+        ts_note(decoder, TS_BAD_SHAPE, offset, "file_name is %zu bytes long, at most %d are allowed", name->len,
+                TS_FILE_NAME_MAX);
+    else if (memchr(name->data, '\0', name->len))
+        ts_note(decoder, TS_BAD_SHAPE, offset, "file_name contains a NUL");
+    return true;
+}
+
+static bool take_line_number(struct ts_decoder *decoder, struct ts_entry *entry)
+{
+    if (ts_json_next(&decoder->json) == TS_JSON_NULL)
+        return ts_json_skip(&decoder->json);
+    int64_t value = 0;
+    bool taken = false;
+    if (!ts_take_integer(decoder, "line_number", INT32_MAX, &value, &taken))
+        return false;
+    if (taken)
+        entry->line_number = (int32_t)value;
+    return true;
+}
+
+static bool take_func_name(struct ts_decoder *decoder, struct ts_entry *entry)
+{
+    enum ts_json_type type = ts_json_next(&decoder->json);
+    if (type != TS_JSON_STRING) {
+        if (type)
+            ts_note_type(decoder, TS_BAD_SHAPE, type, "func_name", "a string");
+        return ts_json_skip(&decoder->json);
+    }
+    size_t offset = ts_json_offset(&decoder->json);
+    if (!ts_take_string(decoder, &entry->raw_name))
+        return false;
+    ts_note_function(decoder, entry->raw_name);
+    ts_check_name(decoder, offset, entry->raw_name);
+    return true;
+}
+
+static bool take_member(struct ts_decoder *decoder, struct ts_entry *entry, enum member member, bool listed)
+{
+    switch (member) {
+    case M_NCALLS:
+        return ts_take_calls(decoder, &entry->ncalls, &entry->pcalls);
+    case M_TOTTIME:
+        return ts_take_seconds(decoder, "tottime", &entry->tottime);
+    case M_CUMTIME:
+        return ts_take_seconds(decoder, "cumtime", &entry->cumtime);
+    case M_FILE_NAME:
+        return take_file_name(decoder, entry);
+    case M_LINE_NUMBER:
+        return take_line_number(decoder, entry);
+    case M_FUNC_NAME:
+        if (listed)
+            return take_func_name(decoder, entry);
+        break; /* the object form has the name already */
+    case M_OTHER:
+        break;
+    }
+    return ts_json_skip(&decoder->json);
+}
+
+/* The entry at json->at; its name where the form is an object, NULL where it is a list. */
+static bool take_entry(struct ts_decoder *decoder, const struct ts_str *name)
+{
+    struct ts_json *json = &decoder->json;
+    struct ts_entry *entry = ts_next_entry(decoder);
+    if (!entry)
+        return false;
+    enum ts_json_type type = ts_json_next(json);
+    size_t begin = ts_json_offset(json);
+    if (name)
+        entry->raw_name = *name;
+    if (type != TS_JSON_OBJECT) {
+        if (type)
+            ts_note_type(decoder, TS_BAD_SHAPE, type, name ? "the entry" : "the entry of func_profiles", "an object");
+        return ts_json_skip(json);
+    }
+    decoder->entry = begin + 1;
+    unsigned seen = 0;
+    struct ts_json_string key;
+    ts_json_begin(json);
+    while (ts_json_member(json, &key)) {
+        struct ts_str text;
+        if (!ts_take_text(decoder, &key, &text))
+            return false;
+        enum member member = which(text);
+        bool twice = member && ts_member_twice(decoder, &seen, member, (size_t)(key.bytes - 1 - json->begin),
+                                               member_name(member));
+        if (!(twice ? ts_json_skip(json) : take_member(decoder, entry, member, !name)))
+            return false;
+    }
+    if (json->error)
+        return false;
+    if (!(seen & M_CUMTIME))
+        ts_note(decoder, TS_BAD_SHAPE, begin, "cumtime is missing");
+    if (!name && !(seen & M_FUNC_NAME))
+        ts_note(decoder, TS_BAD_SHAPE, begin, "func_name is missing");
+    if (!decoder->shape.code && !decoder->range.code)
+        decoder->profile.n_entries++;
+    decoder->entry = 0;
+    decoder->function = (struct ts_str){0};
+    return true;
+}
+
+static bool take_named(struct ts_decoder *decoder)
+{
+    struct ts_json *json = &decoder->json;
+    struct ts_json_string key;
+    for (;;) {
+        struct ts_str name;
+        if (!ts_take_direct(decoder, false))
+            return false;
+        if (!ts_json_member(json, &key))
+            return !json->error;
+        if (!ts_take_text(decoder, &key, &name))
+            return false;
+        decoder->function = name;
+        ts_check_name(decoder, (size_t)(key.bytes - 1 - json->begin), name);
+        if (!take_entry(decoder, &name))
+            return false;
+        decoder->function = (struct ts_str){0};
+    }
+}
+
+static bool take_listed(struct ts_decoder *decoder)
+{
+    for (;;) {
+        if (!ts_take_direct(decoder, true))
+            return false;
+        if (!ts_json_element(&decoder->json))
+            return !decoder->json.error;
+        if (!take_entry(decoder, NULL))
+            return false;
+    }
+}
+
+bool ts_take_functions(struct ts_decoder *decoder)
+{
+    struct ts_json *json = &decoder->json;
+    enum ts_json_type type = ts_json_next(json);
+    if (type != TS_JSON_OBJECT && type != TS_JSON_LIST) {
+        if (type)
+            ts_note_type(decoder, TS_BAD_SHAPE, type, "func_profiles", "an object or a list");
+        return ts_json_skip(json);
+    }
+    ts_json_begin(json);
+    return type == TS_JSON_OBJECT ? take_named(decoder) : take_listed(decoder);
+}

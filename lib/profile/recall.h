@@ -1,0 +1,65 @@
+/*
+ * Recognising locations while a message is read: a table of recently seen ones, in front of an intern table.
+ *
+ * Profiles name the same few hundred locations over and over. A cheap key of some bytes of the name, of the file name
+ * and of the line leads to one candidate, which is then compared in full; no hash over all bytes, no search. A key that
+ * two locations share, or that was made to be shared, costs only a miss, and the intern table's seeded hash decides.
+ *
+ * For the direct way: strings must have TS_BLOCK readable bytes from their first one, which a message's have there and
+ * the intern table's always.
+ */
+#ifndef TS_PROFILE_RECALL_H
+#define TS_PROFILE_RECALL_H
+
+#include "lib/aggregate/intern.h"
+#include "lib/base/hash.h"
+#include "lib/profile/block64.h"
+#include "lib/profile/profile.h"
+
+struct ts_known {
+    const struct ts_intern *table; /* NULL: nothing is known */
+    uint32_t *recent;              /* number + 1, by key; 0: none */
+    uint32_t mask;
+};
+
+/* The first 8 bytes at most, moved up against the end of the word. */
+static inline uint64_t ts_known_word(const char *p, size_t len)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    unsigned cut = len < 8 ? 64 - 8 * (unsigned)len : 0;
+    return len ? word << cut : 0;
+}
+
+/* Not 0. */
+static inline uint32_t ts_known_key(struct ts_str name, struct ts_str file, int32_t line)
+{
+    uint64_t first = ts_known_word(name.data, name.len);
+    uint64_t second = ts_known_word(name.data + 8, name.len < 8 ? 0 : name.len - 8);
+    uint64_t last = ts_known_word(name.data + (name.len < 24 ? 16 : name.len - 8), name.len < 16 ? 0 : name.len - 16);
+    uint64_t tail = ts_known_word(file.data + (file.len < 8 ? 0 : file.len - 8), file.len);
+    uint64_t hash = ts_hash_mix(first ^ UINT64_C(0xA0761D6478BD642F),
+                                (last << 7 | last >> 57) ^ (unsigned)line ^ UINT64_C(0xE7037ED1A0B428DB));
+    hash ^= ts_hash_mix(second ^ UINT64_C(0x8EBC6AF09C88C6E3), tail ^ (uint64_t)name.len << 32);
+    return (uint32_t)(hash ^ hash >> 32) | 1;
+}
+
+/* Fills in what of an entry depends on its location. */
+static inline void ts_known_recall(const struct ts_known *known, struct ts_entry *entry)
+{
+    const struct ts_intern *table = known->table;
+    if (!table || !entry->file_name.data)
+        return; /* without a file: rare enough to be looked for the slow way */
+    entry->key = ts_known_key(entry->raw_name, entry->file_name, entry->line_number);
+    uint32_t number = known->recent[entry->key >> 1 & known->mask];
+    if (!number)
+        return;
+    const struct ts_location *item = &table->items[number - 1];
+    if (item->line_number == entry->line_number && item->raw_name.len == entry->raw_name.len && item->file_name.data &&
+        item->file_name.len == entry->file_name.len &&
+        ts_same64(entry->raw_name.data, item->raw_name.data, entry->raw_name.len) &&
+        ts_same64(entry->file_name.data, item->file_name.data, entry->file_name.len))
+        entry->known = number;
+}
+
+#endif

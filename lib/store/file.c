@@ -1,0 +1,328 @@
+/*
+ * The database as a file, before SQLite opens it for work.
+ *
+ * Names. Everything is done under the resolved name, so that two names of one file (links) meet at one lock.
+ *
+ * Lock. flock() on NAME-lock, which holds the daemon's pid for people to read. It is left behind: unlinking a lock file
+ * lets two processes hold two files of one name. Not a lock on the database itself: closing a descriptor of that file
+ * would drop SQLite's own locks in this process.
+ *
+ * First look. The header is read with plain read() while no connection of this process is open on the file, so that a
+ * foreign file is refused without SQLite ever touching it (opening could recover or roll back somebody's journal).
+ * It can be trusted for this: a database appears under its name only when complete (below), so application_id is in the
+ * main file from the start, never only in a write-ahead log.
+ *
+ * Creation. Written as NAME-new, synced, renamed. A crash on the way leaves either nothing under the name or a whole
+ * database. Leftovers of an earlier attempt, and a log whose database was removed, are deleted: replayed onto the new
+ * file that log would ruin it (SQLite deletes one that lies beside an empty database, too).
+ */
+#include "lib/store/file.h"
+
+#include "lib/store/schema.h"
+#include "lib/store/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { HEADER_SIZE = 100, LINKS_MAX = 40, MODE = 0640 };
+
+static int fail(struct ts_store_error *error, const char *path, const char *what)
+{
+    int number = errno;
+    if (number == ENOMEM) {
+        ts_sql_say(error, "%s: out of memory", what);
+        return TS_ENOMEM;
+    }
+    ts_sql_say(error, "%s %.256s: %s", what, path, strerror(number));
+    return TS_ESTORE;
+}
+
+static char *join(const char *folder, size_t folder_len, const char *name)
+{
+    char *path;
+    return asprintf(&path, "%.*s/%s", (int)folder_len, folder, name) < 0 ? NULL : path;
+}
+
+static char *beside(const char *path, const char *suffix)
+{
+    char *name;
+    return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
+}
+
+/* NAME's folder, resolved, with the last part as it is. */
+static char *resolve_missing(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    if (!*base) {
+        errno = EISDIR;
+        return NULL;
+    }
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char *real = folder ? realpath(folder, NULL) : NULL;
+    char *full = NULL;
+    if (real)
+        full = strcmp(real, "/") ? join(real, strlen(real), base) : join("", 0, base);
+    int number = errno;
+    free(real);
+    free(folder);
+    errno = number;
+    return full;
+}
+
+int ts_file_resolve(const char *path, char **ret_path, struct ts_store_error *ret_error)
+{
+    char *now = strdup(path);
+    for (int i = 0; now && i < LINKS_MAX; i++) {
+        char *full = realpath(now, NULL);
+        char target[PATH_MAX];
+        ssize_t len = -1;
+        if (!full && errno == ENOENT) {
+            len = readlink(now, target, sizeof(target) - 1);
+            if (len < 0)
+                full = resolve_missing(now);
+        }
+        if (len < 0) {
+            if (!full)
+                break;
+            free(now);
+            *ret_path = full;
+            return 0;
+        }
+        /* A link to what is not there yet. */
+        target[len] = '\0';
+        const char *slash = strrchr(now, '/');
+        char *next = *target == '/' || !slash ? strdup(target) : join(now, (size_t)(slash - now), target);
+        free(now);
+        now = next;
+        errno = now ? ELOOP : ENOMEM;
+    }
+    int r = fail(ret_error, path, "cannot open the folder of");
+    free(now);
+    return r;
+}
+
+int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error)
+{
+    int r;
+    char text[32];
+    char *name = beside(path, "-lock");
+    if (!name) {
+        ts_sql_say(ret_error, "out of memory");
+        return TS_ENOMEM;
+    }
+    int fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, MODE);
+    if (fd < 0) {
+        r = fail(ret_error, name, "cannot open the lock file");
+        goto out;
+    }
+    int locked;
+    do {
+        locked = flock(fd, LOCK_EX | LOCK_NB);
+    } while (locked < 0 && errno == EINTR);
+    if (locked < 0 && errno == EWOULDBLOCK) {
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+        text[n > 0 ? n : 0] = '\0';
+        long pid = strtol(text, NULL, 10);
+        text[0] = '\0';
+        if (pid > 0)
+            snprintf(text, sizeof(text), " (pid %ld)", pid);
+        ts_sql_say(ret_error, "another daemon%s holds the database %.256s; stop it, or choose another store.path", text,
+                   path);
+        r = TS_EREFUSED;
+    } else if (locked < 0) {
+        r = fail(ret_error, name, "cannot lock");
+    } else {
+        /* For people only; a full disk must not keep the lock from working. */
+        int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+        if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) < 0) {
+        }
+        *ret_fd = fd;
+        fd = -1;
+        r = 0;
+    }
+out:
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return r;
+}
+
+static uint32_t be32(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+static int inspect_header(const char *path, const unsigned char *header, int64_t size, bool hot,
+                          struct ts_store_error *ret_error)
+{
+    if (size < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0) {
+        ts_sql_say(ret_error,
+                   "%.256s is not a database, or its header is damaged; restore it, or choose another store.path",
+                   path);
+        return TS_EREFUSED;
+    }
+    if (be32(header + 68) != TS_SCHEMA_APPLICATION_ID) {
+        ts_sql_say(ret_error, "%.256s is a database of another program (application_id %u); choose another store.path",
+                   path, be32(header + 68));
+        return TS_EREFUSED;
+    }
+    uint32_t page_size = (uint32_t)header[16] << 8 | header[17];
+    if (page_size == 1)
+        page_size = 65536;
+    /* The count is good only if written together with the change counter. A log may make up for a shorter file. */
+    bool counted = be32(header + 24) == be32(header + 92);
+    int64_t whole = (int64_t)be32(header + 28) * page_size;
+    if (page_size < 512 || (page_size & (page_size - 1)) != 0 || (!hot && counted && size < whole)) {
+        ts_sql_say(ret_error,
+                   "the database %.256s is damaged: %lld bytes of %lld are there; restore it from a backup,"
+                   " or choose another store.path",
+                   path, (long long)size, (long long)whole);
+        return TS_EREFUSED;
+    }
+    return 0;
+}
+
+int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct ts_store_error *ret_error)
+{
+    unsigned char header[HEADER_SIZE] = {0};
+    struct stat st;
+    int r = 0;
+    int fd = -1;
+    char *wal = beside(path, "-wal");
+    if (!wal) {
+        ts_sql_say(ret_error, "out of memory");
+        return TS_ENOMEM;
+    }
+    bool hot = stat(wal, &st) == 0 && st.st_size > 0;
+    bool missing = false;
+    if (stat(path, &st) < 0) {
+        missing = errno == ENOENT;
+        if (!missing)
+            r = fail(ret_error, path, "cannot look at");
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) { /* asked before open(): a fifo would block, a device could act */
+        ts_sql_say(ret_error, "%.256s is not a file; choose another store.path", path);
+        r = TS_EREFUSED;
+        goto out;
+    }
+    missing = st.st_size == 0;
+    if (missing)
+        goto out;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, header, sizeof(header), 0) < 0) {
+        r = fail(ret_error, path, "cannot read");
+        goto out;
+    }
+    r = inspect_header(path, header, st.st_size, hot, ret_error);
+out:
+    if (fd >= 0)
+        close(fd);
+    free(wal);
+    if (!r) {
+        *ret_missing = missing;
+        *ret_hot = hot && !missing;
+    }
+    return r;
+}
+
+static int write_schema(sqlite3 *db, const struct ts_levels *levels, int64_t horizon)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+             "PRAGMA page_size=%d; PRAGMA synchronous=FULL; BEGIN; PRAGMA application_id=%d;"
+             " PRAGMA user_version=%d;",
+             TS_SCHEMA_PAGE_SIZE, TS_SCHEMA_APPLICATION_ID, TS_SCHEMA_VERSION);
+    int rc = ts_sql_exec(db, text);
+    if (!rc)
+        rc = ts_sql_exec(db, TS_SCHEMA_LEVELS TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME TS_SCHEMA_VIEW);
+    for (size_t i = 0; !rc && i < levels->n; i++)
+        rc = ts_sql_insert_level(db, &levels->items[i]);
+    snprintf(text, sizeof(text),
+             "INSERT INTO grid VALUES(1, %lld, %lld); UPDATE uptime SET horizon = %lld; COMMIT;"
+             " PRAGMA journal_mode=WAL;",
+             (long long)levels->grid.start_time, (long long)levels->grid.time_slice, (long long)horizon);
+    return rc ? rc : ts_sql_exec(db, text);
+}
+
+static void unlink_beside(const char *path, const char *suffix)
+{
+    char *name = beside(path, suffix);
+    if (name)
+        unlink(name);
+    free(name);
+}
+
+static void unlink_all(const char *path)
+{
+    static const char *const suffixes[] = {"-journal", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++)
+        unlink_beside(path, suffixes[i]);
+}
+
+void ts_file_remove_copy(const char *path)
+{
+    unlink_beside(path, TS_FILE_COPY);
+}
+
+static int sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = strndup(path, (size_t)(slash - path) + 1);
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int r = fd < 0 ? -1 : fsync(fd);
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    errno = number;
+    return r;
+}
+
+int ts_file_create(const char *path, const struct ts_levels *levels, int64_t horizon, struct ts_store_error *ret_error)
+{
+    sqlite3 *db = NULL;
+    int r;
+    char *fresh = beside(path, "-new");
+    if (!fresh) {
+        ts_sql_say(ret_error, "out of memory");
+        return TS_ENOMEM;
+    }
+    unlink(fresh);
+    unlink_all(fresh);
+    /* Created here and not by SQLite for its mode; -wal and -shm take theirs from it. */
+    int fd = open(fresh, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, MODE);
+    if (fd < 0) {
+        r = fail(ret_error, fresh, "cannot create");
+        goto out;
+    }
+    close(fd);
+    int rc = sqlite3_open_v2(fresh, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (!rc)
+        rc = write_schema(db, levels, horizon);
+    if (rc) {
+        ts_sql_message(ret_error, db, rc, "cannot create the database");
+        r = TS_ESTORE;
+        goto out;
+    }
+    sqlite3_close(db);
+    db = NULL;
+    unlink_all(path);
+    r = rename(fresh, path) < 0 || sync_folder(path) < 0 ? fail(ret_error, path, "cannot create") : 0;
+out:
+    sqlite3_close(db);
+    if (r) {
+        unlink(fresh);
+        unlink_all(fresh);
+    }
+    free(fresh);
+    return r;
+}

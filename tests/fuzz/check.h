@@ -1,0 +1,21 @@
+/* What every target needs: the entry point that libFuzzer and tests/fuzz/replay.c call, and a check that ends the run.
+ */
+#ifndef TS_FUZZ_CHECK_H
+#define TS_FUZZ_CHECK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(what) \
+    do { \
+        if (!(what)) { \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+            abort(); \
+        } \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif

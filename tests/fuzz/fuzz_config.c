@@ -1,0 +1,268 @@
+/*
+ * libFuzzer target: the configuration. Any bytes as a file, any texts as values of --set: taken, or refused with a text
+ * that says where. What was taken can be written down, and read back as the same.
+ *
+ * The input: the two low bits of the first byte say how many lines for --set follow it; the rest is the file.
+ */
+#include "daemon/config/config.h"
+#include "daemon/config/value.h"
+#include "tests/fuzz/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define NOW (INT64_C(1732272009250) * 1000000)
+
+enum { SETS_MAX = 3, KEYS_MAX = 64 };
+
+struct input {
+    const char *sets[SETS_MAX];
+    size_t n_sets;
+    const char *file;
+    size_t len;
+};
+
+static const struct tsd_config_key *keys;
+static size_t n_keys;
+static int fd = -1;
+static char path[64]; /* of the file, which is in memory */
+
+static void set_up(void)
+{
+    unsetenv("RUNTIME_DIRECTORY");
+    unsetenv("STATE_DIRECTORY");
+    n_keys = tsd_config_keys(&keys);
+    CHECK(n_keys <= KEYS_MAX);
+    fd = memfd_create("config", MFD_CLOEXEC);
+    if (fd < 0)
+        abort();
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+}
+
+static void put_file(const char *bytes, size_t len)
+{
+    if (ftruncate(fd, 0) || pwrite(fd, bytes, len, 0) != (ssize_t)len)
+        abort();
+}
+
+static bool is_ascii(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)bytes[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text; text++) {
+        if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7F)
+            return true;
+    }
+    return false;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* "N: ..." of a line that is there and says something. The parser lets no control character pass. */
+static void check_line(const char *place, const struct input *input)
+{
+    char *after;
+    unsigned long number = strtoul(place, &after, 10);
+    CHECK(after > place && begins(after, ": ") && after[2]);
+    CHECK(!has_control(place));
+    const char *at = input->file;
+    const char *end = input->file + input->len;
+    for (unsigned long line = 1; line < number; line++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        CHECK(at);
+        at++;
+    }
+    while (at < end && strchr(" \t\v\f\r", *at) && *at)
+        at++;
+    CHECK(number >= 1 && at < end && *at != '\n' && *at != '#' && *at != ';');
+}
+
+/* It begins with what one of them begins with, and says more than that. */
+static bool names_set(const char *place, const struct input *input)
+{
+    const char *colon = strstr(place, ": ");
+    bool named = false;
+    for (size_t i = 0; i < input->n_sets && !named; i++) {
+        const char *equals = strchr(input->sets[i], '=');
+        size_t len = equals ? (size_t)(equals - input->sets[i]) : strlen(input->sets[i]);
+        named = strncmp(place, input->sets[i], len < 60 ? len : 60) == 0;
+    }
+    return named && colon && colon[2];
+}
+
+static bool names_default(const char *message)
+{
+    bool named = false;
+    for (size_t i = 0; i < n_keys && !named; i++)
+        named = begins(message, keys[i].name) && begins(message + strlen(keys[i].name), ", by default: ");
+    return named;
+}
+
+/* A message repeats what it refuses; the log escapes what is no UTF-8 of it, so here only ASCII must give ASCII. */
+static void check_message(const struct tsd_config_error *error, const struct input *input)
+{
+    const char *message = error->message;
+    CHECK(memchr(message, '\0', sizeof(error->message)));
+    bool ascii = is_ascii(input->file, input->len);
+    for (size_t i = 0; i < input->n_sets; i++)
+        ascii = ascii && is_ascii(input->sets[i], strlen(input->sets[i]));
+    CHECK(!ascii || is_ascii(message, strlen(message)));
+    if (begins(message, path) && message[strlen(path)] == ':')
+        check_line(message + strlen(path) + 1, input);
+    else if (begins(message, "--set "))
+        CHECK(names_set(message + strlen("--set "), input));
+    else
+        CHECK(names_default(message));
+}
+
+/* TS_EINVAL, with the result untouched and a message that is fit to be printed, or 0. */
+static int load(const struct input *input, struct tsd_config *ret_config, struct tsd_config_error *ret_error)
+{
+    struct tsd_config config;
+    struct tsd_config untouched;
+    memset(&config, 0xA5, sizeof(config));
+    memset(&untouched, 0xA5, sizeof(untouched));
+    memset(ret_error, 0xA5, sizeof(*ret_error));
+    put_file(input->file, input->len);
+    int rc = tsd_config_load(path, input->sets, input->n_sets, NOW, &config, ret_error);
+    CHECK(rc == 0 || rc == TS_EINVAL);
+    if (rc) {
+        CHECK(memcmp(&config, &untouched, sizeof(config)) == 0);
+        check_message(ret_error, input);
+    } else {
+        *ret_config = config;
+    }
+    return rc;
+}
+
+/* Each line of a dump is fit for --set; all of them give the same configuration. */
+static void check_dump(const struct tsd_config *config)
+{
+    const char *sets[KEYS_MAX];
+    size_t n = 0;
+    size_t len;
+    struct tsd_config second;
+    struct tsd_config_error error;
+    struct ts_buf out;
+    ts_buf_init(&out);
+    tsd_config_dump(config, &out);
+    char *text = ts_buf_steal(&out, &len);
+    CHECK(text && strlen(text) == len);
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
+        CHECK(n < n_keys);
+        sets[n++] = line;
+    }
+    CHECK(n == n_keys);
+    put_file("", 0);
+    CHECK(tsd_config_load(path, sets, n, NOW, &second, &error) == 0);
+    for (size_t i = 0; i < n_keys; i++)
+        CHECK(tsd_value_equal(&keys[i], config, &second));
+    tsd_config_deinit(&second);
+    free(text);
+}
+
+struct changes {
+    size_t n;
+    const struct tsd_config *before;
+    const struct tsd_config *next;
+};
+
+static void changed(void *data, const char *name, bool reloadable)
+{
+    struct changes *changes = data;
+    size_t i = 0;
+    while (i < n_keys && strcmp(keys[i].name, name) != 0)
+        i++;
+    CHECK(i < n_keys && keys[i].reloadable == reloadable);
+    CHECK(!tsd_value_equal(&keys[i], changes->before, changes->next));
+    changes->n++;
+}
+
+/* A daemon with the defaults takes what may change of it, and names all that differs. */
+static void check_reload(const struct tsd_config *config)
+{
+    static const struct input empty = {.file = ""};
+    struct tsd_config running;
+    struct tsd_config before;
+    struct tsd_config_error error;
+    CHECK(load(&empty, &running, &error) == 0 && load(&empty, &before, &error) == 0);
+    struct changes changes = {0, &before, config};
+    size_t differ = 0;
+    CHECK(tsd_config_reload(&running, config, changed, &changes) == 0);
+    for (size_t i = 0; i < n_keys; i++) {
+        differ += !tsd_value_equal(&keys[i], &before, config);
+        CHECK(tsd_value_equal(&keys[i], &running, keys[i].reloadable ? config : &before));
+    }
+    CHECK(changes.n == differ);
+    tsd_config_deinit(&before);
+    tsd_config_deinit(&running);
+}
+
+/* Such a fault is looked for when all values are there; a --set may have mended it. */
+static bool is_between_keys(const char *message)
+{
+    return strstr(message, "the first level has a width of ") || strstr(message, " has the same path; ");
+}
+
+/* The file is read first: whatever --set is given beside it, the same is said of a value that is wrong in it. */
+static void check_file_alone(const struct input *input, int rc, const struct tsd_config_error *error)
+{
+    const struct input alone = {.file = input->file, .len = input->len};
+    struct tsd_config config;
+    struct tsd_config_error first;
+    if (load(&alone, &config, &first) == 0)
+        tsd_config_deinit(&config);
+    else if (!is_between_keys(first.message))
+        CHECK(rc && strcmp(error->message, first.message) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct tsd_config config;
+    struct tsd_config_error error;
+    if (fd < 0)
+        set_up();
+    if (size == 0)
+        return 0;
+    char *text = malloc(size);
+    if (!text)
+        abort();
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+
+    struct input input = {.file = text, .len = size - 1};
+    for (size_t n = data[0] & SETS_MAX; input.n_sets < n;) {
+        char *newline = memchr(input.file, '\n', input.len);
+        if (!newline)
+            break;
+        *newline++ = '\0';
+        input.sets[input.n_sets++] = input.file;
+        input.len -= (size_t)(newline - input.file);
+        input.file = newline;
+    }
+    int rc = load(&input, &config, &error);
+    if (input.n_sets)
+        check_file_alone(&input, rc, &error);
+    if (rc == 0) {
+        check_dump(&config);
+        check_reload(&config);
+        tsd_config_deinit(&config);
+        tsd_config_deinit(&config);
+    }
+    free(text);
+    return 0;
+}

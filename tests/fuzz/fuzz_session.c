@@ -1,0 +1,178 @@
+/*
+ * libFuzzer target: hello, numbers and acknowledgements. The input is a stream; where a line is a hello the sender
+ * resumes after a commit (the first byte decides how often one comes). Whatever the lines are:
+ *
+ *     a line takes at most one number, the next one; what is taken is counted or rejected, once
+ *     received = accepted + duplicates + rejected but for gaps
+ *     marks say what was taken, and after their commit all of it is due to be acknowledged
+ *     answers are JSON on one line
+ */
+#include "daemon/ingest/framer.h"
+#include "daemon/ingest/line.h"
+#include "lib/base/json.h"
+#include "tests/fuzz/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_MESSAGE = 2000 };
+
+struct stream {
+    struct tsd_limits limits;
+    struct tsd_rejects rejects;
+    struct tsd_ledger ledger;
+    struct tsd_ingest ingest;
+    struct tsd_session session;
+    struct tsd_batch batch;
+    struct ts_buf answers;
+    uint64_t stored; /* the model's: what was committed for the one client in use */
+};
+
+static void wake(void *data, unsigned thread)
+{
+    (void)data;
+    (void)thread;
+}
+
+static void check_counts(const struct tsd_stats *stats)
+{
+    uint64_t rejected = 0;
+    for (int i = 0; i < TS_REJECT_COUNT; i++)
+        rejected += i == TS_SEQUENCE ? 0 : tsd_get(&stats->rejected[i]);
+    CHECK(tsd_get(&stats->received) == tsd_get(&stats->accepted) + tsd_get(&stats->duplicates) + rejected);
+}
+
+static void check_answers(struct ts_buf *answers)
+{
+    CHECK(!ts_buf_failed(answers));
+    for (size_t at = 0; at < answers->len;) {
+        const char *line = answers->data + at;
+        const char *end = memchr(line, '\n', answers->len - at);
+        struct ts_json json;
+        CHECK(end);
+        ts_json_init(&json, line, (size_t)(end - line), 16);
+        CHECK(ts_json_next(&json) == TS_JSON_OBJECT && ts_json_skip(&json) && ts_json_end(&json));
+        at += (size_t)(end - line) + 1;
+    }
+    ts_buf_reset(answers);
+}
+
+/* What the writer does, and the ack that follows. */
+static void commit(struct stream *s)
+{
+    CHECK(tsd_ingest_hand_over(&s->ingest, &s->batch) == 0);
+    for (size_t i = 0; i < s->batch.n_marks; i++) {
+        const struct tsd_mark *mark = &s->batch.marks[i];
+        if (mark->client == s->session.client) {
+            CHECK(mark->seq == s->session.taken && mark->seq >= s->stored);
+            s->stored = mark->seq;
+        }
+        tsd_ledger_committed(&s->ledger, mark, 1);
+    }
+    tsd_batch_clear(&s->batch);
+    uint64_t due = tsd_session_due(&s->session);
+    if (due) {
+        CHECK(due == s->session.taken);
+        tsd_session_acked(&s->session, due);
+        tsd_line_answer_ack(&s->answers, due);
+    }
+    CHECK(!s->session.owned || tsd_session_done(&s->session));
+}
+
+/* False where the stream ends. */
+static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_t len, uint64_t number)
+{
+    static const struct tsd_peer peer = {.kind = "fuzz", .fd = -1};
+    struct tsd_line_context context = {.ingest = &s->ingest,
+                                       .session = &s->session,
+                                       .ledger = &s->ledger,
+                                       .connection = s,
+                                       .peer = &peer,
+                                       .max_message = MAX_MESSAGE};
+    struct tsd_line_result result;
+    uint64_t taken = s->session.taken;
+    uint64_t before = tsd_get(&s->ingest.stats.received);
+    tsd_line_take(&context, frame, line, len, number, &result);
+    uint64_t received = tsd_get(&s->ingest.stats.received) - before;
+    CHECK(received <= 1);
+    CHECK(s->session.taken == taken || (s->session.taken == taken + 1 && received == 1));
+    if (result.code)
+        tsd_line_answer(&s->answers, &result, number);
+    if (result.next == TSD_LINE_HELLO) {
+        uint64_t last_seq = 99;
+        CHECK(number == 1 && s->session.client && strlen(s->session.client->id) > 0);
+        CHECK(tsd_ledger_claim(&s->ledger, s->session.client, s, &last_seq) == TSD_CLAIM_OWNED && last_seq == 0);
+        tsd_session_open(&s->session, last_seq);
+        tsd_line_answer_hello(&s->answers, last_seq, MAX_MESSAGE);
+    }
+    check_counts(&s->ingest.stats);
+    check_answers(&s->answers);
+    return result.next == TSD_LINE_GOES_ON || result.next == TSD_LINE_HELLO;
+}
+
+static void start(struct stream *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->limits.grid = (struct ts_grid){.time_slice = 10 * TS_NS_PER_S};
+    s->limits.longest_keep = INT64_MAX;
+    s->limits.max_future = -1;
+    s->limits.max_locations = 100;
+    s->limits.max_label_sets = 10;
+    tsd_clock_init(&s->limits.clock);
+    if (tsd_rejects_init(&s->rejects) || tsd_ledger_init(&s->ledger) ||
+        tsd_ingest_init(&s->ingest, &s->limits, &s->rejects))
+        abort();
+    s->ledger.wake = wake;
+    tsd_batch_init(&s->batch);
+    ts_buf_init(&s->answers);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct stream s;
+    struct tsd_framer_pool pool = {.n = 0};
+    struct tsd_framer framer;
+    const char *line;
+    size_t len;
+    enum tsd_frame frame;
+    if (!size)
+        return 0;
+    unsigned often = data[0] % 8; /* lines to a commit; 0: none before the end */
+    char *stream = malloc(size);  /* exactly as long, so that a byte read too many is seen */
+    if (!stream)
+        abort();
+    memcpy(stream, data + 1, size - 1);
+    start(&s);
+    tsd_framer_init(&framer, &pool);
+    tsd_framer_feed(&framer, stream, size - 1);
+    bool goes_on = true;
+    while (goes_on && (frame = tsd_framer_next(&framer, MAX_MESSAGE, &line, &len)) != TSD_FRAME_MORE) {
+        goes_on = take(&s, frame, line, len, framer.line);
+        if (often && framer.line % often == 0)
+            commit(&s);
+    }
+    if (goes_on && tsd_framer_end(&framer, &line, &len) == TSD_FRAME_LINE)
+        take(&s, TSD_FRAME_LINE, line, len, framer.line);
+    commit(&s);
+    if (s.session.client) {
+        struct tsd_client *client = s.session.client;
+        uint64_t taken = s.session.taken;
+        bool bye = s.session.bye;
+        CHECK(atomic_load(&client->committed) == taken && s.stored == taken);
+        tsd_session_leave(&s.session, &s.ingest, &s.ledger, &s);
+        commit(&s);
+        CHECK(atomic_load(&s.ledger.n) == (taken && !bye));
+    }
+    CHECK(!s.session.owned);
+    tsd_session_deinit(&s.session);
+    tsd_framer_deinit(&framer);
+    tsd_framer_pool_deinit(&pool);
+    free(stream);
+    tsd_ingest_deinit(&s.ingest);
+    tsd_batch_deinit(&s.batch);
+    tsd_ledger_deinit(&s.ledger);
+    tsd_rejects_deinit(&s.rejects);
+    ts_buf_deinit(&s.answers);
+    return 0;
+}

@@ -1,0 +1,481 @@
+/*
+ * Random stores, random questions, and a model that goes through all facts for every cell; the texts must be equal. The
+ * model shares with the code only how a number and a string are written.
+ */
+#include "tests/unit/lib/query/query_store.h"
+
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
+static uint64_t below(uint64_t *seed, uint64_t n)
+{
+    return next_random(seed) % n;
+}
+
+static const struct {
+    const char *json;
+    const char *service; /* NULL: no such label */
+    const char *host;
+} sets[] = {
+    {"{}", NULL, NULL},
+    {WEB, "web", NULL},
+    {DB, "db", "a"},
+    {"{\"host\": \"\", \"service\": \"web\"}", "web", ""},
+    {"{\"host\": \"\xe6\x97\xa5\\\\\"}", NULL, "\xe6\x97\xa5\\"},
+};
+enum { N_SETS = sizeof(sets) / sizeof(sets[0]) };
+
+static const char *const names[] = {"send", "_send", "__send",       "main", "", "__",
+                                    "a\"b", "x_",    "\xe6\x97\xa5", "Send", "m"};
+static const char *const files[] = {NULL, "", "/a.py", "~"};
+static const char *const globs[] = {"*", "s*", "__?e*", "*n*", "main", "nothing", "*\"*", "_", "??*"};
+
+struct ask {
+    int kind;
+    int by; /* 0 function, 1 location, 2 label.service, 3 label.host */
+    int metric;
+    int glob; /* -1: none */
+    const char *service;
+    const char *host;
+    bool has_from, has_to, fill;
+    int64_t from, to; /* ns */
+    int64_t factor;
+    size_t top; /* 0: all */
+};
+
+struct model_row {
+    char key[128]; /* the members that name it */
+    char name[64];
+    char raw[64];
+    char file[64];
+    int line;
+    ts_i128 totals[4];
+    ts_i128 values[64];
+    bool shown;
+};
+
+static const char *bare(const char *raw)
+{
+    return raw + strspn(raw, "_");
+}
+
+/* * and ? only, by trying everything; valid UTF-8. */
+static bool matches(const char *glob, const char *name)
+{
+    if (*glob == '*')
+        return matches(glob + 1, name) || (*name && matches(glob, name + 1));
+    if (!*glob || !*name)
+        return !*glob && !*name;
+    if (*glob != '?')
+        return *glob == *name && matches(glob + 1, name + 1);
+    if ((*name & 0xC0) == 0x80) /* not the beginning of a character */
+        return false;
+    do
+        name++;
+    while ((*name & 0xC0) == 0x80);
+    return matches(glob + 1, name);
+}
+
+static ts_i128 floor_div(ts_i128 a, ts_i128 b)
+{
+    return a / b - (a % b < 0);
+}
+
+static size_t set_of(const struct fixture *f, uint32_t labels)
+{
+    struct ts_str json = f->label_sets.items[labels].raw_name;
+    for (size_t i = 0; i < N_SETS; i++) {
+        if (strlen(sets[i].json) == json.len && memcmp(sets[i].json, json.data, json.len) == 0)
+            return i;
+    }
+    fail();
+    return 0;
+}
+
+static bool wanted(const struct fixture *f, const struct ask *ask, int64_t bucket, uint32_t labels)
+{
+    ts_i128 width = (ts_i128)f->grid.time_slice * ask->factor;
+    ts_i128 wide = floor_div(bucket, ask->factor);
+    size_t set = set_of(f, labels);
+    if (ask->has_from && (wide + 1) * width + f->grid.start_time <= ask->from)
+        return false;
+    if (ask->has_to && wide * width + f->grid.start_time >= ask->to)
+        return false;
+    if (ask->service && (!sets[set].service || strcmp(sets[set].service, ask->service) != 0))
+        return false;
+    return !ask->host || (sets[set].host && strcmp(sets[set].host, ask->host) == 0);
+}
+
+static int model_order(const struct model_row *a, const struct model_row *b, int metric)
+{
+    if (a->totals[metric] != b->totals[metric])
+        return a->totals[metric] > b->totals[metric] ? -1 : 1;
+    int r = strcmp(a->name, b->name);
+    r = r ? r : strcmp(a->raw, b->raw);
+    r = r ? r : strcmp(a->file, b->file);
+    return r ? r : a->line - b->line;
+}
+
+static void put_i128(struct ts_buf *out, ts_i128 value, int metric)
+{
+    if (metric < 2)
+        ts_buf_seconds(out, value);
+    else
+        ts_buf_printf(out, "%lld", (long long)value);
+}
+
+static void put_quotient(struct ts_buf *out, ts_i128 ns, ts_i128 calls)
+{
+    if (calls == 0) {
+        ts_buf_puts(out, "null");
+        return;
+    }
+    ts_i128 above = ns < 0 ? -ns : ns;
+    ts_i128 nearest = (2 * above + calls) / (2 * calls); /* half up in size */
+    put_i128(out, ns < 0 ? -nearest : nearest, 0);
+}
+
+static void put_model_row(struct ts_buf *out, const struct ask *ask, const struct model_row *row, size_t n)
+{
+    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
+    if (ask->kind == TS_QUERY_BUCKETS) {
+        ts_buf_puts(out, ", \"total\": ");
+        put_i128(out, row->totals[ask->metric], ask->metric);
+        ts_buf_puts(out, ", \"values\": [");
+        for (size_t i = 0; i < n; i++) {
+            ts_buf_puts(out, i ? ", " : "");
+            put_i128(out, row->values[i], ask->metric);
+        }
+        ts_buf_puts(out, "]}");
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        ts_buf_printf(out, ", \"%s\": ", metrics[i]);
+        put_i128(out, row->totals[i], i);
+    }
+    ts_buf_puts(out, ", \"percall_cumtime\": ");
+    put_quotient(out, row->totals[0], row->totals[3]);
+    ts_buf_puts(out, ", \"percall_tottime\": ");
+    put_quotient(out, row->totals[1], row->totals[2]);
+    ts_buf_puts(out, "}");
+}
+
+static void make_key(const struct fixture *f, const struct ask *ask, const struct fact *fact, struct model_row *ret)
+{
+    const struct ts_location *location = &f->locations.items[fact->location];
+    struct ts_buf key;
+    *ret = (struct model_row){.line = -1};
+    ts_buf_init(&key);
+    if (ask->by >= 2) {
+        size_t set = set_of(f, fact->labels);
+        const char *value = ask->by == 2 ? sets[set].service : sets[set].host;
+        ts_buf_puts(&key, "{\"label\": ");
+        if (value)
+            ts_buf_json_string(&key, value, strlen(value));
+        else
+            ts_buf_puts(&key, "null");
+        /* null before the empty value */
+        snprintf(ret->name, sizeof(ret->name), "%s%s", value ? "+" : "", value ? value : "");
+    } else {
+        char raw[64];
+        snprintf(raw, sizeof(raw), "%.*s", (int)location->raw_name.len, location->raw_name.data);
+        strcpy(ret->name, bare(raw));
+        ts_buf_puts(&key, "{\"function\": ");
+        ts_buf_json_string(&key, bare(raw), strlen(bare(raw)));
+        if (ask->by == 1) {
+            const struct ts_str *file = &location->file_name;
+            strcpy(ret->raw, raw);
+            snprintf(ret->file, sizeof(ret->file), "%s%.*s", file->data ? "+" : "", (int)file->len,
+                     file->data ? file->data : "");
+            ret->line = location->line_number;
+            ts_buf_puts(&key, ", \"file_name\": ");
+            if (file->data)
+                ts_buf_json_string(&key, file->data, file->len);
+            else
+                ts_buf_puts(&key, "null");
+            ts_buf_puts(&key, ", \"line_number\": ");
+            if (ret->line < 0)
+                ts_buf_puts(&key, "null");
+            else
+                ts_buf_printf(&key, "%d", ret->line);
+            ts_buf_puts(&key, ", \"raw_name\": ");
+            ts_buf_json_string(&key, raw, strlen(raw));
+        }
+    }
+    assert_true(key.len < sizeof(ret->key));
+    memcpy(ret->key, key.data, key.len);
+    ts_buf_deinit(&key);
+}
+
+static void put_begin(struct ts_buf *out, const struct fixture *f, const struct ask *ask, int64_t wide)
+{
+    ts_buf_seconds(out, (ts_i128)wide * ask->factor * f->grid.time_slice + f->grid.start_time);
+}
+
+/* The expected answer, by going through all facts for each row and cell. */
+static void model(const struct fixture *f, const struct ask *ask, struct ts_buf *out)
+{
+    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
+    int64_t columns[64];
+    size_t n_columns = 0;
+    static struct model_row rows[128];
+    size_t n_rows = 0;
+    ts_i128 width = (ts_i128)f->grid.time_slice * ask->factor;
+    bool has_from = ask->has_from, has_to = ask->has_to, found = false;
+    int64_t from = (int64_t)floor_div((ts_i128)ask->from - f->grid.start_time, width);
+    int64_t to = (int64_t)-floor_div((ts_i128)f->grid.start_time - ask->to, width);
+    int64_t first = 0, last = 0;
+    for (size_t i = 0; i < f->n_heads; i++) {
+        int64_t wide = (int64_t)floor_div(f->heads[i].bucket, ask->factor);
+        if (!wanted(f, ask, f->heads[i].bucket, f->heads[i].labels))
+            continue;
+        first = !found || wide < first ? wide : first;
+        last = !found || wide > last ? wide : last;
+        found = true;
+    }
+    if (!has_from && found)
+        from = first, has_from = true;
+    if (!has_to && found)
+        to = last + 1, has_to = true;
+    if (found || (ask->fill && has_from && has_to)) {
+        for (int64_t wide = found && !ask->fill ? first : from; wide < (found && !ask->fill ? last + 1 : to); wide++) {
+            bool any = ask->fill;
+            for (size_t i = 0; i < f->n_heads; i++)
+                any = any || (floor_div(f->heads[i].bucket, ask->factor) == wide &&
+                              wanted(f, ask, f->heads[i].bucket, f->heads[i].labels));
+            if (any) {
+                assert_true(n_columns < 64);
+                columns[n_columns++] = wide;
+            }
+        }
+    }
+    for (size_t i = 0; i < f->n_facts; i++) {
+        const struct fact *fact = &f->facts[i];
+        struct model_row key;
+        char raw[64];
+        const struct ts_str *raw_name = &f->locations.items[fact->location].raw_name;
+        snprintf(raw, sizeof(raw), "%.*s", (int)raw_name->len, raw_name->data);
+        if (!wanted(f, ask, fact->bucket, fact->labels))
+            continue;
+        if (ask->glob >= 0 && !matches(bare(globs[ask->glob]), bare(raw)))
+            continue;
+        make_key(f, ask, fact, &key);
+        size_t at = 0;
+        while (at < n_rows && strcmp(rows[at].key, key.key) != 0)
+            at++;
+        assert_true(at < 128);
+        if (at == n_rows)
+            rows[n_rows++] = key;
+        int64_t values[4] = {fact->sums.cumtime, fact->sums.tottime, fact->sums.ncalls, fact->sums.pcalls};
+        for (int m = 0; m < 4; m++)
+            rows[at].totals[m] += values[m];
+        for (size_t c = 0; c < n_columns; c++)
+            rows[at].values[c] += floor_div(fact->bucket, ask->factor) == columns[c] ? values[ask->metric] : 0;
+    }
+
+    ts_i128 profiles[65] = {0}, exact[65] = {0}, total_tt[65] = {0}, missing[65] = {0};
+    for (size_t i = 0; i < f->n_heads; i++) {
+        const struct head *head = &f->heads[i];
+        if (!wanted(f, ask, head->bucket, head->labels))
+            continue;
+        for (size_t c = 0; c < 65; c++) {
+            if (c < 64 && (c >= n_columns || floor_div(head->bucket, ask->factor) != columns[c]))
+                continue;
+            profiles[c] += head->sums.profiles;
+            exact[c] += head->sums.exact_profiles;
+            total_tt[c] += head->sums.total_tt;
+            missing[c] += head->sums.parts_expected - head->sums.parts_received;
+        }
+    }
+    ts_buf_puts(out, "{");
+    if (ask->kind == TS_QUERY_BUCKETS) {
+        ts_buf_puts(out, "\"start_time\": ");
+        ts_buf_seconds(out, f->grid.start_time);
+        ts_buf_puts(out, ", \"time_slice\": ");
+        ts_buf_seconds(out, width);
+        ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metrics[ask->metric],
+                      ask->metric < 2 ? "seconds" : "calls");
+    }
+    ts_buf_puts(out, "\"from\": ");
+    has_from ? put_begin(out, f, ask, from) : ts_buf_puts(out, "null");
+    ts_buf_puts(out, ", \"to\": ");
+    has_to ? put_begin(out, f, ask, to) : ts_buf_puts(out, "null");
+    if (ask->kind == TS_QUERY_BUCKETS) {
+        static const char *const lists[] = {"buckets", "profiles", "exact_profiles", "total_tt", "parts_missing"};
+        for (int list = 0; list < 5; list++) {
+            ts_buf_printf(out, ", \"%s\": [", lists[list]);
+            for (size_t c = 0; c < n_columns; c++) {
+                ts_buf_puts(out, c ? ", " : "");
+                if (list == 0)
+                    put_begin(out, f, ask, columns[c]);
+                else if (list == 3)
+                    ts_buf_seconds(out, total_tt[c]);
+                else
+                    put_i128(out,
+                             list == 1   ? profiles[c]
+                             : list == 2 ? exact[c]
+                                         : (missing[c] < 0 ? -missing[c] : missing[c]),
+                             2);
+            }
+            ts_buf_puts(out, "]");
+        }
+    } else {
+        ts_buf_puts(out, ", \"profiles\": ");
+        put_i128(out, profiles[64], 2);
+        ts_buf_puts(out, ", \"total_tt\": ");
+        ts_buf_seconds(out, total_tt[64]);
+        ts_buf_printf(out, ", \"metric\": \"%s\"", metrics[ask->metric]);
+    }
+    ts_buf_puts(out, ", \"functions\": [");
+    size_t n_shown = ask->top && ask->top < n_rows ? ask->top : n_rows;
+    for (size_t i = 0; i < n_shown; i++) {
+        struct model_row *best = NULL;
+        for (size_t j = 0; j < n_rows; j++) {
+            if (!rows[j].shown && (!best || model_order(&rows[j], best, ask->metric) < 0))
+                best = &rows[j];
+        }
+        assert_non_null(best);
+        best->shown = true;
+        ts_buf_puts(out, i ? ", " : "");
+        ts_buf_puts(out, best->key);
+        put_model_row(out, ask, best, n_columns);
+    }
+    struct model_row other = {0};
+    for (size_t j = 0; j < n_rows; j++) {
+        for (int m = 0; m < 4 && !rows[j].shown; m++)
+            other.totals[m] += rows[j].totals[m];
+        for (size_t c = 0; c < n_columns && !rows[j].shown; c++)
+            other.values[c] += rows[j].values[c];
+    }
+    ts_buf_printf(out, "], \"other\": {\"functions\": %zu", n_rows - n_shown);
+    put_model_row(out, ask, &other, n_columns);
+    ts_buf_puts(out, "}");
+}
+
+static void random_store(struct fixture *f, uint64_t *seed)
+{
+    static const int64_t slices[] = {10 * S, 1, 250000000, S, 7 * S};
+    static const int64_t starts[] = {0, T0 * S, 250000001, -1500000000, -1};
+    f->grid.time_slice = slices[below(seed, 5)];
+    f->grid.start_time = starts[below(seed, 5)];
+    for (int batch = 0; batch < 2; batch++) {
+        for (int i = 0; i < 40; i++) {
+            int64_t bucket = (int64_t)below(seed, 24) - 12;
+            const char *labels = sets[below(seed, N_SETS)].json;
+            struct ts_profile_sums head = {0};
+            head.profiles = (int64_t)below(seed, 3);
+            head.exact_profiles = (int64_t)below(seed, 2);
+            head.total_tt = (int64_t)below(seed, 3000000000) - 1000000;
+            head.parts_expected = (int64_t)below(seed, 4);
+            head.parts_received = (int64_t)below(seed, 4);
+            add_head(f, bucket, labels, head);
+            for (uint64_t n = below(seed, 4); n; n--) {
+                struct ts_sums sums = {0};
+                sums.cumtime = (int64_t)below(seed, 4) * 500000000 - 500000000;
+                sums.tottime = (int64_t)below(seed, 1000000000);
+                sums.ncalls = (int64_t)below(seed, 5);
+                sums.pcalls = (int64_t)below(seed, 4);
+                const char *name = names[below(seed, sizeof(names) / sizeof(names[0]))];
+                const char *file = files[below(seed, sizeof(files) / sizeof(files[0]))];
+                add(f, bucket, labels, name, file, (int)below(seed, 2) * 8 - 1, sums);
+            }
+        }
+        commit(f);
+    }
+}
+
+static void random_ask(const struct fixture *f, uint64_t *seed, struct ask *ret)
+{
+    static const int64_t factors[] = {1, 1, 2, 3, 5, 24};
+    struct ask a = {.kind = below(seed, 2) ? TS_QUERY_BUCKETS : TS_QUERY_TOP, .factor = 1};
+    a.by = (int)below(seed, 4);
+    a.metric = (int)below(seed, 4);
+    a.glob = below(seed, 2) ? -1 : (int)below(seed, sizeof(globs) / sizeof(globs[0]));
+    a.service = below(seed, 3) ? NULL : below(seed, 3) ? "web" : "none";
+    a.host = below(seed, 5) ? NULL : sets[2 + below(seed, 3)].host;
+    if (a.kind == TS_QUERY_BUCKETS) {
+        a.factor = factors[below(seed, 6)];
+        a.fill = below(seed, 2);
+    }
+    a.top = below(seed, 2) ? 0 : 1 + below(seed, 12);
+    int64_t span = 30 * f->grid.time_slice;
+    a.has_from = below(seed, 2);
+    a.has_to = below(seed, 2);
+    a.from = f->grid.start_time - span / 2 + (int64_t)below(seed, (uint64_t)span);
+    a.to = f->grid.start_time - span / 2 + (int64_t)below(seed, (uint64_t)span);
+    if (a.has_from && a.has_to && a.from > a.to)
+        a.to = a.from + (int64_t)below(seed, 2);
+    *ret = a;
+}
+
+static void write_ask(const struct ask *a, const struct fixture *f, struct ts_buf *out)
+{
+    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
+    static const char *const bys[] = {"function", "location", "label.service", "label.host"};
+    ts_buf_printf(out, "by=%s&metric=%s", bys[a->by], metrics[a->metric]);
+    if (a->glob >= 0)
+        ts_buf_printf(out, "&function=%s", globs[a->glob]);
+    if (a->service)
+        ts_buf_printf(out, "&label.service=%s", a->service);
+    if (a->host)
+        ts_buf_printf(out, "&label.host=%s", a->host);
+    if (a->factor > 1) {
+        ts_buf_puts(out, "&time_slice=");
+        ts_buf_seconds(out, (ts_i128)a->factor * f->grid.time_slice);
+    }
+    if (a->top)
+        ts_buf_printf(out, "&top=%zu", a->top);
+    if (a->fill)
+        ts_buf_puts(out, "&fill=true");
+    if (a->has_from) {
+        ts_buf_puts(out, "&from=");
+        ts_buf_seconds(out, a->from);
+    }
+    if (a->has_to) {
+        ts_buf_puts(out, "&to=");
+        ts_buf_seconds(out, a->to);
+    }
+    ts_buf_putc(out, '\0');
+}
+
+static void test_model(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seed = 20241122;
+    for (int round = 0; round < 12; round++) {
+        random_store(f, &seed);
+        for (int i = 0; i < 150; i++) {
+            struct ask a;
+            struct ts_buf params;
+            struct ts_buf expected;
+            ts_buf_init(&params);
+            ts_buf_init(&expected);
+            random_ask(f, &seed, &a);
+            write_ask(&a, f, &params);
+            model(f, &a, &expected);
+            ts_buf_putc(&expected, '\0');
+            expect(f, (enum ts_query_kind)a.kind, params.data, expected.data);
+            ts_buf_deinit(&params);
+            ts_buf_deinit(&expected);
+        }
+        close_all(f);
+        char command[128];
+        snprintf(command, sizeof(command), "rm -f %s/*", f->folder);
+        assert_int_equal(system(command), 0);
+        ts_intern_deinit(&f->locations);
+        ts_intern_deinit(&f->label_sets);
+        f->committed_locations = f->committed_label_sets = 0;
+        f->n_facts = f->n_heads = 0;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_model)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
