@@ -3,6 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MS INT64_C(1000000)
+const int64_t tsd_commit_bounds[TSD_COMMIT_BOUNDS] = {
+    MS,       5 * MS / 2, 5 * MS,    10 * MS,   25 * MS,   50 * MS,    100 * MS,
+    250 * MS, 500 * MS,   1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS,
+};
+
+void tsd_stats_add_commit(struct tsd_writer_stats *stats, int64_t nanoseconds)
+{
+    size_t i = 0;
+    while (i < TSD_COMMIT_BOUNDS && nanoseconds > tsd_commit_bounds[i])
+        i++;
+    tsd_add(&stats->commit_took[i], 1);
+    tsd_add(&stats->commit_ns, (uint64_t)nanoseconds);
+}
+
 int tsd_state_init(struct tsd_state *state)
 {
     memset(state, 0, sizeof(*state));

@@ -8,12 +8,19 @@
 #define TSD_BASE_STATE_H
 
 #include "daemon/base/stats.h"
-#include "daemon/config/config.h"
-#include "lib/aggregate/grid.h"
+#include "lib/aggregate/levels.h"
 
 #include <uv.h>
 
-enum { TSD_LISTENERS_MAX = 8, TSD_LEVELS_MAX = 16, TSD_COMMIT_BOUNDS = 13 };
+enum {
+    TSD_THREADS_MAX = 64, /* ingest threads */
+    TSD_LISTENERS_MAX = 8,
+    TSD_LEVELS_MAX = 16,
+    TSD_COMMIT_BOUNDS = 13
+};
+
+/* Bounds of the histogram of commit durations, ns: 1 ms to 10 s. */
+extern const int64_t tsd_commit_bounds[TSD_COMMIT_BOUNDS];
 
 /* Of the writer's thread; anyone reads. */
 struct tsd_writer_stats {
@@ -31,9 +38,12 @@ struct tsd_writer_stats {
     tsd_count last_commit;   /* wall clock, ns since the epoch; 0: none yet */
     tsd_count commit_ns;     /* spent in commits, sum */
     tsd_count waiting_bytes; /* collected from the ingest threads and not committed */
-    /* Commits by how long they took: up to each bound (tsd_metrics_bounds), and over the last. */
+    /* Commits by how long they took: up to each of tsd_commit_bounds, and over the last. */
     tsd_count commit_took[TSD_COMMIT_BOUNDS + 1];
 };
+
+/* By the writer thread: counts a commit that took this long. */
+void tsd_stats_add_commit(struct tsd_writer_stats *stats, int64_t nanoseconds);
 
 #define TSD_NO_BUCKET UINT64_C(0x8000000000000000)
 

@@ -10,6 +10,7 @@
 #include "daemon/config/config.h"
 
 #include "daemon/base/log.h"
+#include "daemon/base/state.h"
 #include "daemon/config/ini.h"
 #include "daemon/config/value.h"
 #include "lib/aggregate/grid.h"

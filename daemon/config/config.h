@@ -13,8 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TSD_THREADS_MAX = 64 };
-
 struct tsd_config {
     struct {
         int64_t time_slice; /* ns */

@@ -7,6 +7,7 @@
 #include "daemon/base/address.h"
 #include "daemon/base/log.h"
 #include "lib/aggregate/grid.h"
+#include "lib/base/text.h"
 #include "lib/base/units.h"
 
 #include <assert.h>
@@ -338,7 +339,7 @@ static void write_start_time(const struct tsd_config *config, struct ts_buf *out
     if (config->aggregation.start_time_is_now)
         ts_buf_puts(out, "now");
     else
-        ts_buf_seconds(out, config->aggregation.start_time);
+        ts_put_seconds(out, config->aggregation.start_time);
 }
 
 static int parse_level_of_retention(const char *text, struct ts_retention *ret_level)

@@ -8,6 +8,7 @@
 #include "daemon/control/metrics.h"
 
 #include "daemon/control/status.h"
+#include "lib/base/text.h"
 #include "lib/base/units.h"
 
 #include <inttypes.h>
@@ -60,21 +61,6 @@ static const struct metric of_writer[] = {
     {"clients", "gauge", "Clients of acknowledged streams known.", OF_WRITER(clients)},
 };
 
-#define MS INT64_C(1000000)
-const int64_t tsd_metrics_bounds[TSD_COMMIT_BOUNDS] = {
-    MS,       5 * MS / 2, 5 * MS,    10 * MS,   25 * MS,   50 * MS,    100 * MS,
-    250 * MS, 500 * MS,   1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS,
-};
-
-void tsd_metrics_committed(struct tsd_writer_stats *stats, int64_t nanoseconds)
-{
-    size_t i = 0;
-    while (i < TSD_COMMIT_BOUNDS && nanoseconds > tsd_metrics_bounds[i])
-        i++;
-    tsd_add(&stats->commit_took[i], 1);
-    tsd_add(&stats->commit_ns, (uint64_t)nanoseconds);
-}
-
 static void head(struct ts_buf *out, const char *name, const char *type, const char *help)
 {
     ts_buf_printf(out, "# HELP timesliced_%s %s\n# TYPE timesliced_%s %s\n", name, help, name, type);
@@ -90,7 +76,7 @@ static void time_gauge(struct ts_buf *out, const char *name, const char *help, i
 {
     head(out, name, "gauge", help);
     ts_buf_printf(out, "timesliced_%s ", name);
-    ts_buf_seconds(out, nanoseconds);
+    ts_put_seconds(out, nanoseconds);
     ts_buf_putc(out, '\n');
 }
 
@@ -144,13 +130,13 @@ static void write_commit_durations(const struct tsd_writer_stats *writer, struct
         n += tsd_get(&writer->commit_took[i]);
         ts_buf_puts(out, "timesliced_commit_duration_seconds_bucket{le=\"");
         if (i < TSD_COMMIT_BOUNDS)
-            ts_buf_seconds(out, tsd_metrics_bounds[i]);
+            ts_put_seconds(out, tsd_commit_bounds[i]);
         else
             ts_buf_puts(out, "+Inf");
         ts_buf_printf(out, "\"} %" PRIu64 "\n", n);
     }
     ts_buf_puts(out, "timesliced_commit_duration_seconds_sum ");
-    ts_buf_seconds(out, (ts_i128)tsd_get(&writer->commit_ns));
+    ts_put_seconds(out, (ts_i128)tsd_get(&writer->commit_ns));
     ts_buf_printf(out, "\ntimesliced_commit_duration_seconds_count %" PRIu64 "\n", n);
 }
 
@@ -158,7 +144,7 @@ static void level_sample(struct ts_buf *out, const char *name, const struct tsd_
 {
     char width[32];
     ts_buf_printf(out, "timesliced_%s{level=\"%s\"} ", name, ts_format_duration(level->width, width));
-    ts_buf_seconds(out, nanoseconds);
+    ts_put_seconds(out, nanoseconds);
     ts_buf_putc(out, '\n');
 }
 

@@ -1,5 +1,7 @@
 #include "daemon/control/reply.h"
 
+#include "lib/base/text.h"
+
 #include <string.h>
 
 void tsd_reply_take(struct ts_buf *buf, unsigned status, const char *type, struct tsd_reply *ret_reply)
@@ -13,7 +15,7 @@ void tsd_reply_take(struct ts_buf *buf, unsigned status, const char *type, struc
 static void member(struct ts_buf *out, const char *name, const char *value)
 {
     ts_buf_printf(out, "\"%s\": ", name);
-    ts_buf_json_string(out, value, strlen(value));
+    ts_put_json_string(out, value, strlen(value));
 }
 
 void tsd_reply_error(unsigned status, const char *code, const char *parameter, const char *message,

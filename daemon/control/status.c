@@ -8,6 +8,7 @@
 #include "daemon/control/status.h"
 
 #include "daemon/base/clock.h"
+#include "lib/base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,13 +36,13 @@ static void count(struct ts_buf *out, const char *name, uint64_t value)
 static void seconds(struct ts_buf *out, const char *name, int64_t nanoseconds)
 {
     key(out, name);
-    ts_buf_seconds(out, nanoseconds);
+    ts_put_seconds(out, nanoseconds);
 }
 
 static void text(struct ts_buf *out, const char *name, const char *value)
 {
     key(out, name);
-    ts_buf_json_string(out, value, strlen(value));
+    ts_put_json_string(out, value, strlen(value));
 }
 
 static void sum(struct ts_buf *out, const char *name, const struct tsd_state *state, size_t offset)

@@ -1,5 +1,7 @@
 #include "daemon/ingest/ingest.h"
 
+#include "lib/aggregate/labels.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,16 +75,7 @@ static int intern_labels(struct tsd_ingest *ingest, const struct tsd_labels *lab
 {
     struct ts_buf *text = &ingest->labels_text;
     ts_buf_reset(text);
-    ts_buf_putc(text, '{');
-    for (size_t i = 0; i < labels->n; i++) {
-        const struct ts_label *label = &labels->labels[i];
-        if (i)
-            ts_buf_puts(text, ", ");
-        ts_buf_json_string(text, label->key.data, label->key.len);
-        ts_buf_puts(text, ": ");
-        ts_buf_json_string(text, label->value.data, label->value.len);
-    }
-    ts_buf_putc(text, '}');
+    ts_labels_write(labels->labels, labels->n, text);
     if (ts_buf_failed(text))
         return TS_ENOMEM;
     struct ts_location key = {.raw_name = {text->data, text->len}, .line_number = -1};

@@ -1,5 +1,7 @@
 #include "daemon/ingest/line.h"
 
+#include "lib/base/text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -193,7 +195,7 @@ void tsd_line_answer(struct ts_buf *out, const struct tsd_line_result *result, u
     else if (result->numbered)
         ts_buf_printf(out, "\"seq\": %" PRIu64 ", ", result->seq);
     ts_buf_printf(out, "\"code\": \"%s\", \"message\": ", result->code);
-    ts_buf_json_string(out, message, strlen(message));
+    ts_put_json_string(out, message, strlen(message));
     ts_buf_printf(out, ", \"line\": %" PRIu64 ", \"offset\": %zu}}\n", number, result->fault.offset);
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/ingest/rejects.h"
 
 #include "daemon/base/clock.h"
+#include "lib/base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,13 +45,13 @@ void tsd_rejects_write(struct tsd_rejects *rejects, struct ts_buf *out)
         size_t at = (rejects->next + TSD_REJECTS_KEPT - 1 - i) % TSD_REJECTS_KEPT;
         const struct tsd_reject *item = &rejects->items[at];
         ts_buf_puts(out, i ? ",\n {\"time\": " : "\n {\"time\": ");
-        ts_buf_seconds(out, item->time);
+        ts_put_seconds(out, item->time);
         ts_buf_puts(out, ", \"peer\": ");
-        ts_buf_json_string(out, item->peer, strlen(item->peer));
+        ts_put_json_string(out, item->peer, strlen(item->peer));
         ts_buf_printf(out, ", \"code\": \"%s\", \"message\": ", ts_reject_name(item->code));
-        ts_buf_json_string(out, item->message, strlen(item->message));
+        ts_put_json_string(out, item->message, strlen(item->message));
         ts_buf_puts(out, ", \"text\": ");
-        ts_buf_json_string(out, item->text, item->text_len);
+        ts_put_json_string(out, item->text, item->text_len);
         ts_buf_putc(out, '}');
     }
     uv_mutex_unlock(&rejects->lock);

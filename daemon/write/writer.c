@@ -20,7 +20,6 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/control/metrics.h"
 #include "daemon/write/pending.h"
 
 #include <stdlib.h>
@@ -231,7 +230,7 @@ static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t
     tsd_add(&stats->saturated, saturated + writer->pending.counters.saturated);
     tsd_add(&stats->committed, writer->pending.messages);
     tsd_add(&stats->commits, 1);
-    tsd_metrics_committed(stats, tsd_clock_mono() - began);
+    tsd_stats_add_commit(stats, tsd_clock_mono() - began);
     tsd_set(&stats->last_commit, (uint64_t)tsd_clock_wall());
     int64_t uptime = tsd_ledger_uptime(writer->config.ledger);
     size_t n_marks = writer->pending.n_marks;

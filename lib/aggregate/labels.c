@@ -1,6 +1,21 @@
 #include "lib/aggregate/labels.h"
 
+#include "lib/base/text.h"
+
 #include <string.h>
+
+void ts_labels_write(const struct ts_label *labels, size_t n, struct ts_buf *out)
+{
+    ts_buf_putc(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            ts_buf_puts(out, ", ");
+        ts_put_json_string(out, labels[i].key.data, labels[i].key.len);
+        ts_buf_puts(out, ": ");
+        ts_put_json_string(out, labels[i].value.data, labels[i].value.len);
+    }
+    ts_buf_putc(out, '}');
+}
 
 void ts_labels_reader_init(struct ts_labels_reader *reader, const char *json, size_t len)
 {

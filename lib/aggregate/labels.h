@@ -1,12 +1,12 @@
-/*
- * Reads label sets in the one form in which they are stored: {"key": "value", "key": "value"}, as
- * ts_buf_json_string() writes strings. For lib/query*.c.
- */
+/* Label sets in the one form in which they are stored: {"key": "value", "key": "value"}, keys ascending. */
 #ifndef TS_AGGREGATE_LABELS_H
 #define TS_AGGREGATE_LABELS_H
 
 #include "lib/base/buf.h"
-#include "lib/profile/profile.h"
+#include "lib/base/label.h"
+
+/* Appends the stored form of labels that ascend by key. */
+void ts_labels_write(const struct ts_label *labels, size_t n, struct ts_buf *out);
 
 struct ts_labels_reader {
     const char *at;

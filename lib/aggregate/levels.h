@@ -26,8 +26,10 @@
 #define TS_AGGREGATE_LEVELS_H
 
 #include "lib/aggregate/grid.h"
+#include "lib/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { TS_RETENTION_MAX = 8, TS_LEVELS_MAX = 32 };
 

@@ -29,14 +29,6 @@ void ts_buf_puts(struct ts_buf *buf, const char *text);
 void ts_buf_putc(struct ts_buf *buf, char byte);
 void ts_buf_printf(struct ts_buf *buf, const char *format, ...) TS_PRINTF(2, 3);
 
-/* Appends the bytes as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
-void ts_buf_json_string(struct ts_buf *buf, const char *text, size_t len);
-/* Appends one CSV field, quoted where RFC 4180 asks for it. */
-void ts_buf_csv_field(struct ts_buf *buf, const char *text, size_t len);
-/* Appends nanoseconds as decimal seconds: "1.5", "-0.000000001", "10"; never an exponent, no trailing zeros. */
-__extension__ typedef __int128 ts_i128;
-void ts_buf_seconds(struct ts_buf *buf, ts_i128 nanoseconds);
-
 bool ts_buf_failed(const struct ts_buf *buf);
 /* Terminates and gives up the bytes (free() them); NULL after a failure. The buffer is empty afterwards. */
 char *ts_buf_steal(struct ts_buf *buf, size_t *ret_len);

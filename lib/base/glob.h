@@ -1,6 +1,6 @@
 /*
  * Patterns for function names, with the meaning of Python's fnmatch.fnmatchcase: * ? [seq] [!seq] over code points, the
- * whole name, nothing special about dots, slashes or backslashes. For lib/query*.c.
+ * whole name, nothing special about dots, slashes or backslashes.
  *
  * A pattern is compiled once. Matching remembers the last star only, so it takes at most (length of the pattern) x
  * (length of the name) steps, whatever the pattern.
@@ -8,7 +8,11 @@
 #ifndef TS_BASE_GLOB_H
 #define TS_BASE_GLOB_H
 
-#include "lib/profile/profile.h"
+#include "lib/base/error.h"
+#include "lib/base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 enum { TS_GLOB_MAX = 1024 }; /* bytes of a pattern: as long as the longest name */
 

@@ -1,10 +1,10 @@
-/* Bytes that belong to somebody else. */
+/* Bytes owned by somebody else. */
 #ifndef TS_BASE_STR_H
 #define TS_BASE_STR_H
 
 #include <stddef.h>
 
-/* Not terminated. data == NULL: there is none. */
+/* Not terminated. data == NULL: none. */
 struct ts_str {
     const char *data;
     size_t len;

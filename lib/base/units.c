@@ -6,7 +6,7 @@
  */
 #include "lib/base/units.h"
 
-#include "lib/aggregate/grid.h"
+#include "lib/base/int.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #define TS_PROFILE_PROFILE_H
 
 #include "lib/base/error.h"
+#include "lib/base/label.h"
 #include "lib/base/str.h"
 
 #include <stdbool.h>
@@ -18,9 +19,6 @@ enum {
     TS_DEPTH_MAX = 16,
     TS_NAME_MAX = 1024,      /* bytes of a raw name */
     TS_FILE_NAME_MAX = 4096, /* bytes */
-    TS_LABELS_MAX = 16,
-    TS_LABEL_KEY_MAX = 64,
-    TS_LABEL_VALUE_MAX = 256,
     TS_CLIENT_MAX = 64
 };
 #define TS_CALLS_MAX (INT64_C(1) << 53)
@@ -36,11 +34,6 @@ struct ts_entry {
     int64_t pcalls;
     uint32_t known; /* 1 + its number in the table of ts_decoder_know(); 0: not recognised */
     uint32_t key;   /* the decoder's own; 0: none */
-};
-
-struct ts_label {
-    struct ts_str key;
-    struct ts_str value;
 };
 
 struct ts_profile {

@@ -1,5 +1,5 @@
 /* The single values of a message: strings, names, times, counts. See lib/profile/decoder.h for how faults are kept. */
-#include "lib/aggregate/grid.h"
+#include "lib/base/int.h"
 #include "lib/base/number.h"
 #include "lib/profile/decoder.h"
 

@@ -7,6 +7,7 @@
  * by=label.KEY has `label` in place of `function`. What is null in JSON is an empty field. Rows of kind `other` end the
  * table, also where they are 0: the values of a bucket always add up to all of it.
  */
+#include "lib/base/text.h"
 #include "lib/query/internal.h"
 
 static const char eol[] = "\r\n";
@@ -24,7 +25,7 @@ static void put_header(const struct ts_query *query, struct ts_buf *out)
 static void put_field(struct ts_buf *out, struct ts_str text)
 {
     if (text.data)
-        ts_buf_csv_field(out, text.data, text.len);
+        ts_put_csv_field(out, text.data, text.len);
 }
 
 void ts_query_put_csv_name(const struct ts_query *query, const struct ts_location *name, struct ts_buf *out)
@@ -54,7 +55,7 @@ static bool put_row_piece(const struct ts_query_result *result, const struct ts_
         return true;
     ts_buf_puts(out, name ? "function," : "other,");
     if (!top) {
-        ts_buf_seconds(out, ts_grid_begin(&result->grid, result->columns[*column].bucket));
+        ts_put_seconds(out, ts_grid_begin(&result->grid, result->columns[*column].bucket));
         ts_buf_putc(out, ',');
     }
     ts_query_put_csv_name(query, name, out);

@@ -1,4 +1,5 @@
 /* The answer of diff as JSON and CSV. */
+#include "lib/base/text.h"
 #include "lib/query/internal.h"
 
 enum { BEFORE, AFTER, CHANGE };
@@ -17,7 +18,7 @@ static void put_totals(const char *name, const ts_i128 *totals, struct ts_buf *o
 static void put_known(struct ts_buf *out, bool known, ts_i128 value)
 {
     if (known)
-        ts_buf_seconds(out, value);
+        ts_put_seconds(out, value);
     else
         ts_buf_puts(out, "null");
 }
@@ -96,7 +97,7 @@ static void put_side(const struct ts_diff *diff, int side, struct ts_buf *out)
     ts_buf_puts(out, "\"profiles\": ");
     ts_query_put_number(out, result->all.profiles);
     ts_buf_puts(out, ", \"total_tt\": ");
-    ts_buf_seconds(out, result->all.total_tt);
+    ts_put_seconds(out, result->all.total_tt);
     ts_buf_puts(out, "}, ");
 }
 
@@ -159,7 +160,7 @@ bool ts_diff_csv_piece(const struct ts_diff *diff, struct ts_cursor *cursor, str
     }
     ts_buf_putc(out, ',');
     if (ts_diff_per_profile(diff, row, CHANGE, &change)) {
-        ts_buf_seconds(out, change);
+        ts_put_seconds(out, change);
         put_parts(diff, row, out, ",", ",");
     } else {
         ts_buf_puts(out, ",,");

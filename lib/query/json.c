@@ -1,4 +1,5 @@
 /* The answers of buckets and top as JSON, in the shapes and the spelling of the contract's examples. */
+#include "lib/base/text.h"
 #include "lib/query/internal.h"
 
 void ts_query_put_number(struct ts_buf *out, ts_i128 value)
@@ -19,7 +20,7 @@ void ts_query_put_number(struct ts_buf *out, ts_i128 value)
 void ts_query_put_value(struct ts_buf *out, ts_i128 value, enum ts_metric metric)
 {
     if (ts_metric_is_time(metric))
-        ts_buf_seconds(out, value);
+        ts_put_seconds(out, value);
     else
         ts_query_put_number(out, value);
 }
@@ -38,7 +39,7 @@ void ts_query_put_ratio(struct ts_buf *out, ts_i128 value, ts_i128 calls)
     if (calls == 0)
         ts_buf_puts(out, "null");
     else
-        ts_buf_seconds(out, ts_query_divide(value, calls));
+        ts_put_seconds(out, ts_query_divide(value, calls));
 }
 
 /* ---- Rows ---- */
@@ -46,7 +47,7 @@ void ts_query_put_ratio(struct ts_buf *out, ts_i128 value, ts_i128 calls)
 static void put_string(struct ts_buf *out, struct ts_str text)
 {
     if (text.data)
-        ts_buf_json_string(out, text.data, text.len);
+        ts_put_json_string(out, text.data, text.len);
     else
         ts_buf_puts(out, "null");
 }
@@ -97,7 +98,7 @@ static void put_end(const struct ts_query *query, const char *name, bool known, 
 {
     ts_buf_printf(out, "\"%s\": ", name);
     if (known)
-        ts_buf_seconds(out, ts_grid_begin(&query->grid, position));
+        ts_put_seconds(out, ts_grid_begin(&query->grid, position));
     else
         ts_buf_puts(out, "null");
     ts_buf_puts(out, ", ");
@@ -107,7 +108,7 @@ static void put_resolution(const char *name, int64_t width, struct ts_buf *out)
 {
     ts_buf_printf(out, "\"%s_resolution\": ", name);
     if (width)
-        ts_buf_seconds(out, width);
+        ts_put_seconds(out, width);
     else
         ts_buf_puts(out, "null");
     ts_buf_puts(out, ", ");
@@ -125,7 +126,7 @@ typedef void (*put_head_fn)(const struct ts_grid *grid, const struct ts_query_he
 
 static void put_begin(const struct ts_grid *grid, const struct ts_query_head *head, struct ts_buf *out)
 {
-    ts_buf_seconds(out, ts_grid_begin(grid, head->bucket));
+    ts_put_seconds(out, ts_grid_begin(grid, head->bucket));
 }
 
 static void put_profiles(const struct ts_grid *grid, const struct ts_query_head *head, struct ts_buf *out)
@@ -143,7 +144,7 @@ static void put_exact(const struct ts_grid *grid, const struct ts_query_head *he
 static void put_total_tt(const struct ts_grid *grid, const struct ts_query_head *head, struct ts_buf *out)
 {
     (void)grid;
-    ts_buf_seconds(out, head->total_tt);
+    ts_put_seconds(out, head->total_tt);
 }
 
 static void put_missing(const struct ts_grid *grid, const struct ts_query_head *head, struct ts_buf *out)
@@ -166,9 +167,9 @@ static void put_buckets(const struct ts_query_result *result, struct ts_buf *out
 {
     const struct ts_query *query = result->query;
     ts_buf_puts(out, "\"start_time\": ");
-    ts_buf_seconds(out, query->grid.start_time);
+    ts_put_seconds(out, query->grid.start_time);
     ts_buf_puts(out, ", \"time_slice\": ");
-    ts_buf_seconds(out, result->grid.time_slice);
+    ts_put_seconds(out, result->grid.time_slice);
     ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", ts_metric_name(query->metric),
                   ts_metric_is_time(query->metric) ? "seconds" : "calls");
     ts_query_put_range(query, &result->range, out);
@@ -180,7 +181,7 @@ static void put_top(const struct ts_query_result *result, struct ts_buf *out)
     ts_buf_puts(out, "\"profiles\": ");
     ts_query_put_number(out, result->all.profiles);
     ts_buf_puts(out, ", \"total_tt\": ");
-    ts_buf_seconds(out, result->all.total_tt);
+    ts_put_seconds(out, result->all.total_tt);
     ts_buf_printf(out, ", \"metric\": \"%s\", ", ts_metric_name(result->query->metric));
 }
 

@@ -3,6 +3,7 @@
  * profile. Both say when first and last: the begins of the first and the last bucket, as narrow as it is kept.
  */
 #include "lib/aggregate/labels.h"
+#include "lib/base/text.h"
 #include "lib/query/internal.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void put_seen(const struct ts_query *query, const struct ts_seen *seen, i
 {
     ts_buf_puts(out, end ? ", \"last_bucket\": " : ", \"first_bucket\": ");
     if (seen->seen)
-        ts_buf_seconds(out, ts_grid_begin(&query->grid, ts_level_position(seen->level[end], seen->bucket[end])));
+        ts_put_seconds(out, ts_grid_begin(&query->grid, ts_level_position(seen->level[end], seen->bucket[end])));
     else
         ts_buf_puts(out, "null");
 }
@@ -96,7 +97,7 @@ static bool put_function_piece(const struct ts_query_list *list, struct ts_curso
     if (at == 0 || ts_query_compare_names(&a, &b) != 0) {
         struct ts_seen seen = seen_of_function(list, at);
         ts_buf_puts(out, at ? "]}, {\"function\": " : "{\"function\": ");
-        ts_buf_json_string(out, a.raw_name.data, a.raw_name.len);
+        ts_put_json_string(out, a.raw_name.data, a.raw_name.len);
         put_seen(list->query, &seen, 0, out);
         put_seen(list->query, &seen, 1, out);
         ts_buf_puts(out, ", \"locations\": [{");
@@ -104,7 +105,7 @@ static bool put_function_piece(const struct ts_query_list *list, struct ts_curso
         ts_buf_puts(out, ", {");
     }
     ts_buf_puts(out, "\"raw_name\": ");
-    ts_buf_json_string(out, location->raw_name.data, location->raw_name.len);
+    ts_put_json_string(out, location->raw_name.data, location->raw_name.len);
     ts_query_put_place(out, location);
     put_seen(list->query, &list->seen[list->order[at]], 0, out);
     put_seen(list->query, &list->seen[list->order[at]], 1, out);

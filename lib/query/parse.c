@@ -4,6 +4,7 @@
  */
 #include "lib/query/query.h"
 
+#include "lib/base/label.h"
 #include "lib/base/units.h"
 #include "lib/query/internal.h"
 

@@ -5,6 +5,7 @@
  * is a wider one, and the answer says so. An end that is not given is where the first (last) profile with the labels
  * asked for lies; it is looked for from the widest buckets down, so that it costs some rows and not all.
  */
+#include "lib/base/text.h"
 #include "lib/base/units.h"
 #include "lib/query/internal.h"
 
@@ -224,7 +225,7 @@ static int refuse_width(const struct ts_query *query, const struct ts_levels *le
     struct ts_buf at;
     const struct ts_level *level = level_at(levels, gap);
     ts_buf_init(&at);
-    ts_buf_seconds(&at, ts_grid_begin(&query->grid, gap));
+    ts_put_seconds(&at, ts_grid_begin(&query->grid, gap));
     ts_query_fail(
         error, 400, "not_kept", "time_slice",
         "buckets of %s are not kept over the whole range: at %.*s they are %s wide; ask for a multiple of that, or"

@@ -1,5 +1,6 @@
 #include "lib/store/delete.h"
 
+#include "lib/base/text.h"
 #include "lib/base/units.h"
 #include "lib/query/internal.h"
 #include "lib/store/writer.h"
@@ -39,8 +40,8 @@ static int refuse_end(const struct ts_query *query, const struct ts_level *level
     ts_buf_init(&begin);
     ts_buf_init(&end);
     int64_t bucket = ts_level_bucket(level, position);
-    ts_buf_seconds(&begin, ts_grid_begin(&query->grid, ts_level_position(level, bucket)));
-    ts_buf_seconds(&end, ts_grid_begin(&query->grid, ts_level_position(level, bucket + 1)));
+    ts_put_seconds(&begin, ts_grid_begin(&query->grid, ts_level_position(level, bucket)));
+    ts_put_seconds(&end, ts_grid_begin(&query->grid, ts_level_position(level, bucket + 1)));
     ts_query_fail(error, 400, "not_kept", name,
                   "it lies within a bucket of %s, the finest that is kept there; give %.*s or %.*s",
                   ts_format_duration(level->width, width), (int)begin.len, begin.data ? begin.data : "", (int)end.len,
@@ -603,12 +604,12 @@ void ts_deletion_write(const struct ts_deletion *deletion, struct ts_buf *out)
     const struct ts_deleted *deleted = &deletion->deleted;
     ts_buf_printf(out, "{\"dry_run\": %s, \"from\": ", query->dry_run ? "true" : "false");
     if (query->span.has_from)
-        ts_buf_seconds(out, query->span.from);
+        ts_put_seconds(out, query->span.from);
     else
         ts_buf_puts(out, "null");
     ts_buf_puts(out, ", \"to\": ");
     if (query->span.has_to)
-        ts_buf_seconds(out, query->span.to);
+        ts_put_seconds(out, query->span.to);
     else
         ts_buf_puts(out, "null");
     ts_buf_printf(out, ", \"functions\": %llu, \"label_sets\": %llu, \"buckets\": %llu, \"rows\": %llu, \"profiles\": ",

@@ -25,6 +25,7 @@
  * Not here: threads (one at a time), time, retry.
  */
 #include "lib/aggregate/plan.h"
+#include "lib/base/text.h"
 #include "lib/base/units.h"
 #include "lib/store/file.h"
 #include "lib/store/schema.h"
@@ -132,7 +133,7 @@ static void describe_time(int64_t ns, char *text, size_t size)
     if (gmtime_r(&seconds, &tm) && strftime(date, sizeof(date), " (%Y-%m-%dT%H:%M:%SZ)", &tm) == 0)
         date[0] = '\0';
     ts_buf_init(&buf);
-    ts_buf_seconds(&buf, ns);
+    ts_put_seconds(&buf, ns);
     snprintf(text, size, "%.*s%s", (int)buf.len, buf.data ? buf.data : "", date);
     ts_buf_deinit(&buf);
 }

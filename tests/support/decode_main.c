@@ -3,6 +3,7 @@
  * it, four bytes, big endian; standard output is one line of JSON for each. Times are integers in nanoseconds.
  */
 #include "lib/base/buf.h"
+#include "lib/base/text.h"
 #include "lib/profile/profile.h"
 
 #include <inttypes.h>
@@ -14,7 +15,7 @@ static void write_string(struct ts_buf *out, const char *member, struct ts_str s
 {
     ts_buf_printf(out, "\"%s\": ", member);
     if (string.data)
-        ts_buf_json_string(out, string.data, string.len);
+        ts_put_json_string(out, string.data, string.len);
     else
         ts_buf_puts(out, "null");
 }
@@ -31,9 +32,9 @@ static void write_profile(struct ts_buf *out, const struct ts_profile *profile)
     for (size_t i = 0; i < profile->n_labels; i++) {
         const struct ts_label *label = &profile->labels[i];
         ts_buf_puts(out, i ? ", [" : "[");
-        ts_buf_json_string(out, label->key.data, label->key.len);
+        ts_put_json_string(out, label->key.data, label->key.len);
         ts_buf_puts(out, ", ");
-        ts_buf_json_string(out, label->value.data, label->value.len);
+        ts_put_json_string(out, label->value.data, label->value.len);
         ts_buf_putc(out, ']');
     }
     ts_buf_puts(out, "], \"entries\": [");
@@ -55,7 +56,7 @@ static void write_fault(struct ts_buf *out, int code, const struct ts_fault *fau
 {
     ts_buf_printf(out, "{\"reject\": {\"code\": \"%s\", \"offset\": %zu, \"message\": ",
                   code == TS_HELLO ? "hello" : ts_reject_name(code), fault->offset);
-    ts_buf_json_string(out, fault->message, strlen(fault->message));
+    ts_put_json_string(out, fault->message, strlen(fault->message));
     ts_buf_puts(out, "}}\n");
 }
 

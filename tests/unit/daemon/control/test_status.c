@@ -314,7 +314,7 @@ static void test_metrics_histogram(void **state)
     tsd_set(&writer->commit_ns, 0);
     static const int64_t took[] = {0, 1000000, 1000001, 2500000, 49000000, INT64_C(10000000000), INT64_C(10000000001)};
     for (size_t i = 0; i < sizeof(took) / sizeof(took[0]); i++)
-        tsd_metrics_committed(writer, took[i]);
+        tsd_stats_add_commit(writer, took[i]);
     assert_has(write_metrics(f), "# TYPE timesliced_commit_duration_seconds histogram\n"
                                  "timesliced_commit_duration_seconds_bucket{le=\"0.001\"} 2\n"
                                  "timesliced_commit_duration_seconds_bucket{le=\"0.0025\"} 4\n"
@@ -328,7 +328,7 @@ static void test_metrics_histogram(void **state)
                         "timesliced_commit_duration_seconds_sum 20.053500002\n"
                         "timesliced_commit_duration_seconds_count 7\n");
     for (size_t i = 1; i < TSD_COMMIT_BOUNDS; i++)
-        assert_true(tsd_metrics_bounds[i] > tsd_metrics_bounds[i - 1]);
+        assert_true(tsd_commit_bounds[i] > tsd_commit_bounds[i - 1]);
 }
 
 static void test_metrics_levels(void **state)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/text.h"
 #include "tests/unit/failing_alloc.h"
 
 __extension__ typedef unsigned __int128 u128;
@@ -142,11 +143,11 @@ static void write_all(struct ts_buf *buf)
     char text[600];
     memset(text, 'a', sizeof(text));
     ts_buf_append(buf, text, sizeof(text));
-    ts_buf_json_string(buf, text, sizeof(text));
-    ts_buf_csv_field(buf, text, sizeof(text));
+    ts_put_json_string(buf, text, sizeof(text));
+    ts_put_csv_field(buf, text, sizeof(text));
     ts_buf_printf(buf, "%.*s", 600, text);
     ts_buf_puts(buf, "end");
-    ts_buf_seconds(buf, -1);
+    ts_put_seconds(buf, -1);
     ts_buf_putc(buf, '!');
 }
 
@@ -252,20 +253,20 @@ static void json_of_every_byte(void **state)
                      "b\"");
         else
             snprintf(expected, sizeof(expected), "\"a%cb\"", byte);
-        ts_buf_json_string(&buf, text, sizeof(text));
+        ts_put_json_string(&buf, text, sizeof(text));
         expect(&buf, expected, strlen(expected));
         /* And alone, at the very end of the memory: no look beyond it. */
         char *alone = malloc(1);
         assert_non_null(alone);
         *alone = (char)byte;
-        ts_buf_json_string(&buf, alone, 1);
+        ts_put_json_string(&buf, alone, 1);
         free(alone);
         assert_int_equal(buf.data[0], '"');
         assert_int_equal(buf.data[buf.len - 1], '"');
         assert_true(buf.len >= 3);
         ts_buf_reset(&buf);
     }
-    ts_buf_json_string(&buf, "", 0);
+    ts_put_json_string(&buf, "", 0);
     EXPECT(&buf, "\"\"");
     ts_buf_deinit(&buf);
 }
@@ -297,7 +298,7 @@ static void json_of_every_code_point(void **state)
         bool valid = code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
         if (valid)
             memcpy(expected + 1, text, n);
-        ts_buf_json_string(&buf, text, n);
+        ts_put_json_string(&buf, text, n);
         if (valid) {
             expected[n + 1] = '"';
             expect(&buf, expected, n + 2);
@@ -330,15 +331,15 @@ static void json_of_every_code_point(void **state)
         char *exact = malloc(len); /* no terminator: a look beyond is caught by the sanitizer */
         assert_non_null(exact);
         memcpy(exact, bad[i], len);
-        ts_buf_json_string(&buf, exact, len);
+        ts_put_json_string(&buf, exact, len);
         free(exact);
         assert_memory_equal(buf.data + 1, "\xEF\xBF\xBD", 3);
         ts_buf_reset(&buf);
     }
     /* What follows a cut sequence is not swallowed. */
-    ts_buf_json_string(&buf, "\xE2\x82\"x", 4);
+    ts_put_json_string(&buf, "\xE2\x82\"x", 4);
     EXPECT(&buf, "\"\xEF\xBF\xBD\xEF\xBF\xBD\\\"x\"");
-    ts_buf_json_string(&buf, "\xF0\x9F\xC3\xA9", 4);
+    ts_put_json_string(&buf, "\xF0\x9F\xC3\xA9", 4);
     EXPECT(&buf, "\"\xEF\xBF\xBD\xEF\xBF\xBD\xC3\xA9\"");
     ts_buf_deinit(&buf);
 }
@@ -362,7 +363,7 @@ static void csv(void **state)
     struct ts_buf buf;
     ts_buf_init(&buf);
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-        ts_buf_csv_field(&buf, table[i].text, strlen(table[i].text));
+        ts_put_csv_field(&buf, table[i].text, strlen(table[i].text));
         expect(&buf, table[i].field, strlen(table[i].field));
     }
     ts_buf_deinit(&buf);
@@ -380,7 +381,7 @@ static void csv_comes_back(void **state)
         size_t len = next_random(&random) % sizeof(text);
         for (size_t i = 0; i < len; i++)
             text[i] = "\",\r\nab\xC3 "[next_random(&random) % 8];
-        ts_buf_csv_field(&buf, text, len);
+        ts_put_csv_field(&buf, text, len);
         char back[sizeof(text) * 2];
         size_t n = 0;
         if (buf.len && buf.data[0] == '"') {
@@ -434,16 +435,16 @@ static void seconds(void **state)
     struct ts_buf buf;
     ts_buf_init(&buf);
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-        ts_buf_seconds(&buf, table[i].ns);
+        ts_put_seconds(&buf, table[i].ns);
         expect(&buf, table[i].text, strlen(table[i].text));
     }
-    ts_buf_seconds(&buf, INT128_MAX);
+    ts_put_seconds(&buf, INT128_MAX);
     EXPECT(&buf, "170141183460469231731687303715.884105727");
-    ts_buf_seconds(&buf, INT128_MIN);
+    ts_put_seconds(&buf, INT128_MIN);
     EXPECT(&buf, "-170141183460469231731687303715.884105728");
-    ts_buf_seconds(&buf, (ts_i128)INT64_MAX + 1);
+    ts_put_seconds(&buf, (ts_i128)INT64_MAX + 1);
     EXPECT(&buf, "9223372036.854775808");
-    ts_buf_seconds(&buf, -((ts_i128)1000000000 << 64));
+    ts_put_seconds(&buf, -((ts_i128)1000000000 << 64));
     EXPECT(&buf, "-18446744073709551616");
     ts_buf_deinit(&buf);
 }
@@ -462,7 +463,7 @@ static void seconds_come_back(void **state)
             ns = -ns;
         if (next_random(&random) % 3 == 0)
             ns = ns / 1000000 * 1000000;
-        ts_buf_seconds(&buf, ns);
+        ts_put_seconds(&buf, ns);
         const char *p = buf.data;
         const char *end = p + buf.len;
         bool negative = *p == '-';

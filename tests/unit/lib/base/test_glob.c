@@ -1,6 +1,7 @@
 /* Patterns for function names, and the reader of stored label sets. */
 #include "lib/aggregate/labels.h"
 #include "lib/base/glob.h"
+#include "lib/base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,7 +113,7 @@ static void test_glob_blow_up(void **state)
 {
     (void)state;
     char pattern[TS_GLOB_MAX + 2];
-    char name[TS_NAME_MAX + 1];
+    char name[TS_GLOB_MAX + 1];
     memset(name, 'a', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
     for (size_t i = 0; i < TS_GLOB_MAX; i += 2)
@@ -146,7 +147,7 @@ static void test_labels_reader(void **state)
     char bytes[0x80];
     for (int i = 0; i < 0x80; i++)
         bytes[i] = (char)i;
-    ts_buf_json_string(&json, bytes, sizeof(bytes));
+    ts_put_json_string(&json, bytes, sizeof(bytes));
     ts_buf_puts(&json, ", \"z\": \"\xe6\x97\xa5\"}");
     struct ts_labels_reader reader;
     struct ts_str key;

@@ -2,6 +2,7 @@
  * Random stores, random questions, and a model that goes through all facts for every cell; the texts must be equal. The
  * model shares with the code only how a number and a string are written.
  */
+#include "lib/base/text.h"
 #include "tests/unit/lib/query/query_store.h"
 
 static uint64_t next_random(uint64_t *seed)
@@ -124,7 +125,7 @@ static int model_order(const struct model_row *a, const struct model_row *b, int
 static void put_i128(struct ts_buf *out, ts_i128 value, int metric)
 {
     if (metric < 2)
-        ts_buf_seconds(out, value);
+        ts_put_seconds(out, value);
     else
         ts_buf_printf(out, "%lld", (long long)value);
 }
@@ -176,7 +177,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
         const char *value = ask->by == 2 ? sets[set].service : sets[set].host;
         ts_buf_puts(&key, "{\"label\": ");
         if (value)
-            ts_buf_json_string(&key, value, strlen(value));
+            ts_put_json_string(&key, value, strlen(value));
         else
             ts_buf_puts(&key, "null");
         /* null before the empty value */
@@ -186,7 +187,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
         snprintf(raw, sizeof(raw), "%.*s", (int)location->raw_name.len, location->raw_name.data);
         strcpy(ret->name, bare(raw));
         ts_buf_puts(&key, "{\"function\": ");
-        ts_buf_json_string(&key, bare(raw), strlen(bare(raw)));
+        ts_put_json_string(&key, bare(raw), strlen(bare(raw)));
         if (ask->by == 1) {
             const struct ts_str *file = &location->file_name;
             strcpy(ret->raw, raw);
@@ -195,7 +196,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
             ret->line = location->line_number;
             ts_buf_puts(&key, ", \"file_name\": ");
             if (file->data)
-                ts_buf_json_string(&key, file->data, file->len);
+                ts_put_json_string(&key, file->data, file->len);
             else
                 ts_buf_puts(&key, "null");
             ts_buf_puts(&key, ", \"line_number\": ");
@@ -204,7 +205,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
             else
                 ts_buf_printf(&key, "%d", ret->line);
             ts_buf_puts(&key, ", \"raw_name\": ");
-            ts_buf_json_string(&key, raw, strlen(raw));
+            ts_put_json_string(&key, raw, strlen(raw));
         }
     }
     assert_true(key.len < sizeof(ret->key));
@@ -214,7 +215,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
 
 static void put_begin(struct ts_buf *out, const struct fixture *f, const struct ask *ask, int64_t wide)
 {
-    ts_buf_seconds(out, (ts_i128)wide * ask->factor * f->grid.time_slice + f->grid.start_time);
+    ts_put_seconds(out, (ts_i128)wide * ask->factor * f->grid.time_slice + f->grid.start_time);
 }
 
 /* The expected answer, by going through all facts for each row and cell. */
@@ -295,9 +296,9 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
     ts_buf_puts(out, "{");
     if (ask->kind == TS_QUERY_BUCKETS) {
         ts_buf_puts(out, "\"start_time\": ");
-        ts_buf_seconds(out, f->grid.start_time);
+        ts_put_seconds(out, f->grid.start_time);
         ts_buf_puts(out, ", \"time_slice\": ");
-        ts_buf_seconds(out, width);
+        ts_put_seconds(out, width);
         ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metrics[ask->metric],
                       ask->metric < 2 ? "seconds" : "calls");
     }
@@ -314,7 +315,7 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
                 if (list == 0)
                     put_begin(out, f, ask, columns[c]);
                 else if (list == 3)
-                    ts_buf_seconds(out, total_tt[c]);
+                    ts_put_seconds(out, total_tt[c]);
                 else
                     put_i128(out,
                              list == 1   ? profiles[c]
@@ -328,7 +329,7 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
         ts_buf_puts(out, ", \"profiles\": ");
         put_i128(out, profiles[64], 2);
         ts_buf_puts(out, ", \"total_tt\": ");
-        ts_buf_seconds(out, total_tt[64]);
+        ts_put_seconds(out, total_tt[64]);
         ts_buf_printf(out, ", \"metric\": \"%s\"", metrics[ask->metric]);
     }
     ts_buf_puts(out, ", \"functions\": [");
@@ -426,7 +427,7 @@ static void write_ask(const struct ask *a, const struct fixture *f, struct ts_bu
         ts_buf_printf(out, "&label.host=%s", a->host);
     if (a->factor > 1) {
         ts_buf_puts(out, "&time_slice=");
-        ts_buf_seconds(out, (ts_i128)a->factor * f->grid.time_slice);
+        ts_put_seconds(out, (ts_i128)a->factor * f->grid.time_slice);
     }
     if (a->top)
         ts_buf_printf(out, "&top=%zu", a->top);
@@ -434,11 +435,11 @@ static void write_ask(const struct ask *a, const struct fixture *f, struct ts_bu
         ts_buf_puts(out, "&fill=true");
     if (a->has_from) {
         ts_buf_puts(out, "&from=");
-        ts_buf_seconds(out, a->from);
+        ts_put_seconds(out, a->from);
     }
     if (a->has_to) {
         ts_buf_puts(out, "&to=");
-        ts_buf_seconds(out, a->to);
+        ts_put_seconds(out, a->to);
     }
     ts_buf_putc(out, '\0');
 }
