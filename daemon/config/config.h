@@ -1,6 +1,6 @@
 /*
  * Configuration: one table (config.c) gives every key's name, type, default, bounds and whether a reload changes it.
- * A test proves that the table, config/timesliced.conf and the README's table agree.
+ * A test proves that the table, config/timesliced.conf and docs/configuration.md agree.
  */
 #ifndef TSD_CONFIG_CONFIG_H
 #define TSD_CONFIG_CONFIG_H

@@ -1,6 +1,6 @@
 """The configuration of the real binary: the sample file, every key of it, places that errors name, what wins over what.
 
-Reload is in test_lifecycle.py; each type's values, and the agreement of sample, README and table, in the unit tests.
+Reload is in test_lifecycle.py; each type's values, and the agreement of sample, docs/configuration.md and table, in the unit tests.
 """
 import re
 import subprocess

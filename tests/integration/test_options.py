@@ -1,6 +1,6 @@
 """Options and keys are told in several places: --help, man pages, the sample configuration, completions. All agree.
 
-That the sample, README and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_config.c).
+That the sample, docs/configuration.md and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_config.c).
 """
 import os
 import pty
@@ -140,8 +140,8 @@ def sample_keys():
     return keys
 
 
-def readme_defaults():
-    rows = re.findall(r"^\| (.*?) \| (.*?) \| .* \|$", (ROOT / "README.md").read_text(), re.M)
+def documented_defaults():
+    rows = re.findall(r"^\| (.*?) \| (.*?) \| .* \|$", (ROOT / "docs" / "configuration.md").read_text(), re.M)
     return {name: default.replace("`", "") for names, default in rows
             for name in re.findall(r"`(\w+\.\w+)`", names)}
 
@@ -157,7 +157,7 @@ def test_man_page_of_the_configuration():
             default = re.search(r" Default: (.*?)(; _reload_)?\.$", body)
             assert default, f"{key}: no default"
             told[key] = (default[1].replace("\\", ""), bool(default[2]))
-    sample, defaults = sample_keys(), readme_defaults()
+    sample, defaults = sample_keys(), documented_defaults()
     assert len(sample) >= 25
     assert list(told) == list(sample) == list(defaults)
     assert {key: default for key, (default, _) in told.items()} == defaults

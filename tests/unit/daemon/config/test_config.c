@@ -1,4 +1,4 @@
-/* The configuration: where values come from, what is said of bad files; table, sample and README agree. */
+/* The configuration: where values come from, what is said of bad files; table, sample and documentation agree. */
 #include "config_load.h"
 
 #include "daemon/base/log.h"
@@ -572,7 +572,7 @@ static void test_damaged_files(void **state)
     assert_true(n_refused > 400 && n_taken > 200);
 }
 
-/* Agreement of table, sample and README */
+/* Agreement of table, sample and documentation */
 
 /* A file of the source tree, by this file's own name, or upwards from where the test runs. */
 static char *read_source(const char *name)
@@ -616,13 +616,13 @@ static void plain_cell(const char *cell, size_t len, char *ret_text, size_t size
 }
 
 /* One row for each key, in the table's order: "| `section.key` | default | ...". */
-static void test_readme_agrees(void **state)
+static void test_documentation_agrees(void **state)
 {
     (void)state;
     const struct tsd_config_key *keys;
     size_t n = tsd_config_keys(&keys), row = 0;
-    char *readme = read_source("README.md");
-    char *rest = readme;
+    char *document = read_source("docs/configuration.md");
+    char *rest = document;
     for (char *line; (line = strsep(&rest, "\n"));) {
         char key[100], text[300];
         const char *end = strncmp(line, "| `", 3) ? NULL : strstr(line + 2, " | ");
@@ -639,14 +639,15 @@ static void test_readme_agrees(void **state)
         assert_non_null(cell_end);
         plain_cell(cell, (size_t)(cell_end - cell), text, sizeof(text));
         if (row == n || strcmp(key, keys[row].name))
-            fail_msg("README.md has %s where the table has %s", key, row < n ? keys[row].name : "no more");
+            fail_msg("docs/configuration.md has %s where the table has %s", key, row < n ? keys[row].name : "no more");
         if (strcmp(text, keys[row].default_text))
-            fail_msg("README.md: %s has the default \"%s\", the table \"%s\"", key, text, keys[row].default_text);
+            fail_msg("docs/configuration.md: %s has the default \"%s\", the table \"%s\"", key, text,
+                     keys[row].default_text);
         row++;
     }
     if (row < n)
-        fail_msg("README.md lacks %s", keys[row].name);
-    free(readme);
+        fail_msg("docs/configuration.md lacks %s", keys[row].name);
+    free(document);
 }
 
 /* Takes the # from "#key = value". Comments have a space behind theirs. */
@@ -737,7 +738,7 @@ int main(void)
         cmocka_unit_test(test_reload_compares_values),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_damaged_files),
-        cmocka_unit_test(test_readme_agrees),
+        cmocka_unit_test(test_documentation_agrees),
         cmocka_unit_test(test_sample_agrees),
     };
     return cmocka_run_group_tests_name("config", tests, set_up, tear_down);
