@@ -94,7 +94,7 @@ int64_t ts_level_built_to(const struct ts_levels *levels, const struct ts_level 
     return built == INT64_MIN ? built : ts_floor_div((ts_i128)built * source->ratio, level->ratio);
 }
 
-int64_t ts_level_whole_until(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
+int64_t ts_level_complete_until(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
 {
     int64_t built = ts_level_built_to(levels, level);
     if (level->kind == TS_LEVEL_DEAD || bucket < level->since)
@@ -104,18 +104,18 @@ int64_t ts_level_whole_until(const struct ts_levels *levels, const struct ts_lev
     return bucket < built ? built : bucket;
 }
 
-bool ts_level_whole(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
+bool ts_level_complete(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
 {
-    return ts_level_whole_until(levels, level, bucket) > bucket;
+    return ts_level_complete_until(levels, level, bucket) > bucket;
 }
 
-int64_t ts_level_next_whole(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
+int64_t ts_level_next_complete(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket)
 {
     if (level->kind == TS_LEVEL_DEAD)
         return INT64_MAX;
     if (bucket < level->since)
         bucket = level->since;
-    return ts_level_whole(levels, level, bucket) ? bucket : level->live;
+    return ts_level_complete(levels, level, bucket) ? bucket : level->live;
 }
 
 /* ---- Age ---- */
@@ -162,7 +162,7 @@ void ts_level_advance(struct ts_levels *levels, struct ts_level *level, int64_t 
     for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *own = &levels->items[i];
         int64_t from = ceil_bucket(level, since, own);
-        if (own->kind == TS_LEVEL_OWN && own->since < from)
+        if (own->kind == TS_LEVEL_INTERNAL && own->since < from)
             own->since = from;
     }
 }
@@ -182,7 +182,7 @@ void ts_levels_set_view(struct ts_levels *levels)
         levels->items[i].view_from = levels->items[i].view_to = 0;
     for (size_t i = levels->n; i-- > 0;) {
         struct ts_level *level = &levels->items[i];
-        bool used = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_LEAVING;
+        bool used = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_RETIRING;
         if (!used)
             continue;
         int64_t joined = level->since;
@@ -272,7 +272,7 @@ static struct ts_level *choose_source(struct ts_levels *levels, int64_t width)
     ts_i128 best_since = 0;
     for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *level = &levels->items[i];
-        bool usable = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_LEAVING;
+        bool usable = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_RETIRING;
         if (!usable || level->source >= 0 || level->width >= width || width % level->width)
             continue;
         ts_i128 since = level->since == INT64_MIN ? -((ts_i128)1 << 100) : (ts_i128)level->since * level->width;
@@ -284,7 +284,7 @@ static struct ts_level *choose_source(struct ts_levels *levels, int64_t width)
     return best;
 }
 
-static void say(const struct ts_levels_changes *changes, const char *format, const struct ts_level *level,
+static void say(const struct ts_levels_callbacks *changes, const char *format, const struct ts_level *level,
                 const struct ts_level *other)
 {
     char words[256], width[32], keep[32], from[32] = "";
@@ -305,12 +305,12 @@ static void say(const struct ts_levels_changes *changes, const char *format, con
             words[len] = '\0';
         }
     }
-    changes->told(changes->data, words);
+    changes->on_log(changes->data, words);
 }
 
 /* A level of the configuration that the database does not have yet. */
 static int add_kept(struct ts_levels *levels, const struct ts_retention *wanted, bool longest, int64_t horizon,
-                    const struct ts_levels_changes *changes)
+                    const struct ts_levels_callbacks *changes)
 {
     struct ts_level *source = choose_source(levels, wanted->width);
     if (!source)
@@ -344,7 +344,7 @@ static int add_kept(struct ts_levels *levels, const struct ts_retention *wanted,
 }
 
 /* What the planner has of its own: multiples of the longest level's width, of which it has at least two. */
-static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_levels_changes *changes)
+static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_levels_callbacks *changes)
 {
     struct ts_level *longest = &levels->items[0]; /* there is one at least */
     for (size_t i = 0; i < levels->n; i++) {
@@ -370,7 +370,7 @@ static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_
         bool still = false;
         for (size_t j = 0; j < n_wanted && !still; j++)
             still = level->width == wanted[j];
-        if (level->kind == TS_LEVEL_OWN && !still)
+        if (level->kind == TS_LEVEL_INTERNAL && !still)
             level->kind = TS_LEVEL_DEAD;
     }
     /* Of nothing, all is built that lies in the past, so late data goes in directly. */
@@ -378,13 +378,13 @@ static int adapt_own(struct ts_levels *levels, int64_t horizon, const struct ts_
     bool anew = false; /* what is built from a level that begins anew begins anew */
     for (size_t i = 0; i < n_wanted; i++) {
         struct ts_level *own = find_alive(levels, wanted[i]);
-        if (own && own->kind == TS_LEVEL_OWN && (anew || own->source != source_id)) {
+        if (own && own->kind == TS_LEVEL_INTERNAL && (anew || own->source != source_id)) {
             own->kind = TS_LEVEL_DEAD;
             own = NULL;
         }
         anew = !own;
         if (!own) {
-            own = add(levels, TS_LEVEL_OWN, wanted[i], keep);
+            own = add(levels, TS_LEVEL_INTERNAL, wanted[i], keep);
             if (!own)
                 return TS_EINVAL;
             const struct ts_level *source = ts_levels_find(levels, source_id);
@@ -426,7 +426,7 @@ static const struct ts_retention *find_wanted(const struct ts_retention *retenti
 }
 
 int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retention, size_t n, int64_t horizon,
-                    const struct ts_levels_changes *changes, bool *ret_changed)
+                    const struct ts_levels_callbacks *changes, bool *ret_changed)
 {
     struct ts_levels before = *levels;
     int r = 0;
@@ -437,10 +437,10 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
             continue;
         if (!wanted) {
             if (level->kind == TS_LEVEL_KEPT)
-                level->kind = TS_LEVEL_LEAVING;
+                level->kind = TS_LEVEL_RETIRING;
             continue;
         }
-        if (level->kind == TS_LEVEL_OWN) { /* from now on it takes everything at once: begin anew */
+        if (level->kind == TS_LEVEL_INTERNAL) { /* from now on it takes everything at once: begin anew */
             level->kind = TS_LEVEL_DEAD;
             continue;
         }
@@ -480,7 +480,7 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
         bool source = false;
         for (size_t j = 0; j < levels->n; j++)
             source = source || (levels->items[j].kind != TS_LEVEL_DEAD && levels->items[j].source == level->id);
-        if (level->kind != TS_LEVEL_LEAVING)
+        if (level->kind != TS_LEVEL_RETIRING)
             continue;
         if (!source)
             level->kind = TS_LEVEL_DEAD;

@@ -39,7 +39,7 @@ struct ts_retention {
     int64_t keep;  /* ns */
 };
 
-enum ts_level_kind { TS_LEVEL_KEPT, TS_LEVEL_OWN, TS_LEVEL_LEAVING, TS_LEVEL_DEAD };
+enum ts_level_kind { TS_LEVEL_KEPT, TS_LEVEL_INTERNAL, TS_LEVEL_RETIRING, TS_LEVEL_DEAD };
 
 struct ts_level_key {
     int64_t bucket;
@@ -83,11 +83,11 @@ bool ts_level_takes(const struct ts_levels *levels, const struct ts_level *level
                     bool profile);
 /* The first bucket that is built no further: buckets from `since` up to it are whole. INT64_MAX without a source. */
 int64_t ts_level_built_to(const struct ts_levels *levels, const struct ts_level *level);
-bool ts_level_whole(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
+bool ts_level_complete(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
 /* The end of the run of whole buckets that this one begins; the bucket itself where it is not whole. */
-int64_t ts_level_whole_until(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
+int64_t ts_level_complete_until(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
 /* The first whole bucket from this one on; INT64_MAX: none. */
-int64_t ts_level_next_whole(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
+int64_t ts_level_next_complete(const struct ts_levels *levels, const struct ts_level *level, int64_t bucket);
 
 /* The first bucket that is younger than `keep` at this horizon (ns since the epoch). */
 int64_t ts_level_first_kept(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
@@ -107,12 +107,12 @@ int ts_levels_make(struct ts_levels *levels, const struct ts_grid *grid, const s
 
 /*
  * Makes the levels of a database those of the configuration: keeps what is there, plans what is to be built, lets go of
- * the rest. `last` gives the last bucket that a level has a row in (INT64_MIN: none). Each change is told.
+ * the rest. `last` gives the last bucket that a level has a row in (INT64_MIN: none). Each change is logged through on_log.
  * TS_EINVAL: too many levels are still to be taken down.
  */
-struct ts_levels_changes {
+struct ts_levels_callbacks {
     int64_t (*last)(void *data, const struct ts_level *level);
-    void (*told)(void *data, const char *words);
+    void (*on_log)(void *data, const char *message);
     /* What is kept longest must take what is older than `since` too: its rows before that have to go first, at once. */
     void (*purge)(void *data, const struct ts_level *level);
     /* The source's rows before `built` go into the one bucket that ends there. */
@@ -120,6 +120,6 @@ struct ts_levels_changes {
     void *data;
 };
 int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retention, size_t n, int64_t horizon,
-                    const struct ts_levels_changes *changes, bool *ret_changed) TS_MUST_USE;
+                    const struct ts_levels_callbacks *changes, bool *ret_changed) TS_MUST_USE;
 
 #endif

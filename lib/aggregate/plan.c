@@ -22,13 +22,13 @@ static bool allowed(const struct ts_level *level, struct ts_plan_rule rule)
 /* Does a bucket of this level begin at the position, end by `to`, and is it whole? */
 static bool fits(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
 {
-    return at % level->ratio == 0 && to - at >= level->ratio && ts_level_whole(levels, level, at / level->ratio);
+    return at % level->ratio == 0 && to - at >= level->ratio && ts_level_complete(levels, level, at / level->ratio);
 }
 
 /* The first position after `at` where a bucket of the level could be taken; `to` where there is none. */
 static int64_t next_take(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
 {
-    int64_t bucket = ts_level_next_whole(levels, level, ts_level_bucket(level, at) + 1);
+    int64_t bucket = ts_level_next_complete(levels, level, ts_level_bucket(level, at) + 1);
     int64_t position = ts_level_position(level, bucket);
     return bucket == INT64_MAX || position >= to || to - position < level->ratio ? to : position;
 }
@@ -70,7 +70,7 @@ int ts_plan_make(const struct ts_levels *levels, int64_t from, int64_t to, struc
             return TS_PLAN_GAP;
         }
         int64_t first = at / level->ratio;
-        int64_t until = ts_level_whole_until(levels, level, first);
+        int64_t until = ts_level_complete_until(levels, level, first);
         int64_t last = ts_floor_div(end, level->ratio);
         /* Where a wider level that is no multiple takes over within a bucket, this one is used to its own end. */
         last = last <= first ? first + 1 : last;
@@ -87,8 +87,8 @@ const struct ts_level *ts_plan_finest(const struct ts_levels *levels, int64_t po
 {
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_OWN && level->kind != TS_LEVEL_DEAD &&
-            ts_level_whole(levels, level, ts_level_bucket(level, position)))
+        if (level->kind != TS_LEVEL_INTERNAL && level->kind != TS_LEVEL_DEAD &&
+            ts_level_complete(levels, level, ts_level_bucket(level, position)))
             return level;
     }
     return NULL;
@@ -99,9 +99,9 @@ int64_t ts_plan_begin(const struct ts_levels *levels)
     int64_t begin = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        bool kept = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_LEAVING;
+        bool kept = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_RETIRING;
         /* One that is still built has taken late data before what it is built from begins; the rest is there. */
-        if (kept && ts_level_whole(levels, level, level->since) && ts_level_position(level, level->since) < begin)
+        if (kept && ts_level_complete(levels, level, level->since) && ts_level_position(level, level->since) < begin)
             begin = ts_level_position(level, level->since);
     }
     return begin < -TS_POSITION_MAX ? -TS_POSITION_MAX : begin;

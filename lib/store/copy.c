@@ -130,7 +130,7 @@ static int judge_width(const struct ts_levels *levels, const struct ts_level *lo
                             longest->width);
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind == TS_LEVEL_LEAVING || (level->kind == TS_LEVEL_KEPT && level->source >= 0)) {
+        if (level->kind == TS_LEVEL_RETIRING || (level->kind == TS_LEVEL_KEPT && level->source >= 0)) {
             ts_sql_say(error, "levels of retention are being rebuilt; try again later");
             return TS_ESTORE;
         }
@@ -203,7 +203,7 @@ static void regrid_levels(const struct ts_levels *levels, const struct ts_level 
             keep = level->keep;
         /* The planner's own ones are built from what is kept longest. */
         bool wanted = level->width > width && level->width % width == 0 &&
-                      (level->kind == TS_LEVEL_KEPT || (level->kind == TS_LEVEL_OWN && stays));
+                      (level->kind == TS_LEVEL_KEPT || (level->kind == TS_LEVEL_INTERNAL && stays));
         if (!wanted)
             continue;
         ret->items[ret->n] = *level;

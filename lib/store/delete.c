@@ -314,7 +314,7 @@ static int is_left(const struct target *t, bool *ret_left)
         const struct ts_level *level = &levels->items[i];
         int64_t from, to;
         within(t, level, &from, &to);
-        asked_all = ts_level_whole_until(levels, level, from) >= to;
+        asked_all = ts_level_complete_until(levels, level, from) >= to;
         from = from > level->since ? from : level->since;
         for (int64_t bucket = from; !rc && !*ret_left && bucket < to; bucket++)
             rc = read_row(t, level, bucket, values, ret_left);
@@ -335,11 +335,11 @@ static const struct ts_level *whole_source(const struct target *t, int64_t *ret_
         within(t, source, ret_from, ret_to);
         if (built->bucket < *ret_to)
             *ret_to = built->bucket + (built->labels || built->location);
-        return ts_level_whole_until(levels, source, *ret_from) >= *ret_to ? source : NULL;
+        return ts_level_complete_until(levels, source, *ret_from) >= *ret_to ? source : NULL;
     }
     for (size_t i = 0; &levels->items[i] < t->level; i++) {
         within(t, &levels->items[i], ret_from, ret_to);
-        if (ts_level_whole_until(levels, &levels->items[i], *ret_from) >= *ret_to)
+        if (ts_level_complete_until(levels, &levels->items[i], *ret_from) >= *ret_to)
             return &levels->items[i];
     }
     return NULL;
@@ -461,7 +461,7 @@ static int next_bucket(struct ts_store *store, int64_t at, int64_t to, const str
     *ret_level = NULL;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_KEPT && level->kind != TS_LEVEL_LEAVING)
+        if (level->kind != TS_LEVEL_KEPT && level->kind != TS_LEVEL_RETIRING)
             continue;
         int64_t bucket = ts_level_bucket(level, at);
         for (int which = TS_NEXT_SUM; which <= TS_NEXT_PROFILE; which++) {

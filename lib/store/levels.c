@@ -194,7 +194,7 @@ static int64_t next_horizon(int64_t stored, int64_t now)
 
 static int adapt_levels(struct adapting *adapting, struct ts_levels *levels, bool *ret_changed)
 {
-    const struct ts_levels_changes changes = {last_bucket, tell, purge, begin, adapting};
+    const struct ts_levels_callbacks changes = {last_bucket, tell, purge, begin, adapting};
     const struct ts_retention *retention;
     struct ts_retention single;
     size_t n = retention_of(adapting->config, &retention, &single);

@@ -41,9 +41,9 @@ static int64_t build_limit(const struct step *step, const struct ts_level *level
                            const struct ts_level_key *built)
 {
     int64_t from = built->bucket > source->since ? built->bucket : source->since;
-    int64_t whole = ts_level_whole_until(&step->levels, source, from);
+    int64_t whole = ts_level_complete_until(&step->levels, source, from);
     int64_t limit;
-    if (level->kind == TS_LEVEL_OWN)
+    if (level->kind == TS_LEVEL_INTERNAL)
         limit = ts_floor_div((ts_i128)step->horizon - step->levels.grid.start_time, source->width);
     else
         limit = ts_floor_div((ts_i128)level->live * level->ratio, source->ratio);
@@ -143,7 +143,7 @@ static void complete(struct step *step, struct ts_level *level)
     for (size_t i = 0; i < step->levels.n; i++)
         needed = needed || (step->levels.items[i].kind != TS_LEVEL_DEAD && step->levels.items[i].source == source);
     struct ts_level *left = ts_levels_find(&step->levels, source);
-    if (left && left->kind == TS_LEVEL_LEAVING && !needed)
+    if (left && left->kind == TS_LEVEL_RETIRING && !needed)
         left->kind = TS_LEVEL_DEAD;
     ts_levels_set_view(&step->levels);
 }
@@ -161,7 +161,7 @@ static bool build(struct step *step, int *ret_rc)
         bool sums = level->built.bucket < sums_limit;
         bool profiles = !sums && level->built_profiles.bucket < profiles_limit;
         bool done =
-            !sums && !profiles && level->kind != TS_LEVEL_OWN && ts_level_built_to(&step->levels, level) >= level->live;
+            !sums && !profiles && level->kind != TS_LEVEL_INTERNAL && ts_level_built_to(&step->levels, level) >= level->live;
         if (step->probe && (sums || profiles || done))
             return true;
         if (sums)
@@ -246,7 +246,7 @@ static bool prune(struct step *step, int *ret_rc)
         struct ts_level *level = &step->levels.items[i];
         bool dead = level->kind == TS_LEVEL_DEAD;
         int64_t bound = dead ? INT64_MAX : level->since;
-        if (level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_OWN) {
+        if (level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_INTERNAL) {
             int64_t young = ts_level_bound(&step->levels, level, step->horizon);
             bound = young > bound ? young : bound;
         }
