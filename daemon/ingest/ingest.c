@@ -16,7 +16,7 @@ int tsd_ingest_init(struct tsd_ingest *ingest, struct tsd_limits *limits, struct
     ts_counters_init(&ingest->counters);
     ts_buf_init(&ingest->labels_text);
     ingest->decoder = ts_decoder_new();
-    return ingest->decoder ? ts_decoder_know(ingest->decoder, &ingest->locations.table) : TS_ENOMEM;
+    return ingest->decoder ? ts_decoder_recall_from(ingest->decoder, &ingest->locations.table) : TS_ENOMEM;
 }
 
 void tsd_ingest_deinit(struct tsd_ingest *ingest)
@@ -97,8 +97,8 @@ static int intern_entries(struct tsd_ingest *ingest, const struct ts_profile *pr
     }
     for (size_t i = 0; i < profile->n_entries; i++) {
         const struct ts_entry *entry = &profile->entries[i];
-        if (entry->known) {
-            ingest->ids[i] = entry->known - 1;
+        if (entry->recalled) {
+            ingest->ids[i] = entry->recalled - 1;
             continue;
         }
         struct ts_location key = {entry->raw_name, entry->file_name, entry->line_number, 0};
@@ -311,7 +311,7 @@ int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch)
         ts_bounded_init(&ingest->locations, max_locations, TS_OVERFLOW_NAME);
         ts_bounded_init(&ingest->label_sets, max_label_sets, TS_OVERFLOW_LABELS);
         /* The numbers begin anew. Its table of recent ones is there and large enough, so this needs no memory. */
-        (void)!ts_decoder_know(ingest->decoder, &ingest->locations.table);
+        (void)!ts_decoder_recall_from(ingest->decoder, &ingest->locations.table);
         ingest->locations_given = 0;
         ingest->label_sets_given = 0;
     }

@@ -107,8 +107,8 @@ int ts_levels_make(struct ts_levels *levels, const struct ts_grid *grid, const s
 
 /*
  * Makes the levels of a database those of the configuration: keeps what is there, plans what is to be built, lets go of
- * the rest. `last` gives the last bucket that a level has a row in (INT64_MIN: none). Each change is logged through on_log.
- * TS_EINVAL: too many levels are still to be taken down.
+ * the rest. `last` gives the last bucket that a level has a row in (INT64_MIN: none). Each change is logged through
+ * on_log. TS_EINVAL: too many levels are still to be taken down.
  */
 struct ts_levels_callbacks {
     int64_t (*last)(void *data, const struct ts_level *level);

@@ -1,5 +1,5 @@
 /*
- * 64 bytes at once, for the direct way: where a string ends, and whether two strings are equal, without a branch that
+ * 64 bytes at once, for the fast path: where a string ends, and whether two strings are equal, without a branch that
  * depends on their length. Both may look at 64 bytes from where they are pointed to, whatever the length.
  *
  * AVX-512BW, AVX2, SSE2 or NEON by what the file that includes this is compiled for; else, or with TS_PORTABLE, plain

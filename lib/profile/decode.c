@@ -1,5 +1,5 @@
 /*
- * One message to one profile, the general way: any JSON of the right shape, whatever the order of its members.
+ * One message to one profile, the general path: any JSON of the right shape, whatever the order of its members.
  * See lib/profile/decoder.h for how it walks; entries are read by lib/profile/entry.c, single values by
  * lib/profile/value.c.
  *
@@ -56,7 +56,7 @@ static const struct member_name *which(const struct member_name *names, struct t
 static bool next_member(struct ts_decoder *decoder, struct ts_str *ret_name, size_t *ret_offset)
 {
     struct ts_json_string key;
-    if (!ts_json_member(&decoder->json, &key) || !ts_take_text(decoder, &key, ret_name))
+    if (!ts_json_member(&decoder->json, &key) || !ts_parse_text(decoder, &key, ret_name))
         return false;
     *ret_offset = (size_t)(key.bytes - 1 - decoder->json.begin);
     return true;
@@ -109,7 +109,7 @@ static struct ts_label *place_label(struct ts_decoder *decoder, struct ts_str ke
     return &profile->labels[at];
 }
 
-static bool take_label(struct ts_decoder *decoder, struct ts_str key, struct ts_label *label)
+static bool parse_label(struct ts_decoder *decoder, struct ts_str key, struct ts_label *label)
 {
     char shown[TS_SHOWN];
     char member[TS_SHOWN + 16] = "label ";
@@ -121,7 +121,7 @@ static bool take_label(struct ts_decoder *decoder, struct ts_str key, struct ts_
         return ts_json_skip(&decoder->json);
     }
     struct ts_str value;
-    if (!ts_take_string(decoder, &value))
+    if (!ts_parse_string(decoder, &value))
         return false;
     if (value.len > TS_LABEL_VALUE_MAX)
         ts_note(decoder, TS_BAD_LABELS, offset, "label %s is %zu bytes long, at most %d are allowed",
@@ -133,7 +133,7 @@ static bool take_label(struct ts_decoder *decoder, struct ts_str key, struct ts_
     return true;
 }
 
-bool ts_take_labels(struct ts_decoder *decoder)
+bool ts_parse_labels(struct ts_decoder *decoder)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_OBJECT) {
@@ -145,13 +145,13 @@ bool ts_take_labels(struct ts_decoder *decoder)
     struct ts_str key;
     size_t offset;
     while (next_member(decoder, &key, &offset)) {
-        if (!take_label(decoder, key, place_label(decoder, key, offset)))
+        if (!parse_label(decoder, key, place_label(decoder, key, offset)))
             return false;
     }
     return going(decoder);
 }
 
-static bool take_exact(struct ts_decoder *decoder)
+static bool parse_exact(struct ts_decoder *decoder)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type && type != TS_JSON_TRUE && type != TS_JSON_FALSE)
@@ -160,7 +160,7 @@ static bool take_exact(struct ts_decoder *decoder)
     return ts_json_skip(&decoder->json);
 }
 
-static bool take_part(struct ts_decoder *decoder)
+static bool parse_part(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     enum ts_json_type type = ts_json_next(json);
@@ -175,7 +175,7 @@ static bool take_part(struct ts_decoder *decoder)
     size_t n = 0;
     ts_json_begin(json);
     for (; ts_json_element(json); n++) {
-        bool ok = n < 2 ? ts_take_integer(decoder, "part", INT64_MAX, &values[n], &taken[n]) : ts_json_skip(json);
+        bool ok = n < 2 ? ts_parse_integer(decoder, "part", INT64_MAX, &values[n], &taken[n]) : ts_json_skip(json);
         if (!ok)
             return false;
     }
@@ -191,7 +191,7 @@ static bool take_part(struct ts_decoder *decoder)
     return true;
 }
 
-static bool take_seq(struct ts_decoder *decoder)
+static bool parse_seq(struct ts_decoder *decoder)
 {
     struct ts_profile *profile = &decoder->profile;
     profile->has_seq = false;
@@ -209,7 +209,7 @@ static bool take_seq(struct ts_decoder *decoder)
     return true;
 }
 
-static bool take_profile(struct ts_decoder *decoder)
+static bool parse_profile(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     enum ts_json_type type = ts_json_next(json);
@@ -224,14 +224,14 @@ static bool take_profile(struct ts_decoder *decoder)
     size_t offset;
     ts_json_begin(json);
     while (next_member(decoder, &key, &offset)) {
-        const struct member_name *known = which(profile_members, key);
+        const struct member_name *row = which(profile_members, key);
         bool ok;
-        if (!known->member || ts_member_twice(decoder, &seen, known->member, offset, known->name))
+        if (!row->member || ts_member_twice(decoder, &seen, row->member, offset, row->name))
             ok = ts_json_skip(json);
-        else if (known->member == M_TOTAL_TT)
-            ok = ts_take_seconds(decoder, "total_tt", &decoder->profile.total_tt);
+        else if (row->member == M_TOTAL_TT)
+            ok = ts_parse_seconds(decoder, "total_tt", &decoder->profile.total_tt);
         else
-            ok = ts_take_functions(decoder);
+            ok = ts_parse_functions(decoder);
         if (!ok)
             return false;
     }
@@ -243,7 +243,7 @@ static bool take_profile(struct ts_decoder *decoder)
 }
 
 /* Only looked at once it is clear that the message is one, and no profile: by lib/profile/hello.c. */
-static bool take_hello(struct ts_decoder *decoder, size_t offset)
+static bool parse_hello(struct ts_decoder *decoder, size_t offset)
 {
     struct ts_json *json = &decoder->json;
     ts_json_next(json);
@@ -259,30 +259,30 @@ static bool take_hello(struct ts_decoder *decoder, size_t offset)
     return true;
 }
 
-static bool take_message_member(struct ts_decoder *decoder, enum member member, size_t offset)
+static bool parse_message_member(struct ts_decoder *decoder, enum member member, size_t offset)
 {
     switch (member) {
     case M_TIMESTAMP:
-        return ts_take_timestamp(decoder, &decoder->profile.timestamp);
+        return ts_parse_timestamp(decoder, &decoder->profile.timestamp);
     case M_PROFILE:
-        return take_profile(decoder);
+        return parse_profile(decoder);
     case M_LABELS:
-        return ts_take_labels(decoder);
+        return ts_parse_labels(decoder);
     case M_EXACT:
-        return take_exact(decoder);
+        return parse_exact(decoder);
     case M_PART:
-        return take_part(decoder);
+        return parse_part(decoder);
     case M_SEQ:
-        return take_seq(decoder);
+        return parse_seq(decoder);
     case M_HELLO:
-        return take_hello(decoder, offset);
+        return parse_hello(decoder, offset);
     default:
         break;
     }
     return ts_json_skip(&decoder->json);
 }
 
-static bool take_object(struct ts_decoder *decoder)
+static bool parse_object(struct ts_decoder *decoder)
 {
     size_t begin = ts_json_offset(&decoder->json);
     unsigned seen = 0;
@@ -290,10 +290,10 @@ static bool take_object(struct ts_decoder *decoder)
     size_t offset;
     ts_json_begin(&decoder->json);
     while (next_member(decoder, &key, &offset)) {
-        const struct member_name *known = which(message_members, key);
-        bool counted = known->member && known->member < M_SEQ;
-        bool twice = counted && ts_member_twice(decoder, &seen, known->member, offset, known->name);
-        if (!(twice ? ts_json_skip(&decoder->json) : take_message_member(decoder, known->member, offset)))
+        const struct member_name *row = which(message_members, key);
+        bool counted = row->member && row->member < M_SEQ;
+        bool twice = counted && ts_member_twice(decoder, &seen, row->member, offset, row->name);
+        if (!(twice ? ts_json_skip(&decoder->json) : parse_message_member(decoder, row->member, offset)))
             return false;
     }
     if (!going(decoder))
@@ -307,7 +307,7 @@ static bool take_object(struct ts_decoder *decoder)
     return true;
 }
 
-static bool take_list(struct ts_decoder *decoder)
+static bool parse_list(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     size_t begin = ts_json_offset(json);
@@ -316,9 +316,9 @@ static bool take_list(struct ts_decoder *decoder)
     for (; ts_json_element(json); n++) {
         bool ok;
         if (n == 0)
-            ok = ts_take_timestamp(decoder, &decoder->profile.timestamp);
+            ok = ts_parse_timestamp(decoder, &decoder->profile.timestamp);
         else
-            ok = n == 1 ? take_profile(decoder) : ts_json_skip(json);
+            ok = n == 1 ? parse_profile(decoder) : ts_json_skip(json);
         if (!ok)
             return false;
     }
@@ -329,13 +329,13 @@ static bool take_list(struct ts_decoder *decoder)
     return true;
 }
 
-static bool take_message(struct ts_decoder *decoder)
+static bool parse_message(struct ts_decoder *decoder)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type == TS_JSON_OBJECT)
-        return take_object(decoder);
+        return parse_object(decoder);
     if (type == TS_JSON_LIST)
-        return take_list(decoder);
+        return parse_list(decoder);
     if (type)
         ts_note_type(decoder, TS_BAD_SHAPE, type, "the message", "an object or a list");
     return ts_json_skip(&decoder->json);
@@ -345,7 +345,7 @@ struct ts_decoder *ts_decoder_new(void)
 {
     struct ts_decoder *decoder = calloc(1, sizeof(*decoder));
     if (decoder)
-        ts_direct_init(decoder);
+        ts_fast_init(decoder);
     return decoder;
 }
 
@@ -354,7 +354,7 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
     if (decoder) {
         free(decoder->profile.entries);
         free(decoder->arena);
-        free(decoder->known.recent);
+        free(decoder->recall.recent);
         free(decoder);
     }
     return NULL;
@@ -363,7 +363,7 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
 size_t ts_decoder_memory(const struct ts_decoder *decoder)
 {
     return sizeof(*decoder) + decoder->cap_entries * sizeof(*decoder->profile.entries) + decoder->arena_cap +
-           (decoder->known.recent ? (decoder->known.mask + 1) * sizeof(*decoder->known.recent) : 0);
+           (decoder->recall.recent ? (decoder->recall.mask + 1) * sizeof(*decoder->recall.recent) : 0);
 }
 
 /* Everything of the last message but the memory. */
@@ -373,7 +373,7 @@ static void start(struct ts_decoder *decoder, const char *bytes, size_t len)
     ts_json_init(&decoder->json, len ? bytes : "", len, TS_DEPTH_MAX);
     *profile = (struct ts_profile){.entries = profile->entries};
     decoder->arena_len = 0;
-    decoder->n_direct = 0;
+    decoder->n_fast = 0;
     decoder->no_memory = false;
     decoder->hello = false;
     decoder->entry = 0;
@@ -394,7 +394,7 @@ int ts_decode(struct ts_decoder *decoder, const char *bytes, size_t len, const s
               struct ts_fault *ret_fault)
 {
     start(decoder, bytes, len);
-    if (take_message(decoder))
+    if (parse_message(decoder))
         ts_json_end(&decoder->json);
     const struct ts_json *json = &decoder->json;
     if (decoder->no_memory)

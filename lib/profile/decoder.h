@@ -13,9 +13,9 @@
 #include "lib/profile/profile.h"
 #include "lib/profile/recall.h"
 
-/* A variant of the direct way, see lib/profile/fast_run.c. */
+/* A variant of the fast path, see lib/profile/fast_run.c. */
 struct ts_decoder;
-typedef bool (*ts_direct_run)(struct ts_decoder *decoder, bool listed, bool spaced);
+typedef bool (*ts_fast_run)(struct ts_decoder *decoder, bool listed, bool spaced);
 
 /* The lowest fault of one class so far. */
 struct ts_noted {
@@ -33,9 +33,9 @@ struct ts_decoder {
     char *arena; /* strings that had escapes; as long as what is left of the message, so it never moves */
     size_t arena_len;
     size_t arena_cap;
-    ts_direct_run direct; /* NULL, for tests that hold the two ways together: it is not tried */
-    size_t n_direct;      /* entries of this message that went the direct way */
-    struct ts_known known;
+    ts_fast_run fast; /* NULL, for tests that hold the two ways together: it is not tried */
+    size_t n_fast;    /* entries of this message that went the fast path */
+    struct ts_recall recall;
     bool no_memory;
     bool hello;
     const char *hello_begin; /* its value */
@@ -65,16 +65,16 @@ const char *ts_shown(struct ts_str string, char out[TS_SHOWN]);
 /* ---- lib/profile/value.c ---- */
 
 /* The string's text, out of the arena where it has escapes. */
-bool ts_take_text(struct ts_decoder *decoder, const struct ts_json_string *string, struct ts_str *ret_text);
+bool ts_parse_text(struct ts_decoder *decoder, const struct ts_json_string *string, struct ts_str *ret_text);
 /* A string value, which the parser announced. */
-bool ts_take_string(struct ts_decoder *decoder, struct ts_str *ret_text);
+bool ts_parse_string(struct ts_decoder *decoder, struct ts_str *ret_text);
 /* A raw name that began at offset; notes what is wrong with it. */
 void ts_check_name(struct ts_decoder *decoder, size_t offset, struct ts_str name);
-bool ts_take_seconds(struct ts_decoder *decoder, const char *member, int64_t *ret_ns);
-bool ts_take_timestamp(struct ts_decoder *decoder, int64_t *ret_ns);
+bool ts_parse_seconds(struct ts_decoder *decoder, const char *member, int64_t *ret_ns);
+bool ts_parse_timestamp(struct ts_decoder *decoder, int64_t *ret_ns);
 /* An integer of 0 to max. *ret_taken where it is one. */
-bool ts_take_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_taken);
-bool ts_take_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret_pcalls);
+bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_taken);
+bool ts_parse_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret_pcalls);
 
 /* Marks the member as seen. True where it was before: that is noted, and its value is to be skipped. */
 bool ts_member_twice(struct ts_decoder *decoder, unsigned *seen, unsigned bit, size_t offset, const char *member);
@@ -82,12 +82,12 @@ bool ts_member_twice(struct ts_decoder *decoder, unsigned *seen, unsigned bit, s
 /* ---- lib/profile/decode.c ---- */
 
 /* The value of a member `labels`. */
-bool ts_take_labels(struct ts_decoder *decoder);
+bool ts_parse_labels(struct ts_decoder *decoder);
 
 /* ---- lib/profile/entry.c ---- */
 
 /* The value of func_profiles. */
-bool ts_take_functions(struct ts_decoder *decoder);
+bool ts_parse_functions(struct ts_decoder *decoder);
 /* The place of the next entry, its defaults set; NULL: no memory. It counts once profile.n_entries is raised. */
 struct ts_entry *ts_next_entry(struct ts_decoder *decoder);
 
@@ -95,21 +95,21 @@ struct ts_entry *ts_next_entry(struct ts_decoder *decoder);
 
 /*
  * Inside func_profiles: takes the entries that stand at json->at in the shape that json.dumps prints. Afterwards json
- * stands before the first that is not, as if the general way had taken the others. False: no memory.
+ * stands before the first that is not, as if the general path had taken the others. False: no memory.
  */
-bool ts_take_direct(struct ts_decoder *decoder, bool listed);
-void ts_direct_init(struct ts_decoder *decoder); /* chooses what suits the processor */
+bool ts_fast_parse(struct ts_decoder *decoder, bool listed);
+void ts_fast_init(struct ts_decoder *decoder); /* chooses what suits the processor */
 
-enum { TS_DIRECT_MARGIN = 512 }; /* bytes that must be left of the text for an entry to be begun */
+enum { TS_FAST_MARGIN = 512 }; /* bytes that must be left of the text for an entry to be begun */
 
 /* ---- lib/profile/fast_run.c, once for each ---- */
 
-bool ts_direct_run_plain(struct ts_decoder *decoder, bool listed, bool spaced); /* C alone */
-bool ts_direct_run_native(struct ts_decoder *decoder, bool listed,
-                          bool spaced); /* what every processor of this kind has: SSE2, NEON */
+bool ts_fast_run_plain(struct ts_decoder *decoder, bool listed, bool spaced); /* C alone */
+bool ts_fast_run_native(struct ts_decoder *decoder, bool listed,
+                        bool spaced); /* what every processor of this kind has: SSE2, NEON */
 #if defined(__x86_64__)
-bool ts_direct_run_avx2(struct ts_decoder *decoder, bool listed, bool spaced);
-bool ts_direct_run_avx512(struct ts_decoder *decoder, bool listed, bool spaced);
+bool ts_fast_run_avx2(struct ts_decoder *decoder, bool listed, bool spaced);
+bool ts_fast_run_avx512(struct ts_decoder *decoder, bool listed, bool spaced);
 #endif
 
 #endif

@@ -4,7 +4,7 @@
  * An entry is filled in where it will stay; one with a fault is given up by not counting it, since the message is
  * rejected then anyway. A fault may be met before func_name is: ts_note_function() adds the name to it.
  *
- * Before each entry the direct way (lib/profile/fast.c) takes all those that are in the shape it knows.
+ * Before each entry the fast path (lib/profile/fast.c) takes all those that are in the shape it knows.
  */
 #include "lib/profile/decoder.h"
 
@@ -81,7 +81,7 @@ struct ts_entry *ts_next_entry(struct ts_decoder *decoder)
     return entry;
 }
 
-static bool take_file_name(struct ts_decoder *decoder, struct ts_entry *entry)
+static bool parse_file_name(struct ts_decoder *decoder, struct ts_entry *entry)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_STRING) {
@@ -91,7 +91,7 @@ static bool take_file_name(struct ts_decoder *decoder, struct ts_entry *entry)
     }
     size_t offset = ts_json_offset(&decoder->json);
     struct ts_str *name = &entry->file_name;
-    if (!ts_take_string(decoder, name))
+    if (!ts_parse_string(decoder, name))
         return false;
     if (name->len > TS_FILE_NAME_MAX)
         ts_note(decoder, TS_BAD_SHAPE, offset, "file_name is %zu bytes long, at most %d are allowed", name->len,
@@ -101,20 +101,20 @@ static bool take_file_name(struct ts_decoder *decoder, struct ts_entry *entry)
     return true;
 }
 
-static bool take_line_number(struct ts_decoder *decoder, struct ts_entry *entry)
+static bool parse_line_number(struct ts_decoder *decoder, struct ts_entry *entry)
 {
     if (ts_json_next(&decoder->json) == TS_JSON_NULL)
         return ts_json_skip(&decoder->json);
     int64_t value = 0;
     bool taken = false;
-    if (!ts_take_integer(decoder, "line_number", INT32_MAX, &value, &taken))
+    if (!ts_parse_integer(decoder, "line_number", INT32_MAX, &value, &taken))
         return false;
     if (taken)
         entry->line_number = (int32_t)value;
     return true;
 }
 
-static bool take_func_name(struct ts_decoder *decoder, struct ts_entry *entry)
+static bool parse_func_name(struct ts_decoder *decoder, struct ts_entry *entry)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_STRING) {
@@ -123,29 +123,29 @@ static bool take_func_name(struct ts_decoder *decoder, struct ts_entry *entry)
         return ts_json_skip(&decoder->json);
     }
     size_t offset = ts_json_offset(&decoder->json);
-    if (!ts_take_string(decoder, &entry->raw_name))
+    if (!ts_parse_string(decoder, &entry->raw_name))
         return false;
     ts_note_function(decoder, entry->raw_name);
     ts_check_name(decoder, offset, entry->raw_name);
     return true;
 }
 
-static bool take_member(struct ts_decoder *decoder, struct ts_entry *entry, enum member member, bool listed)
+static bool parse_member(struct ts_decoder *decoder, struct ts_entry *entry, enum member member, bool listed)
 {
     switch (member) {
     case M_NCALLS:
-        return ts_take_calls(decoder, &entry->ncalls, &entry->pcalls);
+        return ts_parse_calls(decoder, &entry->ncalls, &entry->pcalls);
     case M_TOTTIME:
-        return ts_take_seconds(decoder, "tottime", &entry->tottime);
+        return ts_parse_seconds(decoder, "tottime", &entry->tottime);
     case M_CUMTIME:
-        return ts_take_seconds(decoder, "cumtime", &entry->cumtime);
+        return ts_parse_seconds(decoder, "cumtime", &entry->cumtime);
     case M_FILE_NAME:
-        return take_file_name(decoder, entry);
+        return parse_file_name(decoder, entry);
     case M_LINE_NUMBER:
-        return take_line_number(decoder, entry);
+        return parse_line_number(decoder, entry);
     case M_FUNC_NAME:
         if (listed)
-            return take_func_name(decoder, entry);
+            return parse_func_name(decoder, entry);
         break; /* the object form has the name already */
     case M_OTHER:
         break;
@@ -154,7 +154,7 @@ static bool take_member(struct ts_decoder *decoder, struct ts_entry *entry, enum
 }
 
 /* The entry at json->at; its name where the form is an object, NULL where it is a list. */
-static bool take_entry(struct ts_decoder *decoder, const struct ts_str *name)
+static bool parse_entry(struct ts_decoder *decoder, const struct ts_str *name)
 {
     struct ts_json *json = &decoder->json;
     struct ts_entry *entry = ts_next_entry(decoder);
@@ -175,12 +175,12 @@ static bool take_entry(struct ts_decoder *decoder, const struct ts_str *name)
     ts_json_begin(json);
     while (ts_json_member(json, &key)) {
         struct ts_str text;
-        if (!ts_take_text(decoder, &key, &text))
+        if (!ts_parse_text(decoder, &key, &text))
             return false;
         enum member member = which(text);
         bool twice = member && ts_member_twice(decoder, &seen, member, (size_t)(key.bytes - 1 - json->begin),
                                                member_name(member));
-        if (!(twice ? ts_json_skip(json) : take_member(decoder, entry, member, !name)))
+        if (!(twice ? ts_json_skip(json) : parse_member(decoder, entry, member, !name)))
             return false;
     }
     if (json->error)
@@ -196,39 +196,39 @@ static bool take_entry(struct ts_decoder *decoder, const struct ts_str *name)
     return true;
 }
 
-static bool take_named(struct ts_decoder *decoder)
+static bool parse_named(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     struct ts_json_string key;
     for (;;) {
         struct ts_str name;
-        if (!ts_take_direct(decoder, false))
+        if (!ts_fast_parse(decoder, false))
             return false;
         if (!ts_json_member(json, &key))
             return !json->error;
-        if (!ts_take_text(decoder, &key, &name))
+        if (!ts_parse_text(decoder, &key, &name))
             return false;
         decoder->function = name;
         ts_check_name(decoder, (size_t)(key.bytes - 1 - json->begin), name);
-        if (!take_entry(decoder, &name))
+        if (!parse_entry(decoder, &name))
             return false;
         decoder->function = (struct ts_str){0};
     }
 }
 
-static bool take_listed(struct ts_decoder *decoder)
+static bool parse_listed(struct ts_decoder *decoder)
 {
     for (;;) {
-        if (!ts_take_direct(decoder, true))
+        if (!ts_fast_parse(decoder, true))
             return false;
         if (!ts_json_element(&decoder->json))
             return !decoder->json.error;
-        if (!take_entry(decoder, NULL))
+        if (!parse_entry(decoder, NULL))
             return false;
     }
 }
 
-bool ts_take_functions(struct ts_decoder *decoder)
+bool ts_parse_functions(struct ts_decoder *decoder)
 {
     struct ts_json *json = &decoder->json;
     enum ts_json_type type = ts_json_next(json);
@@ -238,5 +238,5 @@ bool ts_take_functions(struct ts_decoder *decoder)
         return ts_json_skip(json);
     }
     ts_json_begin(json);
-    return type == TS_JSON_OBJECT ? take_named(decoder) : take_listed(decoder);
+    return type == TS_JSON_OBJECT ? parse_named(decoder) : parse_listed(decoder);
 }

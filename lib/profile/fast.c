@@ -1,5 +1,5 @@
 /*
- * Chooses the variant of the direct way (lib/profile/fast_run.c) for this processor and this text, and keeps the
+ * Chooses the variant of the fast path (lib/profile/fast_run.c) for this processor and this text, and keeps the
  * table of known locations that it looks into.
  */
 #include "lib/profile/decoder.h"
@@ -13,20 +13,20 @@ enum {
     RECENT_MIN = 16 * 1024
 };
 
-static ts_direct_run best(void)
+static ts_fast_run best(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2"))
-        return ts_direct_run_avx512;
+        return ts_fast_run_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-        return ts_direct_run_avx2;
+        return ts_fast_run_avx2;
 #endif
-    return ts_direct_run_native;
+    return ts_fast_run_native;
 }
 
-void ts_direct_init(struct ts_decoder *decoder)
+void ts_fast_init(struct ts_decoder *decoder)
 {
-    decoder->direct = best();
+    decoder->fast = best();
 }
 
 /* The spacing shows behind the first colon of an entry: `"ncalls": "` or `"func_name": "`. */
@@ -40,42 +40,42 @@ static bool looks_spaced(const struct ts_json *json)
     return colon && colon[1] == ' ';
 }
 
-bool ts_take_direct(struct ts_decoder *decoder, bool listed)
+bool ts_fast_parse(struct ts_decoder *decoder, bool listed)
 {
     const struct ts_json *json = &decoder->json;
-    /* After a fault the message is rejected, and only the walk for syntax goes on: that is the general way's. */
-    if (json->end - json->at < TS_DIRECT_MARGIN || decoder->shape.code || decoder->range.code || !decoder->direct)
+    /* After a fault the message is rejected, and only the walk for syntax goes on: that is the general path's. */
+    if (json->end - json->at < TS_FAST_MARGIN || decoder->shape.code || decoder->range.code || !decoder->fast)
         return true;
-    return decoder->direct(decoder, listed, looks_spaced(json));
+    return decoder->fast(decoder, listed, looks_spaced(json));
 }
 
-int ts_decoder_know(struct ts_decoder *decoder, const struct ts_intern *table)
+int ts_decoder_recall_from(struct ts_decoder *decoder, const struct ts_intern *table)
 {
-    struct ts_known *known = &decoder->known;
+    struct ts_recall *recall = &decoder->recall;
     uint32_t n = RECENT_MIN;
     while (table && n / 2 < table->n)
         n *= 2;
-    if (known->recent && (!table || known->mask + 1 >= n)) {
-        memset(known->recent, 0, (known->mask + 1) * sizeof(*known->recent));
+    if (recall->recent && (!table || recall->mask + 1 >= n)) {
+        memset(recall->recent, 0, (recall->mask + 1) * sizeof(*recall->recent));
     } else if (table) {
         uint32_t *recent = calloc(n, sizeof(*recent));
         if (!recent)
             return TS_ENOMEM; /* what was known before still is: the caller has not changed it */
-        free(known->recent);
-        known->recent = recent;
-        known->mask = n - 1;
+        free(recall->recent);
+        recall->recent = recent;
+        recall->mask = n - 1;
     }
-    known->table = table;
+    recall->table = table;
     return 0;
 }
 
 void ts_decoder_learn(struct ts_decoder *decoder, const struct ts_entry *entry, uint32_t number)
 {
-    struct ts_known *known = &decoder->known;
-    if (!known->table || !entry->key)
+    struct ts_recall *recall = &decoder->recall;
+    if (!recall->table || !entry->key)
         return;
     /* Too many for the table: a larger one, where there is memory for it; else they only meet more often. */
-    if (known->table->n / 2 > known->mask)
-        (void)!ts_decoder_know(decoder, known->table);
-    known->recent[entry->key >> 1 & known->mask] = number + 1;
+    if (recall->table->n / 2 > recall->mask)
+        (void)!ts_decoder_recall_from(decoder, recall->table);
+    recall->recent[entry->key >> 1 & recall->mask] = number + 1;
 }

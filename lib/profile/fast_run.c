@@ -1,20 +1,20 @@
 /*
- * The direct way through func_profiles: entries as CPython prints them, compared with constants, not tokenised.
+ * The fast path through func_profiles: entries as CPython prints them, compared with constants, not tokenised.
  *
- * One of lib/profile/fast.c's variants: TS_DIRECT_RUN names it, the compiler's flags (or TS_PORTABLE) say which
+ * One of lib/profile/fast.c's variants: TS_FAST_RUN names it, the compiler's flags (or TS_PORTABLE) say which
  * instructions it may use.
  *
  * json.dumps(asdict(stats_profile)) gives every entry the same members in the same order with the same spacing; so do
  * its compact form and the list form of our own client. An entry that has that shape and nothing wrong with it is taken
- * here; at the first byte that differs nothing of it has been taken, and the general way (lib/profile/entry.c) reads
- * that entry from its beginning. So the direct way never judges: every fault, escape, other order or other spacing is
- * the general way's, and the two cannot disagree about an entry that both take unless a value is read differently,
+ * here; at the first byte that differs nothing of it has been taken, and the general path (lib/profile/entry.c) reads
+ * that entry from its beginning. So the fast path never judges: every fault, escape, other order or other spacing is
+ * the general path's, and the two cannot disagree about an entry that both take unless a value is read differently,
  * which tests and a fuzz target hold together. Every byte is still checked: strings for control characters and UTF-8,
  * numbers for their grammar.
  *
  * Bounds. Constants and numbers are read without asking for the end of the text before each byte: an entry is only
  * begun, and gone on with behind each of its strings, while MARGIN bytes are left, more than all of them together can
- * take. The last entries of a message go the general way.
+ * take. The last entries of a message go the general path.
  *
  * An entry whose members are all there but in another order (a dict built otherwise) is taken too, member by member.
  */
@@ -27,7 +27,7 @@
 #include <string.h>
 
 enum {
-    MARGIN = TS_DIRECT_MARGIN,
+    MARGIN = TS_FAST_MARGIN,
     WHOLE_MAX = 10,    /* digits before the point */
     FRACTION_MAX = 24, /* behind it; repr() of a double gives 17 significant ones */
     CALLS_MAX = 16
@@ -76,8 +76,8 @@ static inline bool is_digit(char c)
 }
 
 /* The string whose first byte is at p, byte by byte where need be; gives the byte behind its closing quote. */
-static __attribute__((noinline)) const char *take_any_string(const char *p, const char *end, size_t max,
-                                                             struct ts_str *ret)
+static __attribute__((noinline)) const char *parse_any_string(const char *p, const char *end, size_t max,
+                                                              struct ts_str *ret)
 {
     const char *begin = p;
     for (;;) {
@@ -98,17 +98,17 @@ static __attribute__((noinline)) const char *take_any_string(const char *p, cons
 }
 
 /* Most strings are short and ASCII. */
-static inline const char *take_string(const char *p, const char *end, size_t max, struct ts_str *ret)
+static inline const char *parse_string(const char *p, const char *end, size_t max, struct ts_str *ret)
 {
     unsigned n = ts_plain64(p);
     if (n == TS_BLOCK || p[n] != '"')
-        return take_any_string(p, end, max, ret);
+        return parse_any_string(p, end, max, ret);
     *ret = (struct ts_str){p, n};
     return p + n + 1;
 }
 
 /* Up to 8 digits at p: their value, and how many; more than 8 give 8. */
-static inline uint64_t take_8_digits(const char *p, unsigned *ret_n)
+static inline uint64_t parse_8_digits(const char *p, unsigned *ret_n)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -138,7 +138,7 @@ static inline uint64_t take_8_digits(const char *p, unsigned *ret_n)
 }
 
 /* A number of seconds of any length; gives the byte behind it. */
-static __attribute__((noinline)) const char *take_long_seconds(const char *p, int64_t *ret_ns)
+static __attribute__((noinline)) const char *parse_long_seconds(const char *p, int64_t *ret_ns)
 {
     const char *text = p;
     p += *p == '-';
@@ -160,7 +160,7 @@ static __attribute__((noinline)) const char *take_long_seconds(const char *p, in
 }
 
 /* A number of seconds; gives the byte behind it. */
-static inline const char *take_seconds(const char *p, int64_t *ret_ns)
+static inline const char *parse_seconds(const char *p, int64_t *ret_ns)
 {
     static const uint32_t powers[8] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100};
     /* What get_stats_profile() makes of most times. */
@@ -172,15 +172,15 @@ static inline const char *take_seconds(const char *p, int64_t *ret_ns)
     bool negative = *p == '-';
     p += negative;
     unsigned n;
-    uint64_t value = take_8_digits(p, &n);
+    uint64_t value = parse_8_digits(p, &n);
     if (n == 8)
-        return take_long_seconds(text, ret_ns);
+        return parse_long_seconds(text, ret_ns);
     if (!n || (*p == '0' && n > 1))
         return NULL;
     value *= 1000000000; /* of 7 digits: within TS_TIME_MAX_NS, with any fraction */
     p += n;
     if (*p == '.') {
-        uint64_t fraction = take_8_digits(++p, &n);
+        uint64_t fraction = parse_8_digits(++p, &n);
         if (!n)
             return NULL;
         if (n == 8) {
@@ -190,7 +190,7 @@ static inline const char *take_seconds(const char *p, int64_t *ret_ns)
                 fraction = fraction * 10 + (unsigned)(p[8] - '0');
                 p++;
             } else {
-                return take_long_seconds(text, ret_ns);
+                return parse_long_seconds(text, ret_ns);
             }
             value += fraction;
         } else {
@@ -203,10 +203,10 @@ static inline const char *take_seconds(const char *p, int64_t *ret_ns)
 }
 
 /* Digits of a count; gives the byte behind them. */
-static inline const char *take_digits(const char *p, uint64_t *ret)
+static inline const char *parse_digits(const char *p, uint64_t *ret)
 {
     unsigned n;
-    *ret = take_8_digits(p, &n);
+    *ret = parse_8_digits(p, &n);
     if (n == 8) {
         for (; n < CALLS_MAX && is_digit(p[n]); n++)
             *ret = *ret * 10 + (unsigned)(p[n] - '0');
@@ -215,16 +215,16 @@ static inline const char *take_digits(const char *p, uint64_t *ret)
 }
 
 /* What is between the quotes of ncalls, and the closing one. */
-static inline const char *take_calls(const char *p, struct ts_entry *entry)
+static inline const char *parse_calls(const char *p, struct ts_entry *entry)
 {
     uint64_t n;
     uint64_t primitive;
-    p = take_digits(p, &n);
+    p = parse_digits(p, &n);
     if (!p || n > TS_CALLS_MAX)
         return NULL;
     primitive = n;
     if (*p == '/') {
-        p = take_digits(p + 1, &primitive);
+        p = parse_digits(p + 1, &primitive);
         if (!p || primitive > n)
             return NULL;
     }
@@ -233,11 +233,11 @@ static inline const char *take_calls(const char *p, struct ts_entry *entry)
     return *p == '"' ? p + 1 : NULL;
 }
 
-static inline const char *take_line_number(const char *p, struct ts_entry *entry)
+static inline const char *parse_line_number(const char *p, struct ts_entry *entry)
 {
     uint64_t line;
     const char *digits = p;
-    p = take_digits(p, &line);
+    p = parse_digits(p, &line);
     if (!p || line > INT32_MAX || (*digits == '0' && p - digits > 1))
         return NULL;
     entry->line_number = (int32_t)line;
@@ -245,47 +245,47 @@ static inline const char *take_line_number(const char *p, struct ts_entry *entry
 }
 
 /* From the quote that ends the name to the brace that ends the entry. */
-static inline __attribute__((always_inline)) const char *take_members(const char *p, const char *end, bool spaced,
-                                                                      struct ts_entry *entry)
+static inline __attribute__((always_inline)) const char *parse_members(const char *p, const char *end, bool spaced,
+                                                                       struct ts_entry *entry)
 {
     int64_t ignored;
-    p = take_calls(p, entry);
+    p = parse_calls(p, entry);
     if (!p)
         return NULL;
     EXPECT_SPACED(p, spaced, ", \"tottime\": ", ",\"tottime\":");
-    p = take_seconds(p, &entry->tottime);
+    p = parse_seconds(p, &entry->tottime);
     if (!p)
         return NULL;
     /* The list form of our client leaves the quotients out. */
     bool percall = p[spaced ? 3 : 2] == 'p';
     if (percall) {
         EXPECT_SPACED(p, spaced, ", \"percall_tottime\": ", ",\"percall_tottime\":");
-        p = take_seconds(p, &ignored);
+        p = parse_seconds(p, &ignored);
         if (!p)
             return NULL;
     }
     EXPECT_SPACED(p, spaced, ", \"cumtime\": ", ",\"cumtime\":");
-    p = take_seconds(p, &entry->cumtime);
+    p = parse_seconds(p, &entry->cumtime);
     if (!p)
         return NULL;
     if (percall) {
         EXPECT_SPACED(p, spaced, ", \"percall_cumtime\": ", ",\"percall_cumtime\":");
-        p = take_seconds(p, &ignored);
+        p = parse_seconds(p, &ignored);
         if (!p)
             return NULL;
     }
     EXPECT_SPACED(p, spaced, ", \"file_name\": \"", ",\"file_name\":\"");
-    p = take_string(p, end, TS_FILE_NAME_MAX, &entry->file_name);
+    p = parse_string(p, end, TS_FILE_NAME_MAX, &entry->file_name);
     if (!p || end - p < MARGIN)
         return NULL;
     EXPECT_SPACED(p, spaced, ", \"line_number\": ", ",\"line_number\":");
-    p = take_line_number(p, entry);
+    p = parse_line_number(p, entry);
     return p && *p == '}' ? p + 1 : NULL;
 }
 
 /* One entry, the comma before it included where it is not the first; gives the byte behind its brace. */
-static inline __attribute__((always_inline)) const char *take_entry(const char *p, const char *end, bool first,
-                                                                    bool listed, bool spaced, struct ts_entry *entry)
+static inline __attribute__((always_inline)) const char *parse_entry(const char *p, const char *end, bool first,
+                                                                     bool listed, bool spaced, struct ts_entry *entry)
 {
     if (end - p < MARGIN)
         return NULL;
@@ -295,14 +295,14 @@ static inline __attribute__((always_inline)) const char *take_entry(const char *
         EXPECT_SPACED(p, spaced, "{\"func_name\": \"", "{\"func_name\":\"");
     else
         EXPECT(p, "\"");
-    p = take_string(p, end, TS_NAME_MAX, &entry->raw_name);
+    p = parse_string(p, end, TS_NAME_MAX, &entry->raw_name);
     if (!p || end - p < MARGIN)
         return NULL;
     if (listed)
         EXPECT_SPACED(p, spaced, ", \"ncalls\": \"", ",\"ncalls\":\"");
     else
         EXPECT_SPACED(p, spaced, ": {\"ncalls\": \"", ":{\"ncalls\":\"");
-    return take_members(p, end, spaced, entry);
+    return parse_members(p, end, spaced, entry);
 }
 
 /* The members that make an entry, as bits. */
@@ -318,7 +318,7 @@ enum {
 };
 
 /* The member whose name begins at p, up to its value; gives its bit, or 0. */
-static inline unsigned take_key(const char **at, bool spaced)
+static inline unsigned parse_key(const char **at, bool spaced)
 {
 #define KEY(bit, name) \
     if (same(*at, name "\":", sizeof(name) + 1)) { \
@@ -353,32 +353,32 @@ static inline unsigned take_key(const char **at, bool spaced)
     return 0;
 }
 
-static inline const char *take_value(const char *p, const char *end, unsigned bit, struct ts_entry *entry)
+static inline const char *parse_value(const char *p, const char *end, unsigned bit, struct ts_entry *entry)
 {
     int64_t ignored;
     switch (bit) {
     case NCALLS:
-        return *p == '"' ? take_calls(p + 1, entry) : NULL;
+        return *p == '"' ? parse_calls(p + 1, entry) : NULL;
     case TOTTIME:
-        return take_seconds(p, &entry->tottime);
+        return parse_seconds(p, &entry->tottime);
     case CUMTIME:
-        return take_seconds(p, &entry->cumtime);
+        return parse_seconds(p, &entry->cumtime);
     case LINE_NUMBER:
-        return take_line_number(p, entry);
+        return parse_line_number(p, entry);
     case FILE_NAME:
-        p = *p == '"' ? take_string(p + 1, end, TS_FILE_NAME_MAX, &entry->file_name) : NULL;
+        p = *p == '"' ? parse_string(p + 1, end, TS_FILE_NAME_MAX, &entry->file_name) : NULL;
         return p && end - p >= MARGIN ? p : NULL;
     case FUNC_NAME:
-        p = *p == '"' ? take_string(p + 1, end, TS_NAME_MAX, &entry->raw_name) : NULL;
+        p = *p == '"' ? parse_string(p + 1, end, TS_NAME_MAX, &entry->raw_name) : NULL;
         return p && end - p >= MARGIN ? p : NULL;
     default:
-        return take_seconds(p, &ignored);
+        return parse_seconds(p, &ignored);
     }
 }
 
 /* One entry whose members come in any order, each at most once; gives the byte behind its brace. */
-static inline const char *take_unordered(const char *p, const char *end, bool first, bool listed, bool spaced,
-                                         struct ts_entry *entry)
+static inline const char *parse_unordered(const char *p, const char *end, bool first, bool listed, bool spaced,
+                                          struct ts_entry *entry)
 {
     unsigned seen = 0;
     unsigned needed = listed ? CUMTIME | FUNC_NAME : CUMTIME;
@@ -389,18 +389,18 @@ static inline const char *take_unordered(const char *p, const char *end, bool fi
         EXPECT_SPACED(p, spaced, ", ", ",");
     if (!listed) {
         EXPECT(p, "\"");
-        p = take_string(p, end, TS_NAME_MAX, &entry->raw_name);
+        p = parse_string(p, end, TS_NAME_MAX, &entry->raw_name);
         if (!p || end - p < MARGIN)
             return NULL;
         EXPECT_SPACED(p, spaced, ": ", ":");
     }
     EXPECT(p, "{\"");
     for (;;) {
-        unsigned bit = take_key(&p, spaced);
+        unsigned bit = parse_key(&p, spaced);
         if (!bit || seen & bit || (bit == FUNC_NAME && !listed))
             return NULL;
         seen |= bit;
-        p = take_value(p, end, bit, entry);
+        p = parse_value(p, end, bit, entry);
         if (!p)
             return NULL;
         if (*p == '}')
@@ -410,7 +410,7 @@ static inline const char *take_unordered(const char *p, const char *end, bool fi
 }
 
 /* As many entries of one shape as follow each other. False: no memory. */
-static inline __attribute__((always_inline)) bool take_run(struct ts_decoder *decoder, bool listed, bool spaced)
+static inline __attribute__((always_inline)) bool parse_run(struct ts_decoder *decoder, bool listed, bool spaced)
 {
     struct ts_json *json = &decoder->json;
     bool ordered = true; /* until an entry is not: those behind it will not be either */
@@ -421,27 +421,27 @@ static inline __attribute__((always_inline)) bool take_run(struct ts_decoder *de
             profile->n_entries < decoder->cap_entries ? &profile->entries[profile->n_entries] : ts_next_entry(decoder);
         if (!entry)
             return false;
-        entry->known = entry->key = 0;
+        entry->recalled = entry->key = 0;
         const char *next = NULL;
         if (ordered) {
-            next = take_entry(json->at, json->end, json->first, listed, spaced, entry);
+            next = parse_entry(json->at, json->end, json->first, listed, spaced, entry);
             ordered = next != NULL;
         }
         if (!next)
-            next = take_unordered(json->at, json->end, json->first, listed, spaced, entry);
+            next = parse_unordered(json->at, json->end, json->first, listed, spaced, entry);
         if (!next)
-            return true; /* what was filled in of the entry is cleared by the general way */
-        ts_known_recall(&decoder->known, entry);
+            return true; /* what was filled in of the entry is cleared by the general path */
+        ts_recall_find(&decoder->recall, entry);
         json->at = next;
         json->first = false;
         profile->n_entries++;
-        decoder->n_direct++;
+        decoder->n_fast++;
     }
 }
 
-bool TS_DIRECT_RUN(struct ts_decoder *decoder, bool listed, bool spaced)
+bool TS_FAST_RUN(struct ts_decoder *decoder, bool listed, bool spaced)
 {
     if (listed)
-        return spaced ? take_run(decoder, true, true) : take_run(decoder, true, false);
-    return spaced ? take_run(decoder, false, true) : take_run(decoder, false, false);
+        return spaced ? parse_run(decoder, true, true) : parse_run(decoder, true, false);
+    return spaced ? parse_run(decoder, false, true) : parse_run(decoder, false, false);
 }

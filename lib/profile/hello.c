@@ -20,7 +20,7 @@ static bool client_ok(struct ts_str client)
     return client.len > 0 && client.len <= TS_CLIENT_MAX;
 }
 
-static bool take_client(struct ts_decoder *decoder, struct ts_str *ret_client)
+static bool parse_client(struct ts_decoder *decoder, struct ts_str *ret_client)
 {
     char shown[TS_SHOWN];
     struct ts_str client;
@@ -31,7 +31,7 @@ static bool take_client(struct ts_decoder *decoder, struct ts_str *ret_client)
             ts_note_type(decoder, TS_BAD_SHAPE, type, "client", "a string");
         return ts_json_skip(&decoder->json);
     }
-    if (!ts_take_string(decoder, &client))
+    if (!ts_parse_string(decoder, &client))
         return false;
     if (!client_ok(client))
         ts_note(decoder, TS_BAD_SHAPE, offset, "client is %s, 1 to %d characters of [A-Za-z0-9-] are needed",
@@ -45,7 +45,7 @@ static bool is(struct ts_str text, const char *name)
     return text.len == strlen(name) && memcmp(text.data, name, text.len) == 0;
 }
 
-static bool take_members(struct ts_decoder *decoder, struct ts_str *ret_client)
+static bool parse_members(struct ts_decoder *decoder, struct ts_str *ret_client)
 {
     struct ts_json *json = &decoder->json;
     enum ts_json_type type = ts_json_next(json);
@@ -62,12 +62,12 @@ static bool take_members(struct ts_decoder *decoder, struct ts_str *ret_client)
         struct ts_str name;
         size_t offset = (size_t)(key.bytes - 1 - json->begin);
         bool ok;
-        if (!ts_take_text(decoder, &key, &name))
+        if (!ts_parse_text(decoder, &key, &name))
             return false;
         if (is(name, "client") && !ts_member_twice(decoder, &seen, CLIENT, offset, "client"))
-            ok = take_client(decoder, ret_client);
+            ok = parse_client(decoder, ret_client);
         else if (is(name, "labels") && !ts_member_twice(decoder, &seen, LABELS, offset, "labels"))
-            ok = ts_take_labels(decoder);
+            ok = ts_parse_labels(decoder);
         else
             ok = ts_json_skip(json);
         if (!ok)
@@ -88,7 +88,7 @@ int ts_decode_hello(struct ts_decoder *decoder, struct ts_hello *ret_hello, stru
     decoder->shape.entry = 0;
     decoder->profile.n_labels = 0;
     decoder->arena_len = 0;
-    take_members(decoder, &client);
+    parse_members(decoder, &client);
     if (decoder->no_memory)
         return TS_ENOMEM;
     if (decoder->shape.code) {

@@ -32,8 +32,8 @@ struct ts_entry {
     int64_t tottime;         /* ns */
     int64_t ncalls;
     int64_t pcalls;
-    uint32_t known; /* 1 + its number in the table of ts_decoder_know(); 0: not recognised */
-    uint32_t key;   /* the decoder's own; 0: none */
+    uint32_t recalled; /* 1 + its number in the table of ts_decoder_recall_from(); 0: not recognised */
+    uint32_t key;      /* the decoder's own; 0: none */
 };
 
 struct ts_profile {
@@ -89,12 +89,12 @@ int ts_decode_hello(struct ts_decoder *decoder, struct ts_hello *ret_hello, stru
 bool ts_is_bye(const char *bytes, size_t len);
 
 /*
- * Lets the decoder recognise locations: where an entry's stands in the table and was learned, entry->known says so, and
- * the caller need not look for it. The table must stay where it is, and only grow, until it is announced again, or NULL
- * for none; what was learned is forgotten by that. TS_ENOMEM: nothing has changed.
+ * Lets the decoder recognise locations: where an entry's stands in the table and was learned, entry->recalled says so,
+ * and the caller need not look for it. The table must stay where it is, and only grow, until it is announced again, or
+ * NULL for none; what was learned is forgotten by that. TS_ENOMEM: nothing has changed.
  */
 struct ts_intern;
-int ts_decoder_know(struct ts_decoder *decoder, const struct ts_intern *table) TS_MUST_USE;
+int ts_decoder_recall_from(struct ts_decoder *decoder, const struct ts_intern *table) TS_MUST_USE;
 /* The number in the table of an entry of the profile that was decoded last. */
 void ts_decoder_learn(struct ts_decoder *decoder, const struct ts_entry *entry, uint32_t number);
 

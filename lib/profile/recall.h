@@ -5,7 +5,7 @@
  * and of the line leads to one candidate, which is then compared in full; no hash over all bytes, no search. A key that
  * two locations share, or that was made to be shared, costs only a miss, and the intern table's seeded hash decides.
  *
- * For the direct way: strings must have TS_BLOCK readable bytes from their first one, which a message's have there and
+ * For the fast path: strings must have TS_BLOCK readable bytes from their first one, which a message's have there and
  * the intern table's always.
  */
 #ifndef TS_PROFILE_RECALL_H
@@ -16,14 +16,14 @@
 #include "lib/profile/block64.h"
 #include "lib/profile/profile.h"
 
-struct ts_known {
+struct ts_recall {
     const struct ts_intern *table; /* NULL: nothing is known */
     uint32_t *recent;              /* number + 1, by key; 0: none */
     uint32_t mask;
 };
 
 /* The first 8 bytes at most, moved up against the end of the word. */
-static inline uint64_t ts_known_word(const char *p, size_t len)
+static inline uint64_t ts_recall_word(const char *p, size_t len)
 {
     uint64_t word;
     memcpy(&word, p, 8);
@@ -32,12 +32,12 @@ static inline uint64_t ts_known_word(const char *p, size_t len)
 }
 
 /* Not 0. */
-static inline uint32_t ts_known_key(struct ts_str name, struct ts_str file, int32_t line)
+static inline uint32_t ts_recall_key(struct ts_str name, struct ts_str file, int32_t line)
 {
-    uint64_t first = ts_known_word(name.data, name.len);
-    uint64_t second = ts_known_word(name.data + 8, name.len < 8 ? 0 : name.len - 8);
-    uint64_t last = ts_known_word(name.data + (name.len < 24 ? 16 : name.len - 8), name.len < 16 ? 0 : name.len - 16);
-    uint64_t tail = ts_known_word(file.data + (file.len < 8 ? 0 : file.len - 8), file.len);
+    uint64_t first = ts_recall_word(name.data, name.len);
+    uint64_t second = ts_recall_word(name.data + 8, name.len < 8 ? 0 : name.len - 8);
+    uint64_t last = ts_recall_word(name.data + (name.len < 24 ? 16 : name.len - 8), name.len < 16 ? 0 : name.len - 16);
+    uint64_t tail = ts_recall_word(file.data + (file.len < 8 ? 0 : file.len - 8), file.len);
     uint64_t hash = ts_hash_mix(first ^ UINT64_C(0xA0761D6478BD642F),
                                 (last << 7 | last >> 57) ^ (unsigned)line ^ UINT64_C(0xE7037ED1A0B428DB));
     hash ^= ts_hash_mix(second ^ UINT64_C(0x8EBC6AF09C88C6E3), tail ^ (uint64_t)name.len << 32);
@@ -45,13 +45,13 @@ static inline uint32_t ts_known_key(struct ts_str name, struct ts_str file, int3
 }
 
 /* Fills in what of an entry depends on its location. */
-static inline void ts_known_recall(const struct ts_known *known, struct ts_entry *entry)
+static inline void ts_recall_find(const struct ts_recall *recall, struct ts_entry *entry)
 {
-    const struct ts_intern *table = known->table;
+    const struct ts_intern *table = recall->table;
     if (!table || !entry->file_name.data)
         return; /* without a file: rare enough to be looked for the slow way */
-    entry->key = ts_known_key(entry->raw_name, entry->file_name, entry->line_number);
-    uint32_t number = known->recent[entry->key >> 1 & known->mask];
+    entry->key = ts_recall_key(entry->raw_name, entry->file_name, entry->line_number);
+    uint32_t number = recall->recent[entry->key >> 1 & recall->mask];
     if (!number)
         return;
     const struct ts_location *item = &table->items[number - 1];
@@ -59,7 +59,7 @@ static inline void ts_known_recall(const struct ts_known *known, struct ts_entry
         item->file_name.len == entry->file_name.len &&
         ts_same64(entry->raw_name.data, item->raw_name.data, entry->raw_name.len) &&
         ts_same64(entry->file_name.data, item->file_name.data, entry->file_name.len))
-        entry->known = number;
+        entry->recalled = number;
 }
 
 #endif

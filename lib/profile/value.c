@@ -29,7 +29,7 @@ static bool arena_reserve(struct ts_decoder *decoder, size_t need)
     return true;
 }
 
-bool ts_take_text(struct ts_decoder *decoder, const struct ts_json_string *string, struct ts_str *ret_text)
+bool ts_parse_text(struct ts_decoder *decoder, const struct ts_json_string *string, struct ts_str *ret_text)
 {
     if (!string->escaped) {
         *ret_text = (struct ts_str){string->bytes, string->len};
@@ -44,10 +44,10 @@ bool ts_take_text(struct ts_decoder *decoder, const struct ts_json_string *strin
     return true;
 }
 
-bool ts_take_string(struct ts_decoder *decoder, struct ts_str *ret_text)
+bool ts_parse_string(struct ts_decoder *decoder, struct ts_str *ret_text)
 {
     struct ts_json_string string;
-    return ts_json_string(&decoder->json, &string) && ts_take_text(decoder, &string, ret_text);
+    return ts_json_string(&decoder->json, &string) && ts_parse_text(decoder, &string, ret_text);
 }
 
 void ts_check_name(struct ts_decoder *decoder, size_t offset, struct ts_str name)
@@ -69,7 +69,7 @@ static const char *shown_more(const struct ts_json_number *number)
     return number->len <= NUMBER_SHOWN ? "" : "...";
 }
 
-bool ts_take_seconds(struct ts_decoder *decoder, const char *member, int64_t *ret_ns)
+bool ts_parse_seconds(struct ts_decoder *decoder, const char *member, int64_t *ret_ns)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_NUMBER) {
@@ -105,7 +105,7 @@ static const char *timestamp_hint(const struct ts_json_number *number)
     }
 }
 
-bool ts_take_timestamp(struct ts_decoder *decoder, int64_t *ret_ns)
+bool ts_parse_timestamp(struct ts_decoder *decoder, int64_t *ret_ns)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_NUMBER) {
@@ -123,7 +123,7 @@ bool ts_take_timestamp(struct ts_decoder *decoder, int64_t *ret_ns)
     return true;
 }
 
-bool ts_take_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_taken)
+bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_taken)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_NUMBER) {
@@ -187,13 +187,13 @@ static void read_calls_text(struct ts_decoder *decoder, size_t offset, struct ts
     *ret_pcalls = pcalls;
 }
 
-bool ts_take_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret_pcalls)
+bool ts_parse_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret_pcalls)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     size_t offset = ts_json_offset(&decoder->json);
     if (type == TS_JSON_STRING) {
         struct ts_str text;
-        if (!ts_take_string(decoder, &text))
+        if (!ts_parse_string(decoder, &text))
             return false;
         read_calls_text(decoder, offset, text, ret_ncalls, ret_pcalls);
         return true;
@@ -204,7 +204,7 @@ bool ts_take_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *ret
         return ts_json_skip(&decoder->json);
     }
     bool taken = false;
-    if (!ts_take_integer(decoder, "ncalls", TS_CALLS_MAX, ret_ncalls, &taken))
+    if (!ts_parse_integer(decoder, "ncalls", TS_CALLS_MAX, ret_ncalls, &taken))
         return false;
     *ret_pcalls = *ret_ncalls;
     return true;

@@ -160,8 +160,8 @@ static bool build(struct step *step, int *ret_rc)
         int64_t profiles_limit = build_limit(step, level, source, &level->built_profiles);
         bool sums = level->built.bucket < sums_limit;
         bool profiles = !sums && level->built_profiles.bucket < profiles_limit;
-        bool done =
-            !sums && !profiles && level->kind != TS_LEVEL_INTERNAL && ts_level_built_to(&step->levels, level) >= level->live;
+        bool done = !sums && !profiles && level->kind != TS_LEVEL_INTERNAL &&
+                    ts_level_built_to(&step->levels, level) >= level->live;
         if (step->probe && (sums || profiles || done))
             return true;
         if (sums)

@@ -1,6 +1,6 @@
 /*
  * libFuzzer target: the message decoder. Beyond what the sanitizers see it asks for what must hold of every result:
- * the same by every variant of the direct way and by the general one alone, also from a decoder that has seen other
+ * the same by every variant of the fast path and by the general path alone, also from a decoder that has seen other
  * messages and recognises their locations; offsets
  * inside the text; bounds of the contract; views that lie in the message or in the decoder; messages that are
  * terminated UTF-8.
@@ -104,8 +104,8 @@ static void check_known(const struct ts_profile *profile)
         const struct ts_entry *entry = &profile->entries[i];
         struct ts_location key = {entry->raw_name, entry->file_name, entry->line_number, 0};
         uint32_t number;
-        if (entry->known) {
-            CHECK(ts_intern_find(&table, &key, &number) && number == entry->known - 1);
+        if (entry->recalled) {
+            CHECK(ts_intern_find(&table, &key, &number) && number == entry->recalled - 1);
             continue;
         }
         if (ts_intern_add(&table, &key, &number))
@@ -116,15 +116,15 @@ static void check_known(const struct ts_profile *profile)
 
 static void choose(size_t size)
 {
-    ts_direct_run variants[4] = {ts_direct_run_plain, ts_direct_run_native};
+    ts_fast_run variants[4] = {ts_fast_run_plain, ts_fast_run_native};
     size_t n = 2;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-        variants[n++] = ts_direct_run_avx2;
+        variants[n++] = ts_fast_run_avx2;
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2"))
-        variants[n++] = ts_direct_run_avx512;
+        variants[n++] = ts_fast_run_avx512;
 #endif
-    used->direct = variants[size % n];
+    used->fast = variants[size % n];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -135,14 +135,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (used && table.n > LOCATIONS_MAX)
         ts_intern_deinit(&table);
-    if (used && !table.n && ts_decoder_know(used, &table))
+    if (used && !table.n && ts_decoder_recall_from(used, &table))
         abort();
     struct ts_decoder *fresh = ts_decoder_new();
     char *copy = malloc(size ? size : 1); /* exactly as long, so that a byte read too many is seen */
     if (!used || !fresh || !copy)
         abort();
     if (size % 2) /* else the variant of this processor, with nothing allocated yet */
-        fresh->direct = NULL;
+        fresh->fast = NULL;
     choose(size / 2);
     if (size)
         memcpy(copy, data, size);

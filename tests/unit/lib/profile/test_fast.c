@@ -1,7 +1,7 @@
 /*
- * The direct way, every variant that this processor can run, against the general one: whatever the text, the same
+ * The fast path, every variant that this processor can run, against the general one: whatever the text, the same
  * profile, the same fault; and what is recognised of locations is what stands there. Texts in every shape that the
- * direct way knows, whole and then damaged in one place; and a look that it really was the direct way.
+ * fast path knows, whole and then damaged in one place; and a look that it really was the direct way.
  */
 #include "lib/aggregate/intern.h"
 #include "lib/profile/decoder.h"
@@ -17,7 +17,7 @@
 enum { TEXT_MAX = 64 * 1024, ENTRIES = 40, VARIANTS_MAX = 4 };
 
 struct fixture {
-    struct ts_decoder *direct[VARIANTS_MAX];
+    struct ts_decoder *fast[VARIANTS_MAX];
     int n_variants;
     struct ts_intern table; /* all of them look into it */
     size_t n_known;
@@ -31,26 +31,26 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     if (!f)
         return -1;
-    ts_direct_run variants[VARIANTS_MAX] = {ts_direct_run_plain, ts_direct_run_native};
+    ts_fast_run variants[VARIANTS_MAX] = {ts_fast_run_plain, ts_fast_run_native};
     f->n_variants = 2;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-        variants[f->n_variants++] = ts_direct_run_avx2;
+        variants[f->n_variants++] = ts_fast_run_avx2;
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2"))
-        variants[f->n_variants++] = ts_direct_run_avx512;
+        variants[f->n_variants++] = ts_fast_run_avx512;
 #endif
     ts_intern_init(&f->table);
     *state = f;
     for (int i = 0; i < f->n_variants; i++) {
-        f->direct[i] = ts_decoder_new();
-        if (!f->direct[i] || ts_decoder_know(f->direct[i], &f->table))
+        f->fast[i] = ts_decoder_new();
+        if (!f->fast[i] || ts_decoder_recall_from(f->fast[i], &f->table))
             return -1;
-        f->direct[i]->direct = variants[i];
+        f->fast[i]->fast = variants[i];
     }
     f->general = ts_decoder_new();
     if (!f->general)
         return -1;
-    f->general->direct = NULL;
+    f->general->fast = NULL;
     srand(11);
     return 0;
 }
@@ -59,7 +59,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     for (int i = 0; i < f->n_variants; i++)
-        ts_decoder_free(f->direct[i]);
+        ts_decoder_free(f->fast[i]);
     ts_decoder_free(f->general);
     ts_intern_deinit(&f->table);
     free(f);
@@ -76,14 +76,14 @@ static void check_entry(struct fixture *f, struct ts_decoder *decoder, const str
 {
     bool same = same_str(x->raw_name, y->raw_name) && same_str(x->file_name, y->file_name) &&
                 x->line_number == y->line_number && x->cumtime == y->cumtime && x->tottime == y->tottime &&
-                x->ncalls == y->ncalls && x->pcalls == y->pcalls && !y->known;
+                x->ncalls == y->ncalls && x->pcalls == y->pcalls && !y->recalled;
     if (!same)
         fail_msg("an entry differs in %.*s", (int)f->len, f->text);
     struct ts_location key = {.raw_name = x->raw_name, .file_name = x->file_name, .line_number = x->line_number};
     uint32_t number;
-    if (x->known) {
+    if (x->recalled) {
         assert_true(ts_intern_find(&f->table, &key, &number));
-        assert_int_equal(x->known, number + 1);
+        assert_int_equal(x->recalled, number + 1);
         f->n_known++;
         return;
     }
@@ -100,11 +100,11 @@ static int compare(struct fixture *f)
     assert_non_null(copy);
     memcpy(copy, f->text, f->len);
     int rc_b = ts_decode(f->general, copy, f->len, &b, &fault_b);
-    assert_int_equal(f->general->n_direct, 0);
+    assert_int_equal(f->general->n_fast, 0);
     for (int variant = 0; variant < f->n_variants; variant++) {
         const struct ts_profile *a = NULL;
         struct ts_fault fault_a = {0};
-        int rc = ts_decode(f->direct[variant], copy, f->len, &a, &fault_a);
+        int rc = ts_decode(f->fast[variant], copy, f->len, &a, &fault_a);
         if (rc != rc_b || fault_a.offset != fault_b.offset || strcmp(fault_a.message, fault_b.message) != 0)
             fail_msg("%d %zu %s\n%d %zu %s\n%.*s", rc, fault_a.offset, fault_a.message, rc_b, fault_b.offset,
                      fault_b.message, (int)f->len, f->text);
@@ -114,7 +114,7 @@ static int compare(struct fixture *f)
         assert_int_equal(a->total_tt, b->total_tt);
         assert_int_equal(a->n_entries, b->n_entries);
         for (size_t i = 0; i < a->n_entries; i++)
-            check_entry(f, f->direct[variant], &a->entries[i], &b->entries[i]);
+            check_entry(f, f->fast[variant], &a->entries[i], &b->entries[i]);
     }
     free(copy);
     return rc_b;
@@ -361,11 +361,11 @@ static void test_it_is_taken(void **state)
         put(f, texts[i][0] == '{' ? "]}]" : "}}]");
         assert_int_equal(compare(f), 0);
         for (int variant = 0; variant < f->n_variants; variant++) {
-            const struct ts_decoder *decoder = f->direct[variant];
+            const struct ts_decoder *decoder = f->fast[variant];
             /* All but those in the last bytes. */
-            size_t last = TS_DIRECT_MARGIN / strlen(texts[i]) + 1;
+            size_t last = TS_FAST_MARGIN / strlen(texts[i]) + 1;
             assert_int_equal(decoder->profile.n_entries, ENTRIES);
-            assert_true(decoder->n_direct >= ENTRIES - last);
+            assert_true(decoder->n_fast >= ENTRIES - last);
         }
     }
 }
