@@ -220,7 +220,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- Start ---- */
 
-static void on_told(void *data, const char *words)
+static void on_store_log(void *data, const char *words)
 {
     (void)data;
     tsd_log_info("%s", words);
@@ -239,7 +239,7 @@ static int open_store(struct tsd_server *server)
         .retention = config->aggregation.retention,
         .n_retention = config->aggregation.n_retention,
         .now = tsd_clock_wall(),
-        .told = on_told,
+        .on_log = on_store_log,
     };
     int rc = ts_store_open(&how, &server->store, &server->state.grid, &error);
     if (!rc) {

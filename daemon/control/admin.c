@@ -260,7 +260,7 @@ static void send_deleted(struct chore *chore)
     }
     struct ts_buf out;
     struct tsd_reply reply;
-    const struct ts_deleted *deleted = ts_deletion_result(chore->deletion);
+    const struct ts_deletion_counts *deleted = ts_deletion_result(chore->deletion);
     if (!ts_query_dry_run(chore->query))
         tsd_log_info("deleted by an operator: %llu rows of %llu functions in %llu buckets",
                      (unsigned long long)deleted->rows, (unsigned long long)deleted->functions,

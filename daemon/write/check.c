@@ -2,7 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "lib/store/store.h"
+#include "lib/store/reader.h"
 
 #include <stdlib.h>
 

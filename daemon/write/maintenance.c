@@ -232,7 +232,8 @@ void tsd_tidy_renewed(struct tsd_tidy *tidy)
         tidy->n_label_sets = unused_still(tidy, &pending->label_sets, tidy->label_sets, tidy->n_label_sets);
     }
     /* Label sets are few, and all of them are held: they go from both at once, or from neither. */
-    if (tidy->n_label_sets && ts_store_drop_names(tidy->store, NULL, 0, tidy->label_sets, tidy->n_label_sets, &error)) {
+    if (tidy->n_label_sets &&
+        ts_store_delete_names(tidy->store, NULL, 0, tidy->label_sets, tidy->n_label_sets, &error)) {
         tidy->names_wanted = true;
         tidy->n_label_sets = 0;
     }
@@ -258,7 +259,7 @@ static bool drop(struct tsd_tidy *tidy, int *ret_rc, struct ts_store_error *erro
         return false;
     n = n < DROP_ROWS ? n : DROP_ROWS;
     if (n) {
-        *ret_rc = ts_store_drop_names(tidy->store, tidy->locations + tidy->dropped, n, NULL, 0, error);
+        *ret_rc = ts_store_delete_names(tidy->store, tidy->locations + tidy->dropped, n, NULL, 0, error);
         if (*ret_rc)
             return false;
         tidy->dropped += n;
@@ -301,25 +302,25 @@ static int trouble(struct tsd_tidy *tidy, int rc, const char *message)
     return 0;
 }
 
-static int tend(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *ret_more)
+static int maintain(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *ret_more)
 {
     struct ts_store_error error;
-    struct ts_tended tended;
+    struct ts_maintain_result result;
     char width[32];
     int64_t began = tsd_clock_mono();
-    struct ts_tend how = {
-        .horizon = horizon, .uptime = uptime, .rows = tidy->rows, .note = began - tidy->noted >= NOTE_NS};
-    int rc = ts_store_tend(tidy->store, &how, &tended, &error);
+    struct ts_maintain_options options = {
+        .horizon = horizon, .uptime = uptime, .rows = tidy->rows, .save_times = began - tidy->noted >= NOTE_NS};
+    int rc = ts_store_maintain(tidy->store, &options, &result, &error);
     if (rc)
         return trouble(tidy, rc, error.message);
-    if (how.note)
+    if (options.save_times)
         tidy->noted = began;
-    tidy->names_wanted = tidy->names_wanted || tended.longest;
-    tsd_add(&tidy->shared->writer.rows_pruned, tended.pruned);
-    tsd_add(&tidy->shared->writer.rows_built, tended.built);
-    if (tended.completed)
-        tsd_log_info("buckets of %s are built", ts_format_duration(tended.completed, width));
-    bool more = tended.more;
+    tidy->names_wanted = tidy->names_wanted || result.longest_pruned;
+    tsd_add(&tidy->shared->writer.rows_pruned, result.rows_pruned);
+    tsd_add(&tidy->shared->writer.rows_built, result.rows_built);
+    if (result.completed_width)
+        tsd_log_info("buckets of %s are built", ts_format_duration(result.completed_width, width));
+    bool more = result.more;
     if (!more) {
         look(tidy);
         more = drop(tidy, &rc, &error);
@@ -327,9 +328,9 @@ static int tend(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *re
     if (rc)
         return trouble(tidy, rc, error.message);
     int64_t took = tsd_clock_mono() - began;
-    if (tended.more && took > STEP_LONG_NS && tidy->rows > ROWS_MIN)
+    if (result.more && took > STEP_LONG_NS && tidy->rows > ROWS_MIN)
         tidy->rows /= 2;
-    else if (tended.more && took < STEP_SHORT_NS && tidy->rows < ROWS_MAX)
+    else if (result.more && took < STEP_SHORT_NS && tidy->rows < ROWS_MAX)
         tidy->rows *= 2;
     if (!more)
         publish(tidy);
@@ -341,10 +342,10 @@ static int tend(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *re
 void tsd_tidy_note(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime)
 {
     struct ts_store_error error;
-    struct ts_tended tended;
-    struct ts_tend how = {.horizon = horizon, .uptime = uptime, .rows = ROWS_MIN, .note = true};
+    struct ts_maintain_result result;
+    struct ts_maintain_options options = {.horizon = horizon, .uptime = uptime, .rows = ROWS_MIN, .save_times = true};
     /* Nothing is lost where it fails: the horizon is a little behind at the next start. */
-    (void)!ts_store_tend(tidy->store, &how, &tended, &error);
+    (void)!ts_store_maintain(tidy->store, &options, &result, &error);
 }
 
 int tsd_tidy_step(struct tsd_tidy *tidy, struct tsd_task *task, int64_t horizon, int64_t uptime, bool *ret_task_done,
@@ -361,7 +362,7 @@ int tsd_tidy_step(struct tsd_tidy *tidy, struct tsd_task *task, int64_t horizon,
         more = true;
         rc = status == TS_ESYNC ? status : 0;
     } else {
-        rc = tend(tidy, horizon, uptime, &more);
+        rc = maintain(tidy, horizon, uptime, &more);
     }
     int64_t now = tsd_clock_mono();
     int64_t pause = more ? (now - began) * (SHARE - 1) : tidy->state == TSD_TIDY_LOOKING ? 50 * MS : IDLE_NS;

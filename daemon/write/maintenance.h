@@ -19,7 +19,9 @@
 
 #include "daemon/base/state.h"
 #include "daemon/write/pending.h"
+#include "lib/store/maintain.h"
 #include "lib/store/store.h"
+#include "lib/store/unused.h"
 
 #include <stdbool.h>
 

@@ -78,10 +78,10 @@ static size_t names_memory(const struct tsd_pending *pending)
 int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
 {
     struct ts_store_names names = {0};
-    int rc = ts_store_load(store, load_location, load_labels, pending, &names);
+    int rc = ts_store_load_names(store, load_location, load_labels, pending, &names);
     if (names.largest_location >= pending->locations.next)
         pending->locations.next = names.largest_location + 1;
-    pending->locations.not_held = names.not_held;
+    pending->locations.not_held = names.not_loaded;
     pending->names_stored = names_memory(pending);
     return rc;
 }

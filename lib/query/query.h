@@ -7,7 +7,7 @@
 
 #include "lib/aggregate/grid.h"
 #include "lib/base/buf.h"
-#include "lib/store/store.h"
+#include "lib/store/reader.h"
 
 #include <stdbool.h>
 

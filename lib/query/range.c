@@ -52,7 +52,7 @@ static int on_edge(void *data, const struct ts_profile_row *row)
     if (group == TS_NO_GROUP)
         return 0;
     edge->bucket = row->bucket;
-    return TS_ENOUGH;
+    return TS_STOP;
 }
 
 /* Widens a range that cannot be covered because an end cuts a bucket. False: that is not why. */
@@ -90,14 +90,14 @@ static int find_edge(struct ts_reader *reader, const struct ts_query_map *label_
         if (r)
             break;
         struct edge edge = {.label_sets = label_sets};
-        for (size_t i = 0; i < plan.n && r != TS_ENOUGH; i++) {
+        for (size_t i = 0; i < plan.n && r != TS_STOP; i++) {
             const struct ts_segment *segment = &plan.items[last ? plan.n - 1 - i : i];
             edge.level = segment->level;
             r = ts_reader_profiles(reader, segment, last, on_edge, &edge);
             if (r < 0)
                 break;
         }
-        if (r != TS_ENOUGH)
+        if (r != TS_STOP)
             break;
         r = 0;
         found = edge;

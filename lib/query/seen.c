@@ -42,7 +42,7 @@ static int note(struct walk *walk, uint32_t number, int64_t bucket)
     walk->found[thing] = 1;
     seen->level[walk->end] = walk->segment->level;
     seen->bucket[walk->end] = bucket;
-    return --walk->n_left ? 0 : TS_ENOUGH;
+    return --walk->n_left ? 0 : TS_STOP;
 }
 
 static int on_sum(void *data, const struct ts_sum_row *row)

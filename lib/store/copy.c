@@ -1,5 +1,6 @@
 #include "lib/store/copy.h"
 
+#include "lib/aggregate/plan.h"
 #include "lib/base/units.h"
 #include "lib/store/file.h"
 #include "lib/store/schema.h"

@@ -26,7 +26,7 @@ struct ts_deletion {
     struct ts_profile_row *profiles;
     size_t n_profiles;
     size_t cap_profiles;
-    struct ts_deleted deleted;
+    struct ts_deletion_counts deleted;
 };
 
 /* ---- What is to go ---- */
@@ -236,7 +236,7 @@ static int read_profiles(struct ts_deletion *deletion, struct ts_store *store, c
 
 static void count(struct ts_deletion *deletion)
 {
-    struct ts_deleted *deleted = &deletion->deleted;
+    struct ts_deletion_counts *deleted = &deletion->deleted;
     for (size_t i = 0; i < deletion->n_rows; i++) {
         const struct ts_sum_row *row = &deletion->rows[i];
         uint32_t group = 0;
@@ -593,7 +593,7 @@ int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint3
     return r;
 }
 
-const struct ts_deleted *ts_deletion_result(const struct ts_deletion *deletion)
+const struct ts_deletion_counts *ts_deletion_result(const struct ts_deletion *deletion)
 {
     return &deletion->deleted;
 }
@@ -601,7 +601,7 @@ const struct ts_deleted *ts_deletion_result(const struct ts_deletion *deletion)
 void ts_deletion_write(const struct ts_deletion *deletion, struct ts_buf *out)
 {
     const struct ts_query *query = deletion->query;
-    const struct ts_deleted *deleted = &deletion->deleted;
+    const struct ts_deletion_counts *deleted = &deletion->deleted;
     ts_buf_printf(out, "{\"dry_run\": %s, \"from\": ", query->dry_run ? "true" : "false");
     if (query->span.has_from)
         ts_put_seconds(out, query->span.from);

@@ -9,11 +9,11 @@
 #define TS_STORE_DELETE_H
 
 #include "lib/query/query.h"
-#include "lib/store/store.h"
+#include "lib/store/reader.h"
 
 struct ts_deletion;
 
-struct ts_deleted {
+struct ts_deletion_counts {
     uint64_t functions;
     uint64_t label_sets;
     uint64_t buckets; /* of the finest width kept */
@@ -34,7 +34,7 @@ struct ts_deletion *ts_deletion_free(struct ts_deletion *deletion);
 /* A step of about so many rows, by the writer; a dry run only counts. */
 int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more,
                      struct ts_store_error *ret_error) TS_MUST_USE;
-const struct ts_deleted *ts_deletion_result(const struct ts_deletion *deletion);
+const struct ts_deletion_counts *ts_deletion_result(const struct ts_deletion *deletion);
 /* The answer, as JSON. */
 void ts_deletion_write(const struct ts_deletion *deletion, struct ts_buf *out);
 

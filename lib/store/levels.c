@@ -141,8 +141,8 @@ static int64_t last_bucket(void *data, const struct ts_level *level)
 static void tell(void *data, const char *words)
 {
     struct adapting *adapting = data;
-    if (adapting->config->told)
-        adapting->config->told(adapting->config->data, words);
+    if (adapting->config->on_log)
+        adapting->config->on_log(adapting->config->data, words);
 }
 
 static void purge(void *data, const struct ts_level *level)

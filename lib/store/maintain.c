@@ -9,6 +9,8 @@
  *     prune    `since` moves to the first bucket that is young enough, with the first rows that go; then rows before it
  *     dead     rows of a level that is no longer wanted; at the end the level itself
  */
+#include "lib/store/maintain.h"
+
 #include "lib/store/writer.h"
 
 #include <errno.h>
@@ -23,7 +25,7 @@ struct step {
     uint32_t rows; /* at most */
     bool probe;    /* only look whether there is something to do */
     bool levels_changed;
-    struct ts_tended *tended;
+    struct ts_maintain_result *result;
 };
 
 static bool is_row(sqlite3_stmt *stmt, int *ret_rc)
@@ -98,7 +100,7 @@ static int build_sums(struct step *step, struct ts_level *level, const struct ts
         level->built = (struct ts_level_key){last->bucket, last->labels, last->location + 1};
     else
         level->built = (struct ts_level_key){.bucket = limit};
-    step->tended->built += n;
+    step->result->rows_built += n;
     return rc;
 }
 
@@ -129,7 +131,7 @@ static int build_profiles(struct step *step, struct ts_level *level, const struc
         level->built_profiles = (struct ts_level_key){last.bucket, last.labels + 1, 0};
     else
         level->built_profiles = (struct ts_level_key){.bucket = limit};
-    step->tended->built += n;
+    step->result->rows_built += n;
     return rc;
 }
 
@@ -138,7 +140,7 @@ static void complete(struct step *step, struct ts_level *level)
 {
     int64_t source = level->source;
     level->source = -1;
-    step->tended->completed = level->width;
+    step->result->completed_width = level->width;
     bool needed = false;
     for (size_t i = 0; i < step->levels.n; i++)
         needed = needed || (step->levels.items[i].kind != TS_LEVEL_DEAD && step->levels.items[i].source == source);
@@ -215,16 +217,16 @@ static int delete_older(struct step *step, const struct ts_level *level, int64_t
     for (int i = 0; i < (profiles ? 2 : 3); i++)
         sqlite3_bind_int64(prune, 2 + i, key[i]);
     rc = ts_store_run(prune);
-    step->tended->pruned += (uint64_t)sqlite3_changes64(step->store->db);
+    step->result->rows_pruned += (uint64_t)sqlite3_changes64(step->store->db);
     return rc;
 }
 
 static int prune_level(struct step *step, const struct ts_level *level, int64_t bucket)
 {
     int rc = delete_older(step, level, bucket, false);
-    if (!rc && step->tended->pruned < step->rows) {
+    if (!rc && step->result->rows_pruned < step->rows) {
         uint32_t rows = step->rows;
-        step->rows -= (uint32_t)step->tended->pruned;
+        step->rows -= (uint32_t)step->result->rows_pruned;
         rc = delete_older(step, level, bucket, true);
         step->rows = rows;
     }
@@ -262,7 +264,7 @@ static bool prune(struct step *step, int *ret_rc)
         }
         if (!dead && bound > level->since) {
             if (ts_level_is_longest(&step->levels, level))
-                step->tended->longest = true;
+                step->result->longest_pruned = true;
             ts_level_advance(&step->levels, level, bound);
             ts_levels_set_view(&step->levels);
             step->levels_changed = true;
@@ -275,22 +277,22 @@ static bool prune(struct step *step, int *ret_rc)
 
 /* ---- The step ---- */
 
-static int run_step(struct step *step, const struct ts_tend *tend)
+static int run_step(struct step *step, const struct ts_maintain_options *options)
 {
     struct ts_store *store = step->store;
     int rc = SQLITE_OK;
     step->probe = true; /* no lock for nothing */
     bool worked = build(step, &rc) || prune(step, &rc);
-    if (rc || (!worked && !tend->note))
+    if (rc || (!worked && !options->save_times))
         return rc ? rc : SQLITE_DONE;
     step->probe = false;
     rc = ts_store_run(store->stmts[TS_BEGIN]);
     worked = !rc && (build(step, &rc) || (!rc && prune(step, &rc)));
-    step->tended->more = worked;
+    step->result->more = worked;
     if (!rc && step->levels_changed)
         rc = ts_store_write_levels(store, &step->levels);
     if (!rc) {
-        sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 1, tend->uptime);
+        sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 1, options->uptime);
         sqlite3_bind_int64(store->stmts[TS_PUT_UPTIME], 2, step->horizon);
         rc = ts_store_run(store->stmts[TS_PUT_UPTIME]);
     }
@@ -306,12 +308,12 @@ static int fail(struct ts_store *store, int rc, struct ts_store_error *ret_error
     return r == TS_ECANCELED ? TS_ESTORE : r;
 }
 
-int ts_store_tend(struct ts_store *store, const struct ts_tend *tend, struct ts_tended *ret_tended,
-                  struct ts_store_error *ret_error)
+int ts_store_maintain(struct ts_store *store, const struct ts_maintain_options *options,
+                      struct ts_maintain_result *ret_result, struct ts_store_error *ret_error)
 {
-    struct ts_tended tended = {0};
+    struct ts_maintain_result result = {0};
     struct step step = {
-        .store = store, .levels = store->levels, .horizon = tend->horizon, .rows = tend->rows, .tended = &tended};
+        .store = store, .levels = store->levels, .horizon = options->horizon, .rows = options->rows, .result = &result};
     if (store->dead) {
         ts_sql_say(ret_error, "the store could not sync earlier; the process must end");
         return TS_ESYNC;
@@ -321,7 +323,7 @@ int ts_store_tend(struct ts_store *store, const struct ts_tend *tend, struct ts_
     store->saturated = 0;
     int rc = store->sync_each ? ts_sql_exec(store->db, "PRAGMA synchronous=NORMAL") : SQLITE_OK;
     if (!rc)
-        rc = run_step(&step, tend);
+        rc = run_step(&step, options);
     int r = rc == SQLITE_DONE ? 0 : rc ? fail(store, rc, ret_error) : 0;
     ts_store_roll_back(store);
     if (store->sync_each && ts_sql_exec(store->db, "PRAGMA synchronous=FULL") && !r) {
@@ -332,12 +334,12 @@ int ts_store_tend(struct ts_store *store, const struct ts_tend *tend, struct ts_
         return r;
     if (rc == SQLITE_OK)
         store->levels = step.levels;
-    *ret_tended = tended;
+    *ret_result = result;
     return ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
 }
 
-int ts_store_drop_names(struct ts_store *store, const uint32_t *locations, size_t n_locations,
-                        const uint32_t *label_sets, size_t n_label_sets, struct ts_store_error *ret_error)
+int ts_store_delete_names(struct ts_store *store, const uint32_t *locations, size_t n_locations,
+                          const uint32_t *label_sets, size_t n_label_sets, struct ts_store_error *ret_error)
 {
     if (store->dead) {
         ts_sql_say(ret_error, "the store could not sync earlier; the process must end");

@@ -423,7 +423,7 @@ static int bind_text(sqlite3_stmt *stmt, int i, const struct ts_str *text)
 
 struct held {
     struct ts_counters last; /* by location: the last position it was seen at, as cumtime */
-    ts_held_cb cb;
+    ts_recent_location_cb cb;
     void *data;
     uint32_t largest;
     uint64_t n;
@@ -496,8 +496,8 @@ static int on_location(void *data, uint32_t id, const struct ts_location *locati
     return last ? held->cb(held->data, id, location, last->cumtime) : (held->n++, 0);
 }
 
-int ts_store_load(struct ts_store *store, ts_held_cb on_held, ts_labels_cb on_labels, void *data,
-                  struct ts_store_names *ret_names)
+int ts_store_load_names(struct ts_store *store, ts_recent_location_cb on_held, ts_labels_cb on_labels, void *data,
+                        struct ts_store_names *ret_names)
 {
     struct held held = {.cb = on_held, .data = data};
     ts_counters_init(&held.last);
@@ -509,7 +509,7 @@ int ts_store_load(struct ts_store *store, ts_held_cb on_held, ts_labels_cb on_la
         r = ts_sql_walk_label_sets(store->stmts[TS_GET_LABEL_SETS], NULL, on_labels, data);
     ts_counters_deinit(&held.last);
     if (!r)
-        *ret_names = (struct ts_store_names){.largest_location = held.largest, .not_held = held.n};
+        *ret_names = (struct ts_store_names){.largest_location = held.largest, .not_loaded = held.n};
     return loaded(store, r);
 }
 
@@ -625,9 +625,9 @@ static int put_clients(struct ts_store *store, const struct ts_store_batch *batc
     int rc = SQLITE_OK;
     for (size_t i = 0; !rc && i < batch->n_clients; i++) {
         const struct ts_client_row *row = &batch->clients[i];
-        sqlite3_stmt *stmt = store->stmts[row->forget ? TS_DROP_CLIENT : TS_PUT_CLIENT];
+        sqlite3_stmt *stmt = store->stmts[row->remove ? TS_DROP_CLIENT : TS_PUT_CLIENT];
         rc = sqlite3_bind_text(stmt, 1, row->client, -1, SQLITE_STATIC);
-        if (!rc && !row->forget) {
+        if (!rc && !row->remove) {
             sqlite3_bind_int64(stmt, 2, (int64_t)row->last_seq);
             sqlite3_bind_int64(stmt, 3, batch->uptime);
         }

@@ -8,6 +8,8 @@
  * One thread at a time, except ts_reader_interrupt(): it raises a flag that holds until the next begin, so that it
  * cannot fall between two statements and be lost, and tells SQLite, which ends a step that is under way.
  */
+#include "lib/store/reader.h"
+
 #include "lib/store/schema.h"
 #include "lib/store/writer.h"
 

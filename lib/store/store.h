@@ -1,16 +1,15 @@
 /*
- * The store: what is committed, and nothing about when.
+ * The store: the committed data of the daemon, in one SQLite database. It decides nothing about when to commit.
  *
- * One struct ts_store per process writes and checkpoints (a WAL-reset race of SQLite before 3.51.3 can corrupt a file
- * that two connections write); any number of struct ts_reader read, each from one thread at a time. The driver is
- * lib/store/open.c and what lib/store/writer.h lists (writing), and lib/store/reader.c (reading); the schema is in
- * lib/store/schema.h.
+ * A process has one struct ts_store, the only connection that writes and checkpoints (before SQLite 3.51.3 a race in
+ * the reset of the write-ahead log can corrupt a file that two connections write). Any number of readers
+ * (lib/store/reader.h) read beside it. The store is used by one thread at a time.
  *
- * Age is measured by the horizon: a time that the database keeps, and that its user advances by elapsed monotonic time.
- * At an opening it follows the clock, by a day at most, so a clock that jumps prunes nothing.
+ * Age is measured against the horizon: a time kept in the database, which the caller advances by elapsed monotonic
+ * time. At opening it follows the wall clock by at most a day, so a clock that jumps ahead prunes nothing.
  *
- * Numbers of label sets and locations are the caller's: dense, from 1 in a new store, going on after the largest one
- * that ts_store_open() reported. They are written in the transaction that first uses them.
+ * The caller assigns the numbers of label sets and locations: dense, from 1 in a new store, and continuing after the
+ * largest stored number. A commit stores the names that it is the first to use.
  */
 #ifndef TS_STORE_STORE_H
 #define TS_STORE_STORE_H
@@ -19,7 +18,6 @@
 #include "lib/aggregate/grid.h"
 #include "lib/aggregate/intern.h"
 #include "lib/aggregate/levels.h"
-#include "lib/aggregate/plan.h"
 
 #include <stdbool.h>
 
@@ -28,161 +26,103 @@ struct ts_store;
 struct ts_store_config {
     const char *path;
     struct ts_grid grid;
-    bool start_time_is_now;               /* grid.start_time counts only in a new store; a stored origin satisfies it */
+    bool start_time_is_now;               /* use grid.start_time in a new store only; accept any stored origin */
     bool sync_each_commit;                /* durability=power: synchronous=FULL, else NORMAL */
-    int busy_ms;                          /* how long a commit waits for an operator's lock before it says TS_ESTORE */
+    int busy_ms;                          /* how long a commit waits for another process's lock before TS_ESTORE */
     const struct ts_retention *retention; /* finest first, the first one as wide as time_slice */
-    size_t n_retention;                   /* 0: one level, for ever */
+    size_t n_retention;                   /* 0: one level, kept for ever */
     int64_t now;                          /* the wall clock, ns since the epoch */
-    void (*told)(void *data, const char *words); /* of changes to the levels, for the log; may be NULL */
+    void (*on_log)(void *data, const char *message); /* for each change to the levels; may be NULL */
     void *data;
 };
 
-/* Why, in words for the log. */
+/* The reason of a failure, for the log. */
 struct ts_store_error {
     char message[512];
 };
 
 /*
- * Opens or creates, takes the lock that a second daemon is refused by, checks identity, schema version and grid.
- * TS_EREFUSED leaves the file as it was and says in ret_error what is wrong and what to do; TS_ESTORE: cannot be
- * opened now (permissions, no folder, no room). ret_grid is the grid that holds from now on.
+ * Opens or creates the database: takes the lock that keeps a second daemon out; checks identity, schema version and
+ * grid; adapts the levels to the retention. TS_EREFUSED leaves the file as it was, and ret_error has the cause and the
+ * remedy; TS_ESTORE: it cannot be opened now (permissions, missing folder, full disk). ret_grid is the grid in force.
  */
 int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_store, struct ts_grid *ret_grid,
                   struct ts_store_error *ret_error) TS_MUST_USE;
-/* Checkpoints what it can and lets go of file and lock. NULL is fine. */
+/* Checkpoints what it can, closes the file and releases the lock. NULL is fine. */
 struct ts_store *ts_store_close(struct ts_store *store);
 
-/* Whoever had the file before did not close it: killed, or the machine went down. */
+/* The previous daemon did not close the file: it was killed, or the machine stopped. */
 bool ts_store_was_unclean(const struct ts_store *store);
 
-/* As they are after the last commit or step. */
+/* The levels after the last commit or maintenance step. */
 const struct ts_levels *ts_store_levels(const struct ts_store *store);
-/* The begin of the oldest bucket that a level has, ns since the epoch; INT64_MIN: it has none. */
+/* The begin of a level's oldest bucket, ns since the epoch; INT64_MIN: it has none. */
 int ts_store_oldest(struct ts_store *store, const struct ts_level *level, int64_t *ret_begin) TS_MUST_USE;
-/* What it was at the opening; from there on it is the caller's to advance. */
+/* The horizon at opening, ns since the epoch; the caller advances it from there. */
 int64_t ts_store_horizon(const struct ts_store *store);
+
+/* ---- Names, clients, uptime: what the daemon loads at its start ---- */
 
 typedef int (*ts_location_cb)(void *data, uint32_t id, const struct ts_location *location);
 typedef int (*ts_labels_cb)(void *data, uint32_t id, const char *canonical_json, size_t len);
-/* last: no bucket of level 0 after this one has the location. */
-typedef int (*ts_held_cb)(void *data, uint32_t id, const struct ts_location *location, int64_t last);
+/* last: the latest position at which level 0 may have the location. */
+typedef int (*ts_recent_location_cb)(void *data, uint32_t id, const struct ts_location *location, int64_t last);
 
 struct ts_store_names {
     uint32_t largest_location; /* number; 0: none */
-    uint64_t not_held;         /* locations that are stored and were not given */
+    uint64_t not_loaded;       /* stored locations that were not passed to the callback */
 };
 
-/* Gives the locations that level 0 may still have, and all label sets, ascending by id. TS_EREFUSED: the file is
- * damaged. A callback's non-zero result ends the walk and is passed on. */
-int ts_store_load(struct ts_store *store, ts_held_cb on_held, ts_labels_cb on_labels, void *data,
-                  struct ts_store_names *ret_names) TS_MUST_USE;
-/* The number of a location that is stored; 0: it is not. */
+/*
+ * Loads the locations that level 0 may still have, and all label sets, both ascending by number. A non-zero result of a
+ * callback ends the walk and is returned. TS_EREFUSED: the file is damaged.
+ */
+int ts_store_load_names(struct ts_store *store, ts_recent_location_cb on_location, ts_labels_cb on_labels, void *data,
+                        struct ts_store_names *ret_names) TS_MUST_USE;
+/* The number of a stored location; 0: it is not stored. */
 int ts_store_find_location(struct ts_store *store, const struct ts_location *key, uint32_t *ret_id) TS_MUST_USE;
 
-/* Likewise: what a client of acknowledged streams has sent up to. `used` and uptimes: ns of the daemon's accumulated
- * uptime. */
+/* Loads the clients of acknowledged streams. `used` and uptimes: ns of the daemons' accumulated uptime. */
 typedef int (*ts_client_cb)(void *data, struct ts_str client, uint64_t last_seq, int64_t used);
 int ts_store_load_clients(struct ts_store *store, ts_client_cb on_client, void *data) TS_MUST_USE;
 int ts_store_load_uptime(struct ts_store *store, int64_t *ret_uptime) TS_MUST_USE;
 
+/* Deletes names that no row refers to: all of them or none. */
+int ts_store_delete_names(struct ts_store *store, const uint32_t *locations, size_t n_locations,
+                          const uint32_t *label_sets, size_t n_label_sets,
+                          struct ts_store_error *ret_error) TS_MUST_USE;
+
+/* ---- Commits ---- */
+
 struct ts_client_row {
     const char *client;
     uint64_t last_seq;
-    bool forget; /* the row is deleted */
+    bool remove; /* delete the row */
 };
 
 struct ts_store_batch {
-    const struct ts_counters *counters; /* labels and location are store numbers */
-    /* New names, numbered first_location, first_location + 1, ... ; likewise label sets (raw_name = canonical JSON). */
+    const struct ts_counters *counters; /* labels and location are the store's numbers */
+    /* New locations, numbered first_location, first_location + 1, ...; label sets likewise, with their canonical JSON
+       as raw_name. */
     const struct ts_location *locations;
     uint32_t n_locations;
     uint32_t first_location;
     const struct ts_location *label_sets;
     uint32_t n_label_sets;
     uint32_t first_label_set;
-    /* With the sums of exactly the messages up to last_seq, in the one transaction. */
+    /* `counters` has the sums of exactly the messages up to each client's last_seq. */
     const struct ts_client_row *clients;
     size_t n_clients;
-    int64_t uptime;  /* now */
-    int64_t horizon; /* when this was collected: what is older than its level's age goes into wider ones only */
+    int64_t uptime;  /* now, ns */
+    int64_t horizon; /* at collection, ns since the epoch: older data than a level keeps goes into wider levels only */
 };
 
 /*
- * One transaction: new names, sums added to those stored (saturating). All of it is on stable storage (to the
- * durability chosen) when it returns 0, none of it otherwise. TS_ESTORE: the batch is to be kept and given again.
- * TS_ESYNC: the process must end. ret_saturated counts the stored sums that reached their bound.
+ * Commits a batch in one transaction: inserts the new names, adds the sums to the stored ones (saturating). On 0 all of
+ * it is on stable storage, to the configured durability; otherwise none of it is stored. TS_ESTORE: keep the batch and
+ * try again. TS_ESYNC: the process must end. ret_saturated counts the stored sums that reached their bound.
  */
 int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, uint64_t *ret_saturated,
                     struct ts_store_error *ret_error) TS_MUST_USE;
-
-/*
- * What is beside commits: wider levels are built, old rows pruned. One bounded step, a transaction without a sync of
- * its own. Not while a batch waits to be committed: its horizon has to be that of the last collecting.
- */
-struct ts_tend {
-    int64_t horizon;
-    int64_t uptime;
-    uint32_t rows; /* at most so many are read or deleted */
-    bool note;     /* horizon and uptime are to be stored whether or not there is something to do */
-};
-
-struct ts_tended {
-    bool more;    /* something was done: there may be more to do */
-    bool longest; /* what is kept longest has begun to lose rows: names may have lost their last one */
-    uint64_t built;
-    uint64_t pruned;
-    int64_t completed; /* the width of a level that is whole from now on; 0: none */
-};
-int ts_store_tend(struct ts_store *store, const struct ts_tend *tend, struct ts_tended *ret_tended,
-                  struct ts_store_error *ret_error) TS_MUST_USE;
-
-/* Deletes names that no sum refers to. All or none. */
-int ts_store_drop_names(struct ts_store *store, const uint32_t *locations, size_t n_locations,
-                        const uint32_t *label_sets, size_t n_label_sets, struct ts_store_error *ret_error) TS_MUST_USE;
-
-/* ---- Reading ---- */
-
-struct ts_reader;
-
-int ts_reader_open(const char *path, struct ts_reader **ret_reader, struct ts_store_error *ret_error) TS_MUST_USE;
-struct ts_reader *ts_reader_close(struct ts_reader *reader);
-
-/* All reads between begin and end see one commit's state. */
-int ts_reader_begin(struct ts_reader *reader) TS_MUST_USE;
-void ts_reader_end(struct ts_reader *reader);
-
-typedef int (*ts_sum_cb)(void *data, const struct ts_sum_row *row);
-typedef int (*ts_profile_cb)(void *data, const struct ts_profile_row *row);
-
-int ts_reader_locations(struct ts_reader *reader, ts_location_cb cb, void *data) TS_MUST_USE;
-int ts_reader_label_sets(struct ts_reader *reader, ts_labels_cb cb, void *data) TS_MUST_USE;
-/* The levels as this state has them. */
-const struct ts_levels *ts_reader_levels(const struct ts_reader *reader);
-/* Rows of one level with from <= bucket < to, by bucket, ascending or descending; a callback that gives TS_ENOUGH ends
- * the walk, which gives TS_ENOUGH. */
-enum { TS_ENOUGH = 1000 };
-int ts_reader_sums(struct ts_reader *reader, const struct ts_segment *segment, bool descending, ts_sum_cb cb,
-                   void *data) TS_MUST_USE;
-int ts_reader_profiles(struct ts_reader *reader, const struct ts_segment *segment, bool descending, ts_profile_cb cb,
-                       void *data) TS_MUST_USE;
-/* Names that no row refers to, ascending by number. free() the lists by ts_unused_deinit(). Between no begin and end.
- */
-struct ts_unused {
-    uint32_t *locations;
-    size_t n_locations;
-    uint32_t *label_sets;
-    size_t n_label_sets;
-};
-int ts_reader_unused(struct ts_reader *reader, struct ts_unused *ret_unused) TS_MUST_USE;
-void ts_unused_deinit(struct ts_unused *unused);
-/*
- * Reads the whole file and checks that it is put together as it should be (SQLite's quick_check). 0; TS_EREFUSED, with
- * what is wrong in ret_error; TS_ECANCELED; TS_ESTORE. It holds one state of the file, and so the log, as long as it
- * takes.
- */
-int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error) TS_MUST_USE;
-/* Makes the read under way, on another thread, end with TS_ECANCELED soon. */
-void ts_reader_interrupt(struct ts_reader *reader);
 
 #endif

@@ -2,7 +2,7 @@
  * Names that no row refers to any more: those that are in none of the rows of a plan that covers everything. Every
  * delta is in every level, so the widest buckets, of which there are few rows, know of all names.
  */
-#include "lib/store/store.h"
+#include "lib/store/unused.h"
 
 #include <stdlib.h>
 

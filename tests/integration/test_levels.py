@@ -157,13 +157,13 @@ class Levels(RuleBasedStateMachine):
 
     @rule(rows=st.integers(1, 7), steps=st.integers(1, 5))
     def tidying_a_little(self, rows, steps):
-        self.store.ask("tend", self.horizon, rows, steps)
+        self.store.ask("maintain", self.horizon, rows, steps)
         self.read_levels()
         self.forget_gone()
 
     @rule()
     def tidying(self):
-        assert int(self.store.ask("tend", self.horizon, 3, 100000)) < 100000
+        assert int(self.store.ask("maintain", self.horizon, 3, 100000)) < 100000
         self.read_levels()
         self.forget_gone()
         for level in self.levels:
@@ -327,7 +327,7 @@ class Levels(RuleBasedStateMachine):
                 assert copy.ask("open", path, width, START, self.horizon, *(f"{w}:{keep}" for w, keep in retention)) == "ok"
                 if retention is kept:
                     self.check_copy(copy, factor, longest)
-                assert int(copy.ask("tend", self.horizon, 3, 100000)) < 100000
+                assert int(copy.ask("maintain", self.horizon, 3, 100000)) < 100000
                 if retention is kept:
                     self.check_copy(copy, factor, longest)
                 assert copy.ask("close") == "ok"

@@ -6,7 +6,7 @@
  *     sum POSITION LABELS RAW_NAME CUMTIME TOTTIME NCALLS PCALLS         (no answer)
  *     profile POSITION LABELS PROFILES EXACT TOTAL_TT EXPECTED RECEIVED  (no answer)
  *     commit HORIZON                                                     -> ok | error ...
- *     tend HORIZON ROWS STEPS      at most so many steps                 -> the number of steps that did something
+ *     maintain HORIZON ROWS STEPS  at most so many steps                 -> the number of steps that did something
  *     query KIND NOW PARAMETERS    a=b&c=d, nothing decoded              -> the answer | error CODE PARAMETER MESSAGE
  *     delete NOW ROWS PARAMETERS   so many rows a step                   -> the answer | error ...
  *     regrid TIME_SLICE TARGET     a copy, a page at a time              -> ok | error ...
@@ -17,6 +17,8 @@
 #include "lib/query/query.h"
 #include "lib/store/copy.h"
 #include "lib/store/delete.h"
+#include "lib/store/maintain.h"
+#include "lib/store/unused.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,19 +120,19 @@ static void do_commit(struct program *program, char **words)
     answer(program, rc);
 }
 
-static void do_tend(struct program *program, char **words)
+static void do_maintain(struct program *program, char **words)
 {
-    struct ts_tend tend = {.horizon = number(words[1]), .rows = (uint32_t)number(words[2])};
+    struct ts_maintain_options options = {.horizon = number(words[1]), .rows = (uint32_t)number(words[2])};
     int64_t steps = number(words[3]);
     int64_t done = 0;
     for (; done < steps; done++) {
-        struct ts_tended tended;
-        int rc = ts_store_tend(program->store, &tend, &tended, &program->error);
+        struct ts_maintain_result result;
+        int rc = ts_store_maintain(program->store, &options, &result, &program->error);
         if (rc) {
             answer(program, rc);
             return;
         }
-        if (!tended.more)
+        if (!result.more)
             break;
     }
     printf("%" PRId64 "\n", done);
@@ -306,8 +308,8 @@ int main(void)
             do_profile(&program, words);
         else if (!strcmp(words[0], "commit"))
             do_commit(&program, words);
-        else if (!strcmp(words[0], "tend"))
-            do_tend(&program, words);
+        else if (!strcmp(words[0], "maintain"))
+            do_maintain(&program, words);
         else if (!strcmp(words[0], "query"))
             do_query(&program, words);
         else if (!strcmp(words[0], "delete"))

@@ -3,6 +3,7 @@
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
+#include "lib/store/reader.h"
 #include "lib/store/schema.h"
 #include "lib/store/store.h"
 

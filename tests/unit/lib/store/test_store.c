@@ -310,9 +310,9 @@ static void names(void **state)
     assert_int_equal(saturated, 0);
     struct seen seen = {.len = 0};
     struct ts_store_names names;
-    assert_int_equal(ts_store_load(store, see_held, see_labels, &seen, &names), 0);
+    assert_int_equal(ts_store_load_names(store, see_held, see_labels, &seen, &names), 0);
     assert_int_equal(names.largest_location, 8);
-    assert_int_equal(names.not_held, 1);
+    assert_int_equal(names.not_loaded, 1);
     uint32_t number = 99;
     for (uint32_t i = 0; i < 8; i++) {
         assert_int_equal(ts_store_find_location(store, &locations[i], &number), 0);
@@ -322,7 +322,7 @@ static void names(void **state)
     assert_int_equal(ts_store_find_location(store, &unknown, &number), 0);
     assert_int_equal(number, 0);
     assert_string_equal(seen.text, expected);
-    assert_int_equal(ts_store_load(store, stop_held, see_labels, &seen, &names), 42);
+    assert_int_equal(ts_store_load_names(store, stop_held, see_labels, &seen, &names), 42);
 
     /* A location given twice under two numbers is a mistake of the caller, and nothing of the batch stays. */
     batch.first_location = 9;
