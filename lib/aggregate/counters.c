@@ -1,6 +1,7 @@
 #include "lib/aggregate/counters.h"
 
 #include "lib/aggregate/grid.h"
+#include "lib/base/array.h"
 #include "lib/base/hash.h"
 
 #include <stdlib.h>
@@ -56,22 +57,6 @@ static uint32_t profile_slot(const struct ts_counters *c, int64_t bucket, uint32
     return slot;
 }
 
-/* Room for n rows in an array, at least doubling. */
-static int grow_array(void **array, uint32_t *cap, size_t size, size_t n)
-{
-    if (n <= *cap)
-        return 0;
-    size_t to = *cap ? *cap : 64;
-    while (to < n)
-        to *= 2;
-    void *grown = realloc(*array, to * size);
-    if (!grown)
-        return TS_ENOMEM;
-    *array = grown;
-    *cap = (uint32_t)to;
-    return 0;
-}
-
 /* An empty index for n rows, filled to half at most; NULL where the present one will do. */
 static int grow_slots(uint32_t n_slots, size_t n, uint32_t **ret_slots, uint32_t *ret_n)
 {
@@ -97,14 +82,9 @@ static int reserve(struct ts_counters *c, size_t more_rows, size_t more_profiles
         return 0;
     if (rows > UINT32_MAX / 4 || profiles > UINT32_MAX / 4)
         return TS_ENOMEM;
-    void *array = c->rows;
-    int rc = grow_array(&array, &c->cap_rows, sizeof(*c->rows), rows);
-    c->rows = array;
-    if (rc)
-        return rc;
-    array = c->profiles;
-    rc = grow_array(&array, &c->cap_profiles, sizeof(*c->profiles), profiles);
-    c->profiles = array;
+    int rc = TS_ARRAY_RESERVE(&c->rows, &c->cap_rows, rows);
+    if (!rc)
+        rc = TS_ARRAY_RESERVE(&c->profiles, &c->cap_profiles, profiles);
     if (rc)
         return rc;
 

@@ -43,12 +43,12 @@ struct ts_profile_row {
 struct ts_counters {
     struct ts_sum_row *rows;
     uint32_t n_rows;
-    uint32_t cap_rows;
+    size_t cap_rows;
     uint32_t *slots; /* row + 1, 0 = free */
     uint32_t n_slots;
     struct ts_profile_row *profiles;
     uint32_t n_profiles;
-    uint32_t cap_profiles;
+    size_t cap_profiles;
     uint32_t *profile_slots;
     uint32_t n_profile_slots;
     uint64_t seed;      /* of the hashes */

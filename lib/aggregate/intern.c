@@ -1,5 +1,6 @@
 #include "lib/aggregate/intern.h"
 
+#include "lib/base/array.h"
 #include "lib/base/hash.h"
 
 #include <stdlib.h>
@@ -93,20 +94,14 @@ static int grow_slots(struct ts_intern *table)
 
 static int make_room(struct ts_intern *table, size_t bytes)
 {
-    if (table->n >= table->n_slots / 2) {
-        int rc = grow_slots(table);
-        if (rc)
-            return rc;
-    }
-    if (table->n == table->cap) {
-        uint32_t cap = table->cap ? table->cap * 2 : 128;
-        struct ts_location *items = realloc(table->items, cap * sizeof(*items));
-        if (!items)
-            return TS_ENOMEM;
-        table->memory += (size_t)(cap - table->cap) * sizeof(*items);
-        table->items = items;
-        table->cap = cap;
-    }
+    int rc = table->n >= table->n_slots / 2 ? grow_slots(table) : 0;
+    if (rc)
+        return rc;
+    size_t cap = table->cap;
+    rc = TS_ARRAY_RESERVE(&table->items, &table->cap, (size_t)table->n + 1);
+    if (rc)
+        return rc;
+    table->memory += (table->cap - cap) * sizeof(*table->items);
     if (table->views)
         return 0;
     if (!table->blocks || table->blocks->size - table->blocks->used < bytes) {

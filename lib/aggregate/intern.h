@@ -32,7 +32,7 @@ struct ts_block; /* private */
 struct ts_intern {
     struct ts_location *items; /* n; the array moves when it grows, the bytes it points at do not */
     uint32_t n;
-    uint32_t cap;
+    size_t cap;
     uint32_t *slots; /* item + 1, 0 = free; open addressing, a power of two */
     uint32_t n_slots;
     struct ts_block *blocks;

@@ -1,5 +1,6 @@
 #include "lib/aggregate/labels.h"
 
+#include "lib/base/ascii.h"
 #include "lib/base/text.h"
 
 #include <string.h>
@@ -33,7 +34,7 @@ static bool skip(struct ts_labels_reader *reader, const char *text)
 
 static bool is_key_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return ts_is_letter(c) || ts_is_digit(c) || c == '_';
 }
 
 /* \" \\ \n and \u00xx of a control character; at stands after the backslash. */

@@ -1,5 +1,7 @@
 #include "lib/aggregate/plan.h"
 
+#include "lib/base/array.h"
+
 #include <stdlib.h>
 
 void ts_plan_init(struct ts_plan *plan)
@@ -35,14 +37,9 @@ static int64_t next_take(const struct ts_levels *levels, const struct ts_level *
 
 static int append(struct ts_plan *plan, const struct ts_level *level, int64_t from, int64_t to)
 {
-    if (plan->n == plan->cap) {
-        size_t cap = plan->cap ? plan->cap * 2 : 16;
-        struct ts_segment *items = realloc(plan->items, cap * sizeof(*items));
-        if (!items)
-            return TS_ENOMEM;
-        plan->items = items;
-        plan->cap = cap;
-    }
+    int rc = TS_ARRAY_RESERVE(&plan->items, &plan->cap, plan->n + 1);
+    if (rc)
+        return rc;
     plan->items[plan->n++] = (struct ts_segment){level, from, to};
     return 0;
 }

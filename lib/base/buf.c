@@ -1,5 +1,7 @@
 #include "lib/base/buf.h"
 
+#include "lib/base/array.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,22 +30,8 @@ int ts_buf_reserve(struct ts_buf *buf, size_t more)
         return TS_ENOMEM;
     if (more <= buf->cap - buf->len)
         return 0;
-    size_t cap = buf->cap ? buf->cap : 256;
-    while (cap - buf->len < more) {
-        if (cap > SIZE_MAX / 2) {
-            buf->failed = true;
-            return TS_ENOMEM;
-        }
-        cap *= 2;
-    }
-    char *data = realloc(buf->data, cap);
-    if (!data) {
-        buf->failed = true;
-        return TS_ENOMEM;
-    }
-    buf->data = data;
-    buf->cap = cap;
-    return 0;
+    buf->failed = more > SIZE_MAX - buf->len || TS_ARRAY_RESERVE(&buf->data, &buf->cap, buf->len + more);
+    return buf->failed ? TS_ENOMEM : 0;
 }
 
 void ts_buf_append(struct ts_buf *buf, const void *bytes, size_t len)

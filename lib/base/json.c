@@ -4,6 +4,7 @@
  */
 #include "lib/base/json.h"
 
+#include "lib/base/ascii.h"
 #include "lib/base/json_scan.h"
 
 #include <string.h>
@@ -56,11 +57,6 @@ __attribute__((cold, noinline)) static bool unexpected(struct ts_json *json, con
     return fail(json, TS_BAD_JSON, at, at == json->end ? "the text ends too early" : why);
 }
 
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
-
 /* After an error at == end, so that nothing here needs to ask for it. */
 static inline const char *skip_space(struct ts_json *json)
 {
@@ -110,7 +106,7 @@ enum ts_json_type ts_json_next(struct ts_json *json)
     case 'n':
         return TS_JSON_NULL;
     default:
-        if (LIKELY(*p == '-' || is_digit(*p)))
+        if (LIKELY(*p == '-' || ts_is_digit(*p)))
             return TS_JSON_NUMBER;
         return no_value(json, p);
     }
@@ -130,7 +126,7 @@ bool ts_json_begin(struct ts_json *json)
 
 static int hex_value(char c)
 {
-    if (is_digit(c))
+    if (ts_is_digit(c))
         return c - '0';
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -198,7 +194,7 @@ bool ts_json_string(struct ts_json *json, struct ts_json_string *ret_string)
 
 static inline const char *skip_digits(const char *p, const char *end)
 {
-    while (p < end && is_digit(*p))
+    while (p < end && ts_is_digit(*p))
         p++;
     return p;
 }

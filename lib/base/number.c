@@ -1,5 +1,7 @@
 #include "lib/base/number.h"
 
+#include "lib/base/ascii.h"
+
 #include <stdbool.h>
 
 /* Beyond any number of digits that fits into memory, and far from overflow when those are added. */
@@ -15,11 +17,6 @@ struct decimal {
     bool negative;
 };
 
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
-
 static struct decimal split(const char *text, size_t len)
 {
     const char *p = text;
@@ -28,13 +25,13 @@ static struct decimal split(const char *text, size_t len)
     if (d.negative)
         p++;
     d.whole = p;
-    while (p < end && is_digit(*p))
+    while (p < end && ts_is_digit(*p))
         p++;
     d.n_whole = p - d.whole;
     d.fraction = p;
     if (p < end && *p == '.') {
         d.fraction = ++p;
-        while (p < end && is_digit(*p))
+        while (p < end && ts_is_digit(*p))
             p++;
         d.n_fraction = p - d.fraction;
     }
@@ -112,12 +109,12 @@ int ts_number_ns(const char *text, size_t len, enum ts_rounding rounding, int64_
     uint64_t value = 0;
     size_t places = 0;
     if (len <= 21) { /* longer ones are not of that form */
-        for (; p < end && is_digit(*p); p++)
+        for (; p < end && ts_is_digit(*p); p++)
             value = value * 10 + (unsigned)(*p - '0');
         if (p - begin <= 10) {
             if (p < end && *p == '.') {
                 begin = ++p;
-                for (; p < end && is_digit(*p); p++)
+                for (; p < end && ts_is_digit(*p); p++)
                     value = value * 10 + (unsigned)(*p - '0');
                 places = (size_t)(p - begin);
             }

@@ -6,6 +6,7 @@
  */
 #include "lib/base/units.h"
 
+#include "lib/base/ascii.h"
 #include "lib/base/int.h"
 
 #include <stdbool.h>
@@ -32,11 +33,6 @@ static const struct unit units[] = {
 };
 enum { N_UNITS = sizeof(units) / sizeof(units[0]) };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* "12" or "12.5" as whole + fraction / 10^digits, trailing zeros of the fraction gone. */
 struct decimal {
     int64_t whole;
@@ -48,15 +44,15 @@ static int read_decimal(const char **text, struct decimal *ret)
 {
     const char *p = *text;
     struct decimal d = {0};
-    if (!is_digit(*p))
+    if (!ts_is_digit(*p))
         return TS_EINVAL;
-    for (; is_digit(*p); p++) {
+    for (; ts_is_digit(*p); p++) {
         if (__builtin_mul_overflow(d.whole, 10, &d.whole) || __builtin_add_overflow(d.whole, *p - '0', &d.whole))
             return TS_EINVAL;
     }
     if (*p == '.') {
         const char *begin = ++p;
-        while (is_digit(*p))
+        while (ts_is_digit(*p))
             p++;
         if (p == begin)
             return TS_EINVAL;
@@ -122,7 +118,7 @@ static bool read_digits(const char **text, int n, int *ret)
 {
     int value = 0;
     for (int i = 0; i < n; i++) {
-        if (!is_digit((*text)[i]))
+        if (!ts_is_digit((*text)[i]))
             return false;
         value = value * 10 + ((*text)[i] - '0');
     }
@@ -189,7 +185,7 @@ static bool read_clock(const char **text, ts_i128 *ret_ns)
     if (!read_digits(text, 2, &hour) || !skip(text, ':') || !read_digits(text, 2, &minute))
         return false;
     if (skip(text, ':')) {
-        bool two = is_digit((*text)[0]) && is_digit((*text)[1]) && !is_digit((*text)[2]);
+        bool two = ts_is_digit((*text)[0]) && ts_is_digit((*text)[1]) && !ts_is_digit((*text)[2]);
         if (!two || read_decimal(text, &second))
             return false;
     }
@@ -275,9 +271,9 @@ int ts_parse_size(const char *text, uint64_t *ret_bytes)
     } suffixes[] = {{"", 0}, {"K", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
     const uint64_t max = UINT64_C(1) << 62;
     uint64_t value = 0;
-    if (!is_digit(*text))
+    if (!ts_is_digit(*text))
         return TS_EINVAL;
-    for (; is_digit(*text); text++) {
+    for (; ts_is_digit(*text); text++) {
         uint64_t digit = (uint64_t)(*text - '0');
         if (value > (max - digit) / 10)
             return TS_EINVAL;

@@ -9,6 +9,7 @@
  */
 #include "lib/profile/profile.h"
 
+#include "lib/base/ascii.h"
 #include "lib/base/number.h"
 #include "lib/profile/decoder.h"
 
@@ -71,8 +72,8 @@ static bool label_key_ok(struct ts_str key)
 {
     for (size_t i = 0; i < key.len; i++) {
         char c = key.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || c < '0' || c > '9'))
+        bool letter = ts_is_letter(c) || c == '_';
+        if (!letter && (i == 0 || !ts_is_digit(c)))
             return false;
     }
     return key.len > 0 && key.len <= TS_LABEL_KEY_MAX;

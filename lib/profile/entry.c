@@ -6,9 +6,9 @@
  *
  * Before each entry the fast path (lib/profile/fast.c) takes all those that are in the shape it knows.
  */
+#include "lib/base/array.h"
 #include "lib/profile/decoder.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum member {
@@ -66,15 +66,9 @@ static const char *member_name(enum member member)
 struct ts_entry *ts_next_entry(struct ts_decoder *decoder)
 {
     struct ts_profile *profile = &decoder->profile;
-    if (profile->n_entries == decoder->cap_entries) {
-        size_t cap = decoder->cap_entries ? decoder->cap_entries * 2 : 64;
-        struct ts_entry *entries = realloc(profile->entries, cap * sizeof(*entries));
-        if (!entries) {
-            decoder->no_memory = true;
-            return NULL;
-        }
-        profile->entries = entries;
-        decoder->cap_entries = cap;
+    if (TS_ARRAY_RESERVE(&profile->entries, &decoder->cap_entries, profile->n_entries + 1)) {
+        decoder->no_memory = true;
+        return NULL;
     }
     struct ts_entry *entry = &profile->entries[profile->n_entries];
     *entry = (struct ts_entry){.line_number = -1};

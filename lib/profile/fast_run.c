@@ -18,6 +18,7 @@
  *
  * An entry whose members are all there but in another order (a dict built otherwise) is taken too, member by member.
  */
+#include "lib/base/ascii.h"
 #include "lib/base/json_scan.h"
 #include "lib/base/number.h"
 #include "lib/profile/block64.h"
@@ -69,11 +70,6 @@ static inline __attribute__((always_inline)) bool same(const char *p, const char
         else \
             EXPECT(p, without); \
     } while (0)
-
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
 
 /* The string whose first byte is at p, byte by byte where need be; gives the byte behind its closing quote. */
 static __attribute__((noinline)) const char *parse_any_string(const char *p, const char *end, size_t max,
@@ -130,7 +126,7 @@ static inline uint64_t parse_8_digits(const char *p, unsigned *ret_n)
 #else
     uint64_t value = 0;
     unsigned n = 0;
-    for (; n < 8 && is_digit(p[n]); n++)
+    for (; n < 8 && ts_is_digit(p[n]); n++)
         value = value * 10 + (unsigned)(p[n] - '0');
     *ret_n = n;
     return value;
@@ -143,13 +139,13 @@ static __attribute__((noinline)) const char *parse_long_seconds(const char *p, i
     const char *text = p;
     p += *p == '-';
     const char *digits = p;
-    while (is_digit(*p) && p - digits < WHOLE_MAX)
+    while (ts_is_digit(*p) && p - digits < WHOLE_MAX)
         p++;
     if (p == digits || (*digits == '0' && p - digits > 1))
         return NULL;
     if (*p == '.') {
         digits = ++p;
-        while (is_digit(*p) && p - digits < FRACTION_MAX)
+        while (ts_is_digit(*p) && p - digits < FRACTION_MAX)
             p++;
         if (p == digits)
             return NULL;
@@ -184,9 +180,9 @@ static inline const char *parse_seconds(const char *p, int64_t *ret_ns)
         if (!n)
             return NULL;
         if (n == 8) {
-            if (!is_digit(p[8])) {
+            if (!ts_is_digit(p[8])) {
                 fraction *= 10;
-            } else if (!is_digit(p[9])) {
+            } else if (!ts_is_digit(p[9])) {
                 fraction = fraction * 10 + (unsigned)(p[8] - '0');
                 p++;
             } else {
@@ -208,7 +204,7 @@ static inline const char *parse_digits(const char *p, uint64_t *ret)
     unsigned n;
     *ret = parse_8_digits(p, &n);
     if (n == 8) {
-        for (; n < CALLS_MAX && is_digit(p[n]); n++)
+        for (; n < CALLS_MAX && ts_is_digit(p[n]); n++)
             *ret = *ret * 10 + (unsigned)(p[n] - '0');
     }
     return n ? p + n : NULL;

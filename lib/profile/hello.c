@@ -4,6 +4,7 @@
  * A hello's text has been walked by ts_decode() already, for syntax; its value is walked again here, with the same
  * decoder, so that labels and faults are read and worded as in a profile.
  */
+#include "lib/base/ascii.h"
 #include "lib/profile/decoder.h"
 
 #include <string.h>
@@ -14,7 +15,7 @@ static bool client_ok(struct ts_str client)
 {
     for (size_t i = 0; i < client.len; i++) {
         char c = client.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'))
+        if (!ts_is_letter(c) && !ts_is_digit(c) && c != '-')
             return false;
     }
     return client.len > 0 && client.len <= TS_CLIENT_MAX;

@@ -1,4 +1,5 @@
 /* The single values of a message: strings, names, times, counts. See lib/profile/decoder.h for how faults are kept. */
+#include "lib/base/ascii.h"
 #include "lib/base/int.h"
 #include "lib/base/number.h"
 #include "lib/profile/decoder.h"
@@ -150,7 +151,7 @@ bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t ma
 static int read_calls(struct ts_str *text, int64_t *ret_value)
 {
     size_t n = 0;
-    while (n < text->len && (unsigned char)(text->data[n] - '0') < 10)
+    while (n < text->len && ts_is_digit(text->data[n]))
         n++;
     if (n == 0)
         return TS_BAD_SHAPE;
