@@ -8,7 +8,7 @@
 #define TSD_BASE_STATE_H
 
 #include "daemon/base/stats.h"
-#include "lib/aggregate/levels.h"
+#include "lib/aggregate/retention.h"
 
 #include <uv.h>
 

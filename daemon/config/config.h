@@ -5,7 +5,7 @@
 #ifndef TSD_CONFIG_CONFIG_H
 #define TSD_CONFIG_CONFIG_H
 
-#include "lib/aggregate/levels.h"
+#include "lib/aggregate/retention.h"
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
 

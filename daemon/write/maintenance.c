@@ -284,7 +284,7 @@ static void publish(struct tsd_tidy *tidy)
         for (size_t j = 0; j < levels->n; j++) {
             const struct ts_level *level = &levels->items[j];
             int64_t oldest = INT64_MIN;
-            if (level->kind == TS_LEVEL_KEPT && level->width == state->levels[i].width &&
+            if (level->kind == TS_LEVEL_CONFIGURED && level->width == state->levels[i].width &&
                 !ts_store_oldest(tidy->store, level, &oldest))
                 tsd_set(&state->levels[i].oldest, (uint64_t)oldest);
         }

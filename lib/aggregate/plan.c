@@ -96,7 +96,7 @@ int64_t ts_plan_begin(const struct ts_levels *levels)
     int64_t begin = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        bool kept = level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_RETIRING;
+        bool kept = level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
         /* One that is still built has taken late data before what it is built from begins; the rest is there. */
         if (kept && ts_level_complete(levels, level, level->since) && ts_level_position(level, level->since) < begin)
             begin = ts_level_position(level, level->since);

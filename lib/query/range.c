@@ -242,7 +242,7 @@ static int choose_unit(struct ts_query_range *range, const struct ts_levels *lev
     int r = TS_PLAN_GAP;
     for (size_t i = 0; i < levels->n && r > 0; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_KEPT)
+        if (level->kind != TS_LEVEL_CONFIGURED)
             continue;
         struct ts_query_range wider = *range;
         widen(&wider, level->ratio);

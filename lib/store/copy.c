@@ -131,7 +131,7 @@ static int judge_width(const struct ts_levels *levels, const struct ts_level *lo
                             longest->width);
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind == TS_LEVEL_RETIRING || (level->kind == TS_LEVEL_KEPT && level->source >= 0)) {
+        if (level->kind == TS_LEVEL_RETIRING || (level->kind == TS_LEVEL_CONFIGURED && level->source >= 0)) {
             ts_sql_say(error, "levels of retention are being rebuilt; try again later");
             return TS_ESTORE;
         }
@@ -179,7 +179,7 @@ static int64_t covered_from(const struct ts_levels *levels, const struct ts_leve
     int64_t from = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_KEPT || unit % level->ratio)
+        if (level->kind != TS_LEVEL_CONFIGURED || unit % level->ratio)
             continue;
         int64_t since = level->since == INT64_MIN ? INT64_MIN : ts_level_position(level, level->since);
         from = since < from ? since : from;
@@ -200,17 +200,17 @@ static void regrid_levels(const struct ts_levels *levels, const struct ts_level 
     *ret = (struct ts_levels){.grid = {levels->grid.start_time, width}, .n = 1};
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind == TS_LEVEL_KEPT && unit % level->ratio == 0 && level->keep > keep)
+        if (level->kind == TS_LEVEL_CONFIGURED && unit % level->ratio == 0 && level->keep > keep)
             keep = level->keep;
         /* The planner's own ones are built from what is kept longest. */
         bool wanted = level->width > width && level->width % width == 0 &&
-                      (level->kind == TS_LEVEL_KEPT || (level->kind == TS_LEVEL_INTERNAL && stays));
+                      (level->kind == TS_LEVEL_CONFIGURED || (level->kind == TS_LEVEL_INTERNAL && stays));
         if (!wanted)
             continue;
         ret->items[ret->n] = *level;
         ret->items[ret->n++].ratio = level->width / width;
     }
-    ret->items[0] = (struct ts_level){.kind = TS_LEVEL_KEPT,
+    ret->items[0] = (struct ts_level){.kind = TS_LEVEL_CONFIGURED,
                                       .width = width,
                                       .keep = keep,
                                       .ratio = 1,

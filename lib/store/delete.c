@@ -461,7 +461,7 @@ static int next_bucket(struct ts_store *store, int64_t at, int64_t to, const str
     *ret_level = NULL;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_KEPT && level->kind != TS_LEVEL_RETIRING)
+        if (level->kind != TS_LEVEL_CONFIGURED && level->kind != TS_LEVEL_RETIRING)
             continue;
         int64_t bucket = ts_level_bucket(level, at);
         for (int which = TS_NEXT_SUM; which <= TS_NEXT_PROFILE; which++) {

@@ -23,12 +23,12 @@
 static bool is_sound(const struct ts_levels *levels)
 {
     const struct ts_level *finest = levels->n ? &levels->items[0] : NULL;
-    if (!finest || finest->id != 0 || finest->kind != TS_LEVEL_KEPT || finest->ratio != 1)
+    if (!finest || finest->id != 0 || finest->kind != TS_LEVEL_CONFIGURED || finest->ratio != 1)
         return false;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
         if (level->width < levels->grid.time_slice || level->width % levels->grid.time_slice || level->keep < 0 ||
-            level->kind < TS_LEVEL_KEPT || level->kind > TS_LEVEL_DEAD)
+            level->kind < TS_LEVEL_CONFIGURED || level->kind > TS_LEVEL_DEAD)
             return false;
         bool found = level->source < 0;
         for (size_t j = 0; j < i && !found; j++)
@@ -221,9 +221,9 @@ static bool is_adapted(const struct adapting *adapting, const struct ts_levels *
         bool wanted = false;
         for (size_t j = 0; j < n; j++)
             wanted = wanted || (retention[j].width == level->width && retention[j].keep == level->keep);
-        if (level->kind == TS_LEVEL_KEPT && !wanted)
+        if (level->kind == TS_LEVEL_CONFIGURED && !wanted)
             return false;
-        kept += level->kind == TS_LEVEL_KEPT;
+        kept += level->kind == TS_LEVEL_CONFIGURED;
     }
     return kept == n;
 }
@@ -398,7 +398,7 @@ static bool pass_by(struct ts_levels *levels, const struct ts_counters *counters
         oldest = counters->rows[i].bucket < oldest ? counters->rows[i].bucket : oldest;
     for (size_t i = 0; i < levels->n && oldest < INT64_MAX; i++) {
         struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_KEPT || ts_level_is_longest(levels, level))
+        if (level->kind != TS_LEVEL_CONFIGURED || ts_level_is_longest(levels, level))
             continue;
         int64_t bound = ts_level_bound(levels, level, horizon);
         int64_t bucket = ts_level_bucket(level, oldest);

@@ -248,7 +248,7 @@ static bool prune(struct step *step, int *ret_rc)
         struct ts_level *level = &step->levels.items[i];
         bool dead = level->kind == TS_LEVEL_DEAD;
         int64_t bound = dead ? INT64_MAX : level->since;
-        if (level->kind == TS_LEVEL_KEPT || level->kind == TS_LEVEL_INTERNAL) {
+        if (level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_INTERNAL) {
             int64_t young = ts_level_bound(&step->levels, level, step->horizon);
             bound = young > bound ? young : bound;
         }

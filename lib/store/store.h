@@ -17,7 +17,7 @@
 #include "lib/aggregate/counters.h"
 #include "lib/aggregate/grid.h"
 #include "lib/aggregate/intern.h"
-#include "lib/aggregate/levels.h"
+#include "lib/aggregate/retention.h"
 
 #include <stdbool.h>
 

@@ -1,0 +1,40 @@
+/*
+ * The configured retention: creates the levels of a new database, and adapts those of an existing one at a start.
+ *
+ * Adapting keeps existing levels, plans which new ones are to be built from which, and retires the others. Internal
+ * levels follow the longest configured level: their widths are multiples of its width. No I/O: callbacks do it.
+ */
+#ifndef TS_AGGREGATE_RETENTION_H
+#define TS_AGGREGATE_RETENTION_H
+
+#include "lib/aggregate/levels.h"
+
+enum { TS_RETENTION_MAX = 8 };
+
+/* A level of the configuration. Lists are ascending by width, each a multiple of those before it. */
+struct ts_retention {
+    int64_t width; /* ns */
+    int64_t keep;  /* ns */
+};
+
+/* The levels of a new database. TS_EINVAL: too many. */
+int ts_levels_make(struct ts_levels *levels, const struct ts_grid *grid, const struct ts_retention *retention, size_t n,
+                   int64_t horizon) TS_MUST_USE;
+
+struct ts_levels_callbacks {
+    /* The last bucket in which the level has a row; INT64_MIN: none. */
+    int64_t (*last_bucket)(void *data, const struct ts_level *level);
+    /* A change, as one line for the log. */
+    void (*on_log)(void *data, const char *message);
+    /* The level is now the longest one and must take data older than `since`: delete its rows before that, now. */
+    void (*purge)(void *data, const struct ts_level *level);
+    /* Add the source's rows before `built` to the level, now. They belong to the one bucket that ends there. */
+    void (*copy_partial)(void *data, const struct ts_level *level, const struct ts_level *source);
+    void *data;
+};
+
+/* Adapts the levels of a database to the configuration. TS_EINVAL: too many dead levels still have rows. */
+int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retention, size_t n, int64_t horizon,
+                    const struct ts_levels_callbacks *callbacks, bool *ret_changed) TS_MUST_USE;
+
+#endif
