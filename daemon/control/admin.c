@@ -18,8 +18,8 @@
 #include "daemon/control/admin.h"
 
 #include "daemon/base/log.h"
+#include "lib/query/delete.h"
 #include "lib/store/copy.h"
-#include "lib/store/delete.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -182,7 +182,7 @@ static void on_work(uv_work_t *work)
     chore->rc = ts_reader_open(chore->chores->state->store_path, &reader, &chore->error);
     if (!chore->rc) {
         chore->refusal.status = 0;
-        chore->rc = ts_deletion_new(chore->query, reader, &chore->deletion, &chore->refusal);
+        chore->rc = ts_query_deletion(chore->query, reader, &chore->deletion, &chore->refusal);
     }
     ts_reader_close(reader);
 }
@@ -266,7 +266,7 @@ static void send_deleted(struct chore *chore)
                      (unsigned long long)deleted->rows, (unsigned long long)deleted->functions,
                      (unsigned long long)deleted->buckets);
     ts_buf_init(&out);
-    ts_deletion_write(chore->deletion, &out);
+    ts_query_put_deletion(chore->query, chore->deletion, &out);
     tsd_reply_take(&out, 200, TSD_TYPE_JSON, &reply);
     end(chore, &reply);
 }

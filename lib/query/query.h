@@ -17,7 +17,7 @@ enum ts_query_kind {
     TS_QUERY_FUNCTIONS,
     TS_QUERY_LABELS,
     TS_QUERY_DIFF,
-    TS_QUERY_DELETE, /* not to be run: what lib/store/store.h's deletion goes by */
+    TS_QUERY_DELETE, /* of lib/query/delete.h, not to be run */
     TS_QUERY_KINDS
 };
 

@@ -14,9 +14,9 @@
  *     levels                                                             -> JSON
  *     close                                                              -> ok
  */
+#include "lib/query/delete.h"
 #include "lib/query/query.h"
 #include "lib/store/copy.h"
-#include "lib/store/delete.h"
 #include "lib/store/maintain.h"
 #include "lib/store/unused.h"
 
@@ -198,7 +198,7 @@ static void do_delete(struct program *program, char **words)
     ts_buf_init(&out);
     int rc = ts_query_parse(TS_QUERY_DELETE, params, n, &program->grid, number(words[1]), &query, &error);
     if (!rc)
-        rc = ts_deletion_new(query, program->reader, &deletion, &error);
+        rc = ts_query_deletion(query, program->reader, &deletion, &error);
     while (!rc && more) {
         rc = ts_deletion_step(deletion, program->store, (uint32_t)number(words[2]), &more, &program->error);
         if (rc) {
@@ -207,7 +207,7 @@ static void do_delete(struct program *program, char **words)
         }
     }
     if (!rc)
-        ts_deletion_write(deletion, &out);
+        ts_query_put_deletion(query, deletion, &out);
     if (!rc)
         out.len--; /* its line feed */
     answer_query(rc, &out, &error);

@@ -1,0 +1,21 @@
+/*
+ * Deletion requests: parameters to the rows to delete (lib/store/delete.h), counts to JSON.
+ */
+#ifndef TS_QUERY_DELETE_H
+#define TS_QUERY_DELETE_H
+
+#include "lib/query/query.h"
+#include "lib/store/delete.h"
+
+/*
+ * Makes the deletion that a query of kind TS_QUERY_DELETE asks for: reads the names and checks that the range ends
+ * where buckets end. Any thread. TS_EINVAL with ret_error (400 not_kept, too_large; 503 store_unavailable), TS_ENOMEM,
+ * TS_ESTORE, TS_ECANCELED.
+ */
+int ts_query_deletion(const struct ts_query *query, struct ts_reader *reader, struct ts_deletion **ret_deletion,
+                      struct ts_query_error *ret_error) TS_MUST_USE;
+
+/* Appends the response, as JSON. */
+void ts_query_put_deletion(const struct ts_query *query, const struct ts_deletion *deletion, struct ts_buf *out);
+
+#endif
