@@ -2,9 +2,10 @@
 
 #include "lib/aggregate/plan.h"
 #include "lib/base/units.h"
+#include "lib/store/connection.h"
 #include "lib/store/file.h"
+#include "lib/store/levels.h"
 #include "lib/store/schema.h"
-#include "lib/store/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ struct ts_copy {
 
 static int say(struct ts_store_error *error, const char *what, int number)
 {
-    ts_sql_say(error, "%s: %s", what, strerror(number));
+    ts_sql_format_error(error, "%s: %s", what, strerror(number));
     return number == ENOMEM ? TS_ENOMEM : TS_ESTORE;
 }
 
@@ -58,7 +59,7 @@ int ts_copy_start(struct ts_store *store, struct ts_copy **ret_copy, struct ts_s
         rc = copy->backup ? SQLITE_OK : sqlite3_extended_errcode(copy->db);
     }
     if (rc) {
-        ts_sql_message(ret_error, copy->db, rc, "cannot copy the database");
+        ts_sql_set_error(ret_error, copy->db, rc, "cannot copy the database");
         ts_copy_free(copy);
         return TS_ESTORE;
     }
@@ -89,7 +90,7 @@ int ts_copy_step(struct ts_copy *copy, int pages, bool *ret_more, struct ts_stor
         copy->backup = NULL;
     }
     if (rc) {
-        ts_sql_message(ret_error, copy->db, rc, "cannot copy the database");
+        ts_sql_set_error(ret_error, copy->db, rc, "cannot copy the database");
         return TS_ESTORE;
     }
     sqlite3_close(copy->db);
@@ -115,7 +116,7 @@ static void sql_floor_div(sqlite3_context *context, int argc, sqlite3_value **ar
 static int refuse_width(struct ts_store_error *error, int64_t width, const char *words, int64_t other)
 {
     char a[32], b[32];
-    ts_sql_say(error, "%s %s %s", ts_format_duration(width, a), words, ts_format_duration(other, b));
+    ts_sql_format_error(error, "%s %s %s", ts_format_duration(width, a), words, ts_format_duration(other, b));
     return TS_EINVAL;
 }
 
@@ -132,7 +133,7 @@ static int judge_width(const struct ts_levels *levels, const struct ts_level *lo
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
         if (level->kind == TS_LEVEL_RETIRING || (level->kind == TS_LEVEL_CONFIGURED && level->source >= 0)) {
-            ts_sql_say(error, "levels of retention are being rebuilt; try again later");
+            ts_sql_format_error(error, "levels of retention are being rebuilt; try again later");
             return TS_ESTORE;
         }
     }
@@ -166,9 +167,9 @@ static int fill(sqlite3 *db, const struct ts_levels *levels, int64_t unit, int64
     }
     ts_plan_deinit(&plan);
     if (r > 0)
-        ts_sql_say(error, "levels of retention do not cover what is stored");
+        ts_sql_format_error(error, "levels of retention do not cover what is stored");
     if (rc)
-        ts_sql_message(error, db, rc, "cannot put the copy onto another grid");
+        ts_sql_set_error(error, db, rc, "cannot put the copy onto another grid");
     return r ? TS_ESTORE : ts_sql_code(rc);
 }
 
@@ -222,9 +223,7 @@ static void regrid_levels(const struct ts_levels *levels, const struct ts_level 
 
 static int write_levels(sqlite3 *db, const struct ts_levels *levels)
 {
-    int rc = ts_sql_exec(db, "DELETE FROM levels");
-    for (size_t i = 0; !rc && i < levels->n; i++)
-        rc = ts_sql_insert_level(db, &levels->items[i]);
+    int rc = ts_store_write_levels(db, levels);
     char *sql = sqlite3_mprintf("UPDATE grid SET time_slice = %lld;"
                                 " DELETE FROM sums WHERE level <> %d AND (level = 0 OR level NOT IN"
                                 " (SELECT level FROM levels));"
@@ -261,7 +260,7 @@ int ts_copy_regrid(struct ts_copy *copy, int64_t time_slice, struct ts_store_err
     if (!rc)
         rc = ts_store_read_levels(copy->db, &grid, &levels);
     if (rc) {
-        ts_sql_message(ret_error, copy->db, rc, "cannot put the copy onto another grid");
+        ts_sql_set_error(ret_error, copy->db, rc, "cannot put the copy onto another grid");
         return TS_ESTORE;
     }
     const struct ts_level *longest = &levels.items[0];
@@ -278,7 +277,7 @@ int ts_copy_regrid(struct ts_copy *copy, int64_t time_slice, struct ts_store_err
         return r;
     rc = write_levels(copy->db, &next);
     if (rc)
-        ts_sql_message(ret_error, copy->db, rc, "cannot put the copy onto another grid");
+        ts_sql_set_error(ret_error, copy->db, rc, "cannot put the copy onto another grid");
     sqlite3_close(copy->db);
     copy->db = NULL;
     return ts_sql_code(rc);

@@ -19,7 +19,6 @@
 #include "lib/store/subtract.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -401,7 +400,7 @@ static int process_next(struct ts_deletion *deletion, struct ts_store *store, ui
 static int run_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more)
 {
     uint32_t read = 0;
-    int rc = deletion->dry_run ? SQLITE_OK : ts_store_run(store->stmts[TS_BEGIN]);
+    int rc = deletion->dry_run ? SQLITE_OK : ts_store_begin(store);
     *ret_more = true;
     while (!rc && *ret_more && read < rows) {
         if (deletion->inside)
@@ -410,23 +409,20 @@ static int run_step(struct ts_deletion *deletion, struct ts_store *store, uint32
             rc = process_next(deletion, store, &read, ret_more);
     }
     if (!rc && !deletion->dry_run)
-        rc = ts_store_run(store->stmts[TS_COMMIT]);
+        rc = ts_store_end(store);
     return rc;
 }
 
 int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more,
                      struct ts_store_error *ret_error)
 {
-    errno = 0;
-    ts_store_roll_back(store);
-    int rc = store->dead ? SQLITE_IOERR_FSYNC : run_step(deletion, store, rows, ret_more);
-    if (!rc)
-        return deletion->dry_run ? 0 : ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
-    ts_sql_message(ret_error, store->db, rc, "cannot delete");
-    ts_store_roll_back(store);
-    int r = ts_sql_code(rc);
-    store->dead = store->dead || r == TS_ESYNC;
-    return r;
+    int r = ts_store_ready(store, ret_error);
+    if (r)
+        return r;
+    int rc = run_step(deletion, store, rows, ret_more);
+    if (rc)
+        return ts_store_fail(store, rc, "cannot delete", ret_error);
+    return deletion->dry_run ? 0 : ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
 }
 
 const struct ts_deletion_counts *ts_deletion_result(const struct ts_deletion *deletion)

@@ -18,8 +18,8 @@
  */
 #include "lib/store/file.h"
 
+#include "lib/store/levels.h"
 #include "lib/store/schema.h"
-#include "lib/store/sql.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,10 +37,10 @@ static int fail(struct ts_store_error *error, const char *path, const char *what
 {
     int number = errno;
     if (number == ENOMEM) {
-        ts_sql_say(error, "%s: out of memory", what);
+        ts_sql_format_error(error, "%s: out of memory", what);
         return TS_ENOMEM;
     }
-    ts_sql_say(error, "%s %.256s: %s", what, path, strerror(number));
+    ts_sql_format_error(error, "%s %.256s: %s", what, path, strerror(number));
     return TS_ESTORE;
 }
 
@@ -115,7 +115,7 @@ int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error
     char text[32];
     char *name = beside(path, "-lock");
     if (!name) {
-        ts_sql_say(ret_error, "out of memory");
+        ts_sql_format_error(ret_error, "out of memory");
         return TS_ENOMEM;
     }
     int fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, MODE);
@@ -134,8 +134,8 @@ int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error
         text[0] = '\0';
         if (pid > 0)
             snprintf(text, sizeof(text), " (pid %ld)", pid);
-        ts_sql_say(ret_error, "another daemon%s holds the database %.256s; stop it, or choose another store.path", text,
-                   path);
+        ts_sql_format_error(
+            ret_error, "another daemon%s holds the database %.256s; stop it, or choose another store.path", text, path);
         r = TS_EREFUSED;
     } else if (locked < 0) {
         r = fail(ret_error, name, "cannot lock");
@@ -164,14 +164,15 @@ static int inspect_header(const char *path, const unsigned char *header, int64_t
                           struct ts_store_error *ret_error)
 {
     if (size < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0) {
-        ts_sql_say(ret_error,
-                   "%.256s is not a database, or its header is damaged; restore it, or choose another store.path",
-                   path);
+        ts_sql_format_error(
+            ret_error, "%.256s is not a database, or its header is damaged; restore it, or choose another store.path",
+            path);
         return TS_EREFUSED;
     }
     if (be32(header + 68) != TS_SCHEMA_APPLICATION_ID) {
-        ts_sql_say(ret_error, "%.256s is a database of another program (application_id %u); choose another store.path",
-                   path, be32(header + 68));
+        ts_sql_format_error(ret_error,
+                            "%.256s is a database of another program (application_id %u); choose another store.path",
+                            path, be32(header + 68));
         return TS_EREFUSED;
     }
     uint32_t page_size = (uint32_t)header[16] << 8 | header[17];
@@ -181,10 +182,10 @@ static int inspect_header(const char *path, const unsigned char *header, int64_t
     bool counted = be32(header + 24) == be32(header + 92);
     int64_t whole = (int64_t)be32(header + 28) * page_size;
     if (page_size < 512 || (page_size & (page_size - 1)) != 0 || (!hot && counted && size < whole)) {
-        ts_sql_say(ret_error,
-                   "the database %.256s is damaged: %lld bytes of %lld are there; restore it from a backup,"
-                   " or choose another store.path",
-                   path, (long long)size, (long long)whole);
+        ts_sql_format_error(ret_error,
+                            "the database %.256s is damaged: %lld bytes of %lld are there; restore it from a backup,"
+                            " or choose another store.path",
+                            path, (long long)size, (long long)whole);
         return TS_EREFUSED;
     }
     return 0;
@@ -198,7 +199,7 @@ int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct t
     int fd = -1;
     char *wal = beside(path, "-wal");
     if (!wal) {
-        ts_sql_say(ret_error, "out of memory");
+        ts_sql_format_error(ret_error, "out of memory");
         return TS_ENOMEM;
     }
     bool hot = stat(wal, &st) == 0 && st.st_size > 0;
@@ -210,7 +211,7 @@ int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct t
         goto out;
     }
     if (!S_ISREG(st.st_mode)) { /* asked before open(): a fifo would block, a device could act */
-        ts_sql_say(ret_error, "%.256s is not a file; choose another store.path", path);
+        ts_sql_format_error(ret_error, "%.256s is not a file; choose another store.path", path);
         r = TS_EREFUSED;
         goto out;
     }
@@ -244,8 +245,8 @@ static int write_schema(sqlite3 *db, const struct ts_levels *levels, int64_t hor
     int rc = ts_sql_exec(db, text);
     if (!rc)
         rc = ts_sql_exec(db, TS_SCHEMA_LEVELS TS_SCHEMA_TABLES TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME TS_SCHEMA_VIEW);
-    for (size_t i = 0; !rc && i < levels->n; i++)
-        rc = ts_sql_insert_level(db, &levels->items[i]);
+    if (!rc)
+        rc = ts_store_write_levels(db, levels);
     snprintf(text, sizeof(text),
              "INSERT INTO grid VALUES(1, %lld, %lld); UPDATE uptime SET horizon = %lld; COMMIT;"
              " PRAGMA journal_mode=WAL;",
@@ -293,7 +294,7 @@ int ts_file_create(const char *path, const struct ts_levels *levels, int64_t hor
     int r;
     char *fresh = beside(path, "-new");
     if (!fresh) {
-        ts_sql_say(ret_error, "out of memory");
+        ts_sql_format_error(ret_error, "out of memory");
         return TS_ENOMEM;
     }
     unlink(fresh);
@@ -309,7 +310,7 @@ int ts_file_create(const char *path, const struct ts_levels *levels, int64_t hor
     if (!rc)
         rc = write_schema(db, levels, horizon);
     if (rc) {
-        ts_sql_message(ret_error, db, rc, "cannot create the database");
+        ts_sql_set_error(ret_error, db, rc, "cannot create the database");
         r = TS_ESTORE;
         goto out;
     }

@@ -10,8 +10,8 @@
  */
 #include "lib/store/reader.h"
 
+#include "lib/store/levels.h"
 #include "lib/store/schema.h"
-#include "lib/store/writer.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ int ts_reader_open(const char *path, struct ts_reader **ret_reader, struct ts_st
 {
     struct ts_reader *reader = calloc(1, sizeof(*reader));
     if (!reader) {
-        ts_sql_say(ret_error, "out of memory");
+        ts_sql_format_error(ret_error, "out of memory");
         return TS_ENOMEM;
     }
     atomic_init(&reader->canceled, false);
@@ -88,7 +88,7 @@ int ts_reader_open(const char *path, struct ts_reader **ret_reader, struct ts_st
         rc = ts_sql_exec(reader->db, "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
                                      " PRAGMA mmap_size=0; SELECT one FROM grid");
     if (rc) {
-        ts_sql_message(ret_error, reader->db, rc, "cannot read the database");
+        ts_sql_set_error(ret_error, reader->db, rc, "cannot read the database");
         ts_reader_close(reader);
         return TS_ESTORE;
     }
@@ -174,20 +174,20 @@ int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error)
         const char *last = words ? strrchr(words, '\n') : NULL; /* a heading comes first */
         words = last ? last + 1 : words;
         if (!words || strcmp(words, "ok") != 0) {
-            ts_sql_say(ret_error,
-                       "the database is damaged (%.200s); restore it from a backup, or start with another"
-                       " store.path",
-                       words ? words : "no result");
+            ts_sql_format_error(ret_error,
+                                "the database is damaged (%.200s); restore it from a backup, or start with another"
+                                " store.path",
+                                words ? words : "no result");
             r = TS_EREFUSED;
         }
     } else if (ts_sql_damaged(rc)) {
-        ts_sql_say(ret_error,
-                   "the database is damaged (%.200s); restore it from a backup, or start with another"
-                   " store.path",
-                   sqlite3_errmsg(reader->db));
+        ts_sql_format_error(ret_error,
+                            "the database is damaged (%.200s); restore it from a backup, or start with another"
+                            " store.path",
+                            sqlite3_errmsg(reader->db));
         r = TS_EREFUSED;
     } else {
-        ts_sql_message(ret_error, reader->db, rc, "cannot check the database");
+        ts_sql_set_error(ret_error, reader->db, rc, "cannot check the database");
     }
     sqlite3_finalize(stmt);
     sqlite3_progress_handler(reader->db, 0, NULL, NULL);

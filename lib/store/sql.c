@@ -1,8 +1,7 @@
 /*
- * Shared pieces of the SQLite driver: its codes and words turned into ours, and the walks over names that the writer
- * (at start) and the readers (in queries) both make.
+ * SQLite for both halves of the driver: its codes and messages translated, and the walks over names that both make.
  *
- * All connections are opened with SQLITE_OPEN_EXRESCODE: every code seen here is an extended one.
+ * Every connection is opened with SQLITE_OPEN_EXRESCODE, so all codes here are extended ones.
  */
 #include "lib/store/sql.h"
 
@@ -22,7 +21,7 @@ int ts_sql_code(int rc)
         return TS_ECANCELED;
     case SQLITE_IOERR_FSYNC:
     case SQLITE_IOERR_DIR_FSYNC:
-        /* The kernel has dropped the pages it could not write; asked again it says they are fine. */
+        /* The kernel has dropped the pages it could not write, and the next fsync() would succeed. */
         return TS_ESYNC;
     default:
         return TS_ESTORE;
@@ -34,7 +33,7 @@ bool ts_sql_damaged(int rc)
     return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
 }
 
-void ts_sql_say(struct ts_store_error *error, const char *format, ...)
+void ts_sql_format_error(struct ts_store_error *error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -42,17 +41,17 @@ void ts_sql_say(struct ts_store_error *error, const char *format, ...)
     va_end(args);
 }
 
-void ts_sql_message(struct ts_store_error *error, sqlite3 *db, int rc, const char *what)
+void ts_sql_set_error(struct ts_store_error *error, sqlite3 *db, int rc, const char *what)
 {
-    /* A failing COMMIT leaves sqlite3_system_errno() as it was, so the system's own comes first. After other codes both
-       are those of some earlier failure. */
+    /* errno comes first, because a failing COMMIT does not set sqlite3_system_errno(). After other codes both belong to
+       an earlier failure. */
     int last = errno;
     bool system = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
     int number = !db || !system ? 0 : last ? last : sqlite3_system_errno(db);
-    /* errmsg speaks of the connection's last call, which may be a later one than the one that failed. */
+    /* sqlite3_errmsg() is that of the connection's last call, which may not be the one that failed. */
     const char *text = db && sqlite3_extended_errcode(db) == rc ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-    ts_sql_say(error, "%s: %.300s%s%s%s%s", what, text, number ? " (" : "", number ? strerror(number) : "",
-               number ? ")" : "", ts_sql_damaged(rc) ? "; the file is damaged, restore it from a backup" : "");
+    ts_sql_format_error(error, "%s: %.300s%s%s%s%s", what, text, number ? " (" : "", number ? strerror(number) : "",
+                        number ? ")" : "", ts_sql_damaged(rc) ? "; the file is damaged, restore it from a backup" : "");
 }
 
 int ts_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt)
@@ -65,7 +64,52 @@ int ts_sql_exec(sqlite3 *db, const char *sql)
     return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
-/* A view of a column; none for NULL. False where memory ran out on the way. */
+int ts_sql_run(sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+bool ts_sql_row(sqlite3_stmt *stmt, int *ret_rc)
+{
+    int rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW)
+        *ret_rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_ROW;
+}
+
+void ts_sql_bind(sqlite3_stmt *stmt, int first, const int64_t *values, int n)
+{
+    /* An integer cannot fail to bind; the step would report a misuse. */
+    for (int i = 0; i < n; i++)
+        sqlite3_bind_int64(stmt, first + i, values[i]);
+}
+
+int ts_sql_bind_text(sqlite3_stmt *stmt, int i, const struct ts_str *text)
+{
+    if (!text->data)
+        return sqlite3_bind_null(stmt, i);
+    return sqlite3_bind_text64(stmt, i, text->data, text->len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+int ts_sql_integers(sqlite3 *db, const char *sql, int64_t *ret_values, int n)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (!rc) {
+        rc = sqlite3_step(stmt);
+        for (int i = 0; rc == SQLITE_ROW && i < n; i++)
+            ret_values[i] = sqlite3_column_int64(stmt, i);
+        rc = rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* ---- Walks over names ---- */
+
+/* A view of a column's text; no data for NULL. False: out of memory. */
 static bool column(sqlite3_stmt *stmt, int i, struct ts_str *ret)
 {
     *ret = (struct ts_str){0};
@@ -78,6 +122,7 @@ static bool column(sqlite3_stmt *stmt, int i, struct ts_str *ret)
     return true;
 }
 
+/* The id in column 0. False: it is out of range, the file is damaged. */
 static bool number(sqlite3_stmt *stmt, uint32_t *ret_id)
 {
     int64_t id = sqlite3_column_int64(stmt, 0);
@@ -135,17 +180,4 @@ int ts_sql_walk_label_sets(sqlite3_stmt *stmt, const _Atomic bool *canceled, ts_
     }
     sqlite3_reset(stmt);
     return r;
-}
-
-int ts_sql_insert_level(sqlite3 *db, const struct ts_level *level)
-{
-    char *sql =
-        sqlite3_mprintf("INSERT INTO levels VALUES(%lld, %lld, %lld, %d, %lld, %lld, %lld,"
-                        " %lld, %u, %u, %lld, %u, %lld, %lld)",
-                        level->id, level->width, level->keep, (int)level->kind, level->since, level->live,
-                        level->source, level->built.bucket, level->built.labels, level->built.location,
-                        level->built_profiles.bucket, level->built_profiles.labels, level->view_from, level->view_to);
-    int rc = sql ? ts_sql_exec(db, sql) : SQLITE_NOMEM;
-    sqlite3_free(sql);
-    return rc;
 }

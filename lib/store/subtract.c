@@ -50,7 +50,7 @@ static int read_row(const struct target *t, const struct ts_level *level, int64_
 /* Writes the target's row; values NULL: deletes it. */
 static int write_row(const struct target *t, const int64_t *values)
 {
-    static const int which[2][2] = {{TS_DROP_SUM, TS_SET_SUM}, {TS_DROP_PROFILE, TS_SET_PROFILE}};
+    static const int which[2][2] = {{TS_DELETE_SUM, TS_SET_SUM}, {TS_DELETE_PROFILE, TS_SET_PROFILE}};
     sqlite3_stmt *stmt = t->store->stmts[which[t->profiles][values != NULL]];
     int at = 1;
     sqlite3_bind_int64(stmt, at++, t->level->id);
@@ -60,7 +60,7 @@ static int write_row(const struct target *t, const int64_t *values)
         sqlite3_bind_int64(stmt, at++, t->location);
     for (int i = 0; values && i < n_values(t); i++)
         sqlite3_bind_int64(stmt, at++, values[i]);
-    return ts_store_run(stmt);
+    return ts_sql_run(stmt);
 }
 
 /* The buckets of a narrower level that the target's bucket consists of, half-open. */

@@ -4,7 +4,7 @@
 #ifndef TS_STORE_SUBTRACT_H
 #define TS_STORE_SUBTRACT_H
 
-#include "lib/store/writer.h"
+#include "lib/store/connection.h"
 
 enum { TS_N_SUMS = 4, TS_N_PROFILE_SUMS = 5 };
 

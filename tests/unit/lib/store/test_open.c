@@ -98,10 +98,10 @@ static void another_grid(void **state)
     struct fixture *f = *state;
     seed(f);
     f->config.grid.time_slice = 60 * S;
-    expect_refused(f, "has time_slice 10s, the configuration says 1m; set aggregation.time_slice back");
+    expect_refused(f, "has time_slice 10s, the configuration has 1m; set aggregation.time_slice back");
     f->config.grid.time_slice = 10 * S;
     f->config.grid.start_time = 1732272000 * S + S / 2;
-    expect_refused(f, "has start_time 0 (1970-01-01T00:00:00Z), the configuration says 1732272000.5 (2024-11-22T");
+    expect_refused(f, "has start_time 0 (1970-01-01T00:00:00Z), the configuration has 1732272000.5 (2024-11-22T");
     f->config.start_time_is_now = true;
     ts_store_close(open_ok(f));
     assert_int_equal(f->grid.start_time, 0);

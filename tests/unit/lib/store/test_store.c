@@ -326,6 +326,7 @@ static void names(void **state)
 
     /* A location given twice under two numbers is a mistake of the caller, and nothing of the batch stays. */
     batch.first_location = 9;
+    batch.n_label_sets = 0;
     assert_int_equal(ts_store_commit(store, &batch, &saturated, &f->error), TS_ESTORE);
     ts_store_close(store);
     expect_sql(f, "SELECT id, function FROM locations WHERE id IN (1, 5, 6, 8)", "1|init__\n5|\n6|\n8|INIT__");

@@ -1,0 +1,77 @@
+/*
+ * Transactions and checkpoints of the writing connection.
+ *
+ * Checkpoints are run here because SQLite's automatic ones ignore errors, including a failed fsync() of the database.
+ * The next attempt would succeed although the kernel has dropped the pages, and would then reset the log that still
+ * had them. After a failed sync the store is dead: every commit returns TS_ESYNC, and closing does not checkpoint.
+ */
+#include "lib/store/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+
+int ts_store_ready(struct ts_store *store, struct ts_store_error *ret_error)
+{
+    if (store->dead) {
+        ts_sql_format_error(ret_error, "an earlier sync failed; the process must end");
+        return TS_ESYNC;
+    }
+    ts_store_roll_back(store);
+    errno = 0;
+    return 0;
+}
+
+int ts_store_begin(struct ts_store *store)
+{
+    assert(!store->dead && sqlite3_get_autocommit(store->db));
+    return ts_sql_run(store->stmts[TS_BEGIN]);
+}
+
+int ts_store_end(struct ts_store *store)
+{
+    assert(!sqlite3_get_autocommit(store->db));
+    return ts_sql_run(store->stmts[TS_COMMIT]);
+}
+
+void ts_store_roll_back(struct ts_store *store)
+{
+    /* SQLite ends a transaction itself after some failures, but not after every failed COMMIT. */
+    if (!sqlite3_get_autocommit(store->db))
+        ts_sql_exec(store->db, "ROLLBACK");
+}
+
+int ts_store_fail(struct ts_store *store, int rc, const char *what, struct ts_store_error *ret_error)
+{
+    int r = ts_sql_code(rc);
+    assert(r);
+    ts_sql_set_error(ret_error, store->db, rc, what); /* before the rollback overwrites SQLite's message */
+    ts_store_roll_back(store);
+    store->dead = store->dead || r == TS_ESYNC;
+    return r == TS_ECANCELED ? TS_ESTORE : r;
+}
+
+static int checkpoint(struct ts_store *store, int mode)
+{
+    assert(sqlite3_get_autocommit(store->db));
+    int rc = sqlite3_wal_checkpoint_v2(store->db, "main", mode, NULL, NULL);
+    if (ts_sql_code(rc) == TS_ESYNC)
+        store->dead = true;
+    return rc;
+}
+
+int ts_store_empty_log(struct ts_store *store)
+{
+    return checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
+}
+
+int ts_store_checkpoint(struct ts_store *store, int pages, struct ts_store_error *ret_error)
+{
+    if (store->wal_pages < pages)
+        return 0;
+    int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+    /* Commits are safe in the log. After another failure than a sync a later checkpoint tries again. */
+    if (!store->dead)
+        return 0;
+    ts_sql_set_error(ret_error, store->db, rc, "cannot checkpoint");
+    return TS_ESYNC;
+}
