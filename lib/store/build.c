@@ -33,7 +33,7 @@ static void advance(struct ts_level_key *built, struct ts_level_key next)
     *built = next;
 }
 
-/* All rows are read before the first is written, because writing to the table that a cursor reads may confuse it. */
+/* Reads all rows before it writes the first: after a write to its table, SQLite has to seek a reading cursor again. */
 static int build_sums(struct ts_step *step, struct ts_level *level, const struct ts_level *source, int64_t limit)
 {
     struct ts_store *store = step->store;

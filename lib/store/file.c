@@ -1,20 +1,20 @@
 /*
  * The database as a file, before SQLite opens it for work.
  *
- * Names. Everything is done under the resolved name, so that two names of one file (links) meet at one lock.
+ * Name. Everything uses the resolved name, so that two names of one file (links) lead to one lock.
  *
- * Lock. flock() on NAME-lock, which holds the daemon's pid for people to read. It is left behind: unlinking a lock file
- * lets two processes hold two files of one name. Not a lock on the database itself: closing a descriptor of that file
- * would drop SQLite's own locks in this process.
+ * Lock. flock() on NAME-lock, which contains the daemon's pid for operators. The lock file is never removed: otherwise
+ * two processes could lock two files of the same name. The database itself is not locked, because closing another
+ * descriptor of that file would drop SQLite's own locks in this process.
  *
- * First look. The header is read with plain read() while no connection of this process is open on the file, so that a
- * foreign file is refused without SQLite ever touching it (opening could recover or roll back somebody's journal).
- * It can be trusted for this: a database appears under its name only when complete (below), so application_id is in the
- * main file from the start, never only in a write-ahead log.
+ * Header. It is read with plain read() while this process has no connection to the file, so that a foreign file is
+ * refused without SQLite touching it (opening could recover or roll back another program's journal). The header in the
+ * main file is reliable: a database appears under its name only when it is complete, so application_id is never only in
+ * the write-ahead log.
  *
- * Creation. Written as NAME-new, synced, renamed. A crash on the way leaves either nothing under the name or a whole
- * database. Leftovers of an earlier attempt, and a log whose database was removed, are deleted: replayed onto the new
- * file that log would ruin it (SQLite deletes one that lies beside an empty database, too).
+ * Creation. The database is written as NAME-new, synced, and renamed. After a crash there is either nothing under the
+ * name or a complete database. Leftovers of an earlier attempt are deleted, and so is a log whose database was removed:
+ * replayed onto the new file it would ruin it (SQLite also deletes a log beside an empty database).
  */
 #include "lib/store/file.h"
 
@@ -56,7 +56,7 @@ static char *beside(const char *path, const char *suffix)
     return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
 }
 
-/* NAME's folder, resolved, with the last part as it is. */
+/* The name of a missing file: its folder resolved, the last part unchanged. */
 static char *resolve_missing(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -96,7 +96,7 @@ int ts_file_resolve(const char *path, char **ret_path, struct ts_store_error *re
             *ret_path = full;
             return 0;
         }
-        /* A link to what is not there yet. */
+        /* A link to a file that does not exist yet. */
         target[len] = '\0';
         const char *slash = strrchr(now, '/');
         char *next = *target == '/' || !slash ? strdup(target) : join(now, (size_t)(slash - now), target);
@@ -140,7 +140,7 @@ int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error
     } else if (locked < 0) {
         r = fail(ret_error, name, "cannot lock");
     } else {
-        /* For people only; a full disk must not keep the lock from working. */
+        /* The pid is for operators only: the lock works without it, on a full disk too. */
         int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
         if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) < 0) {
         }
@@ -178,14 +178,14 @@ static int inspect_header(const char *path, const unsigned char *header, int64_t
     uint32_t page_size = (uint32_t)header[16] << 8 | header[17];
     if (page_size == 1)
         page_size = 65536;
-    /* The count is good only if written together with the change counter. A log may make up for a shorter file. */
+    /* The page count is valid only if it was written with the change counter. A log may have the missing pages. */
     bool counted = be32(header + 24) == be32(header + 92);
-    int64_t whole = (int64_t)be32(header + 28) * page_size;
-    if (page_size < 512 || (page_size & (page_size - 1)) != 0 || (!hot && counted && size < whole)) {
+    int64_t full = (int64_t)be32(header + 28) * page_size;
+    if (page_size < 512 || (page_size & (page_size - 1)) != 0 || (!hot && counted && size < full)) {
         ts_sql_format_error(ret_error,
-                            "the database %.256s is damaged: %lld bytes of %lld are there; restore it from a backup,"
+                            "the database %.256s is damaged: it has %lld of %lld bytes; restore it from a backup,"
                             " or choose another store.path",
-                            path, (long long)size, (long long)whole);
+                            path, (long long)size, (long long)full);
         return TS_EREFUSED;
     }
     return 0;
@@ -207,11 +207,11 @@ int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct t
     if (stat(path, &st) < 0) {
         missing = errno == ENOENT;
         if (!missing)
-            r = fail(ret_error, path, "cannot look at");
+            r = fail(ret_error, path, "cannot read");
         goto out;
     }
-    if (!S_ISREG(st.st_mode)) { /* asked before open(): a fifo would block, a device could act */
-        ts_sql_format_error(ret_error, "%.256s is not a file; choose another store.path", path);
+    if (!S_ISREG(st.st_mode)) { /* checked before open(): a fifo would block, a device might act */
+        ts_sql_format_error(ret_error, "%.256s is not a regular file; choose another store.path", path);
         r = TS_EREFUSED;
         goto out;
     }
@@ -299,7 +299,7 @@ int ts_file_create(const char *path, const struct ts_levels *levels, int64_t hor
     }
     unlink(fresh);
     unlink_all(fresh);
-    /* Created here and not by SQLite for its mode; -wal and -shm take theirs from it. */
+    /* Not created by SQLite because of its mode, which -wal and -shm inherit. */
     int fd = open(fresh, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, MODE);
     if (fd < 0) {
         r = fail(ret_error, fresh, "cannot create");

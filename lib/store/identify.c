@@ -50,7 +50,7 @@ static int compare_grid(const struct ts_store_config *config, const char *path, 
     return TS_EREFUSED;
 }
 
-int ts_store_judge(struct ts_store *store, int rc, const char *path, struct ts_store_error *ret_error)
+int ts_store_identify_fail(struct ts_store *store, int rc, const char *path, struct ts_store_error *ret_error)
 {
     struct ts_store_error cause;
     ts_sql_set_error(&cause, store->db, rc, "cannot open the database");
@@ -99,7 +99,7 @@ int ts_store_identify(struct ts_store *store, const struct ts_store_config *conf
     if (!rc)
         rc = ts_statements_prepare(store->db, store->stmts, n_statements[version]);
     if (rc)
-        return ts_store_judge(store, rc, path, ret_error);
+        return ts_store_identify_fail(store, rc, path, ret_error);
     struct ts_grid grid = {.start_time = values[0], .time_slice = values[1]};
     bool sound = grid.time_slice > 0 && grid.time_slice == values[2];
     store->levels.grid = grid;
@@ -107,7 +107,7 @@ int ts_store_identify(struct ts_store *store, const struct ts_store_config *conf
         rc = ts_store_read_levels(store->db, &grid, &store->levels);
         sound = rc != SQLITE_CORRUPT || sqlite3_errcode(store->db) == SQLITE_CORRUPT;
         if (rc && sound)
-            return ts_store_judge(store, rc, path, ret_error);
+            return ts_store_identify_fail(store, rc, path, ret_error);
     }
     if (!sound) {
         ts_sql_format_error(ret_error,

@@ -14,6 +14,7 @@
 int ts_store_identify(struct ts_store *store, const struct ts_store_config *config, const char *path,
                       const char **ret_upgrade, struct ts_store_error *ret_error) TS_MUST_USE;
 /* Explains a failure of SQLite before the file is identified: TS_EREFUSED if the file is damaged. */
-int ts_store_judge(struct ts_store *store, int rc, const char *path, struct ts_store_error *ret_error) TS_MUST_USE;
+int ts_store_identify_fail(struct ts_store *store, int rc, const char *path,
+                           struct ts_store_error *ret_error) TS_MUST_USE;
 
 #endif

@@ -60,6 +60,16 @@ int ts_store_read_levels(sqlite3 *db, const struct ts_grid *grid, struct ts_leve
     return SQLITE_OK;
 }
 
+int ts_store_read_grid(sqlite3 *db, struct ts_levels *ret_levels)
+{
+    int64_t values[2];
+    int rc = ts_sql_integers(db, "SELECT start_time, time_slice FROM grid", values, 2);
+    if (rc)
+        return rc;
+    const struct ts_grid grid = {.start_time = values[0], .time_slice = values[1]};
+    return grid.time_slice > 0 ? ts_store_read_levels(db, &grid, ret_levels) : SQLITE_CORRUPT;
+}
+
 static int put_level(sqlite3_stmt *stmt, const struct ts_level *level)
 {
     const int64_t values[N_COLUMNS] = {level->id,

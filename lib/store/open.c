@@ -82,7 +82,7 @@ static int connect(struct ts_store *store, const char *path, bool hot, int busy_
                                         store, sql_add, NULL, NULL, NULL);
     if (!rc) /* none of these pragmas writes */
         rc = ts_sql_exec(store->db, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0");
-    return rc ? ts_store_judge(store, rc, path, ret_error) : 0;
+    return rc ? ts_store_identify_fail(store, rc, path, ret_error) : 0;
 }
 
 static int create(const struct ts_store_config *config, const char *path, struct ts_store_error *ret_error)

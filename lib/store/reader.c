@@ -1,12 +1,13 @@
 /*
- * The store on SQLite, the reading half: connections that cannot write.
+ * Reading connections.
  *
- * A reader is opened read-only and query_only, and never checkpoints, not even as the last one to close: only the
- * writer's connection may (lib/store/store.h says why). Between begin and end it sees one commit's state; while it
- * does, the log cannot be reset, so whoever reads bounds how long. Statements are prepared at first use and kept.
+ * A reader is opened read-only and query_only, and never checkpoints, not even when it is the last one to close: only
+ * the writing connection does (lib/store/store.h has the reason). Between begin and end it sees the state after one
+ * commit, and the write-ahead log cannot be reset meanwhile, so callers bound the time. Statements are prepared at
+ * first use and kept.
  *
- * One thread at a time, except ts_reader_interrupt(): it raises a flag that holds until the next begin, so that it
- * cannot fall between two statements and be lost, and tells SQLite, which ends a step that is under way.
+ * One thread at a time, except for ts_reader_interrupt(). It sets a flag that holds until the next begin, so that it is
+ * not lost between two statements, and interrupts the current step of SQLite.
  */
 #include "lib/store/reader.h"
 
@@ -19,7 +20,7 @@
 
 enum {
     BUSY_MS = 1000,
-    PROGRESS_STEPS = 10000 /* of its virtual machine, some tenths of a millisecond */
+    PROGRESS_STEPS = 10000 /* of SQLite's virtual machine: some tenths of a millisecond */
 };
 
 enum statement { BEGIN, ROLLBACK, LOCATIONS, LABEL_SETS, SUMS, SUMS_DOWN, PROFILES, PROFILES_DOWN, N_STATEMENTS };
@@ -43,7 +44,7 @@ static const char *const statements[N_STATEMENTS] = {
 struct ts_reader {
     sqlite3 *db;
     atomic_bool canceled;
-    struct ts_levels levels; /* of the state that is read */
+    struct ts_levels levels; /* in the state that is read */
     sqlite3_stmt *stmts[N_STATEMENTS];
 };
 
@@ -58,7 +59,7 @@ static int statement(struct ts_reader *reader, enum statement which, sqlite3_stm
     return 0;
 }
 
-/* Runs a statement for its effect, a row or none. */
+/* Runs a statement without results. */
 static int run(struct ts_reader *reader, enum statement which)
 {
     sqlite3_stmt *stmt = NULL;
@@ -84,7 +85,7 @@ int ts_reader_open(const char *path, struct ts_reader **ret_reader, struct ts_st
         rc = sqlite3_busy_timeout(reader->db, BUSY_MS);
     if (!rc)
         rc = sqlite3_db_config(reader->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (!rc) /* the last one reads the file, so that what cannot be read fails here */
+    if (!rc) /* the last statement reads the file, so that an unreadable one fails here */
         rc = ts_sql_exec(reader->db, "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
                                      " PRAGMA mmap_size=0; SELECT one FROM grid");
     if (rc) {
@@ -107,28 +108,12 @@ struct ts_reader *ts_reader_close(struct ts_reader *reader)
     return NULL;
 }
 
-static int read_levels(struct ts_reader *reader)
-{
-    struct ts_grid grid = {0};
-    sqlite3_stmt *stmt = NULL;
-    int rc = ts_sql_prepare(reader->db, "SELECT start_time, time_slice FROM grid", &stmt);
-    if (!rc) {
-        rc = sqlite3_step(stmt);
-        grid = (struct ts_grid){sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1)};
-        rc = rc == SQLITE_ROW && grid.time_slice > 0 ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
-    }
-    sqlite3_finalize(stmt);
-    if (!rc)
-        rc = ts_store_read_levels(reader->db, &grid, &reader->levels);
-    return ts_sql_code(rc);
-}
-
 int ts_reader_begin(struct ts_reader *reader)
 {
     reader->canceled = false;
     int r = run(reader, BEGIN);
     if (!r)
-        r = read_levels(reader); /* BEGIN alone takes no snapshot, the first read does */
+        r = ts_sql_code(ts_store_read_grid(reader->db, &reader->levels)); /* takes the snapshot; BEGIN does not */
     if (r)
         ts_reader_end(reader);
     return r;
@@ -143,7 +128,7 @@ void ts_reader_end(struct ts_reader *reader)
 {
     if (sqlite3_get_autocommit(reader->db))
         return;
-    /* Prepared lazily it can fail once; the snapshot must not stay behind. */
+    /* Preparing the statement may fail, but the snapshot must be released. */
     if (run(reader, ROLLBACK))
         ts_sql_exec(reader->db, "ROLLBACK");
 }
@@ -160,34 +145,34 @@ static int on_progress(void *data)
     return reader->canceled;
 }
 
+static int fail_damaged(struct ts_store_error *ret_error, const char *details)
+{
+    ts_sql_format_error(ret_error,
+                        "the database is damaged (%.200s); restore it from a backup, or start with another store.path",
+                        details);
+    return TS_EREFUSED;
+}
+
 int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error)
 {
     sqlite3_stmt *stmt = NULL;
-    /* Unlike sqlite3_interrupt() alone it cannot come before the statement and be lost. */
+    int r = 0;
+    /* sqlite3_interrupt() alone would have no effect if it came before the statement. */
     sqlite3_progress_handler(reader->db, PROGRESS_STEPS, on_progress, reader);
     int rc = sqlite3_prepare_v2(reader->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
     if (!rc)
         rc = sqlite3_step(stmt);
-    int r = rc == SQLITE_ROW ? 0 : ts_sql_code(rc);
     if (rc == SQLITE_ROW) {
-        const char *words = (const char *)sqlite3_column_text(stmt, 0);
-        const char *last = words ? strrchr(words, '\n') : NULL; /* a heading comes first */
-        words = last ? last + 1 : words;
-        if (!words || strcmp(words, "ok") != 0) {
-            ts_sql_format_error(ret_error,
-                                "the database is damaged (%.200s); restore it from a backup, or start with another"
-                                " store.path",
-                                words ? words : "no result");
-            r = TS_EREFUSED;
-        }
+        const char *message = (const char *)sqlite3_column_text(stmt, 0);
+        const char *last = message ? strrchr(message, '\n') : NULL; /* the first line is a heading */
+        message = last ? last + 1 : message;
+        if (!message || strcmp(message, "ok") != 0)
+            r = fail_damaged(ret_error, message ? message : "no result");
     } else if (ts_sql_damaged(rc)) {
-        ts_sql_format_error(ret_error,
-                            "the database is damaged (%.200s); restore it from a backup, or start with another"
-                            " store.path",
-                            sqlite3_errmsg(reader->db));
-        r = TS_EREFUSED;
+        r = fail_damaged(ret_error, sqlite3_errmsg(reader->db));
     } else {
         ts_sql_set_error(ret_error, reader->db, rc, "cannot check the database");
+        r = ts_sql_code(rc);
     }
     sqlite3_finalize(stmt);
     sqlite3_progress_handler(reader->db, 0, NULL, NULL);

@@ -1,24 +1,25 @@
 /*
- * The schema of the database, version 3, and the marks that tell it from other files.
+ * The schema of the database, version 3, and the header fields that identify it.
  *
- *     grid        one row: origin and time_slice, in ns. They hold for the life of the file.
- *     levels      what lib/aggregate/levels.h says of each level: width, age, which buckets are whole, what the view
- * takes of it label_sets  number <-> canonical JSON locations   number <-> (raw name, file, line); NULL file and line
- * are values of their own sums        (level, bucket, labels, location) -> times in ns, calls profiles    (level,
- * bucket, labels) -> what belongs to the profiles as wholes clients     client of acknowledged streams -> the last
- * number of it that is in the sums, and when it was used uptime      one row: how long daemons have run on this file,
- * ns, which clients.used is measured by; and the horizon, what age is measured by, ns since the epoch
+ *     grid        one row: origin and time_slice, ns. They never change.
+ *     levels      the state of each level (lib/aggregate/levels.h): width, age, complete buckets, range in the view
+ *     label_sets  number <-> canonical JSON
+ *     locations   number <-> (raw name, file, line); a NULL file or line is a value of its own
+ *     sums        (level, bucket, labels, location) -> times in ns, calls
+ *     profiles    (level, bucket, labels) -> number of profiles, their total_tt in ns, parts
+ *     clients     client of acknowledged streams -> its last number that is in the sums, and when it was last used
+ *     uptime      one row: how long daemons have run on this file, ns, the clock of clients.used; and the horizon, ns
+ *                 since the epoch, against which age is measured
  *
- * Version 1 had neither clients nor uptime; up to version 2 there was one level, and levels had level and width alone.
- * Opening brings them up to date.
+ * Version 1 had neither clients nor uptime. Versions 1 and 2 had one level, and only its number and width in levels.
+ * Opening upgrades them.
  *
- * `bucket` is the bucket's number on the grid of its level's width, so that no stored number depends on how wide a
- * second is or how far away the origin. Keys begin with level and bucket: a query reads one range, a flush walks the
- * b-tree once a level, and what retention deletes lies together. There are no foreign keys: the one writer keeps names
- * and sums in one transaction, and a lookup per row would double the cost of a flush.
+ * `bucket` is the bucket's number on the grid of its level's width, so that stored numbers do not depend on how far
+ * away the origin is. Keys begin with level and bucket: a query reads one range, a commit walks the b-tree once per
+ * level, and pruning deletes adjacent rows. There are no foreign keys: the single writer keeps names and sums
+ * consistent in one transaction, and a lookup per row would double the cost of a commit.
  *
- * What is not here: any function of the application's own. The view has to work in a plain sqlite3 shell with
- * trusted_schema off.
+ * The schema uses no function of the application: the view works in a plain sqlite3 shell with trusted_schema off.
  */
 #ifndef TS_STORE_SCHEMA_H
 #define TS_STORE_SCHEMA_H
@@ -27,7 +28,7 @@
 #define TS_SCHEMA_VERSION 3
 #define TS_SCHEMA_PAGE_SIZE 4096
 
-/* What version 2 has more than version 1, and version 3 than version 2. */
+/* Added in version 2 (clients, uptime) and in version 3 (the horizon, more columns of levels). */
 #define TS_SCHEMA_CLIENTS \
     "CREATE TABLE clients(client TEXT PRIMARY KEY, last_seq INTEGER NOT NULL, used INTEGER NOT NULL)" \
     " STRICT, WITHOUT ROWID;"
@@ -43,7 +44,7 @@
     " built_profiles_bucket INTEGER NOT NULL, built_profiles_labels INTEGER NOT NULL," \
     " view_from INTEGER NOT NULL, view_to INTEGER NOT NULL) STRICT;"
 
-/* locations_identity: a blob equals no text, so a missing file name stays apart from an empty one. */
+/* locations_identity: x'' is a blob and equals no text, so a missing file name differs from an empty one. */
 #define TS_SCHEMA_TABLES \
     "CREATE TABLE grid(one INTEGER PRIMARY KEY CHECK (one = 1), start_time INTEGER NOT NULL," \
     " time_slice INTEGER NOT NULL CHECK (time_slice > 0)) STRICT;" \
@@ -60,8 +61,8 @@
     " parts_expected INTEGER NOT NULL, parts_received INTEGER NOT NULL," \
     " PRIMARY KEY (level, bucket, labels)) STRICT, WITHOUT ROWID;"
 
-/* Sums of values that may each stand at the bound: seconds and the rest apart, high and low halves apart. SUM() over
-   integers fails on overflow; 10^9 rows of halves do not reach it. */
+/* SUM() over integers fails on overflow, and each value may stand at its bound. So seconds and nanoseconds are summed
+   apart, and so are the high and low halves of call counts: 10^9 rows of them do not overflow. */
 #define TS_SCHEMA_TIME_PARTS(x) " SUM(s." x " / 1000000000) AS " x "_s, SUM(s." x " % 1000000000) AS " x "_ns,"
 #define TS_SCHEMA_CALL_PARTS(x) " SUM(s." x " >> 32) AS " x "_high, SUM(s." x " & 4294967295) AS " x "_low"
 /* Below 2^53 ns one division gives the double nearest to the decimal, so 4.2 s reads as 4.2. */
@@ -72,7 +73,7 @@
     " CASE WHEN " x "_high + (" x "_low >> 32) >= 2147483648 THEN 9223372036854775807" \
     " ELSE (" x "_high << 32) + " x "_low END"
 
-/* The contract with readers. A bucket's begin may pass 64 bits of nanoseconds, so it is in parts here too. */
+/* A contract with users. The begin of a bucket may exceed 64 bits of ns, so it is computed in parts too. */
 #define TS_SCHEMA_VIEW \
     "CREATE VIEW bucket_totals(bucket, width, function, cumtime, tottime, ncalls, pcalls) AS" \
     " WITH summed AS (SELECT v.level AS level, s.bucket AS n, l.function AS function," TS_SCHEMA_TIME_PARTS("cumtime") \
@@ -90,7 +91,7 @@
                           "cumtime") TS_SCHEMA_TIME("tottime") \
                           TS_SCHEMA_CALLS("ncalls") "," TS_SCHEMA_CALLS("pcalls") " FROM parts;"
 
-/* What an INSERT does where the row is there: sums that stay at their bounds (the store's own function). */
+/* After INSERT: adds to a row that exists already. ts_add() is a function of the connection; it saturates. */
 #define TS_SQL_ADD_SUMS \
     " ON CONFLICT DO UPDATE SET cumtime = ts_add(cumtime, excluded.cumtime)," \
     " tottime = ts_add(tottime, excluded.tottime), ncalls = ts_add(ncalls, excluded.ncalls)," \

@@ -1,20 +1,21 @@
 /*
- * Names that no row refers to any more: those that are in none of the rows of a plan that covers everything. Every
- * delta is in every level, so the widest buckets, of which there are few rows, know of all names.
+ * Names that no row refers to: those that do not occur in a plan that covers everything. Every delta is added to every
+ * level, so the widest buckets, which have few rows, refer to all names.
  */
 #include "lib/store/unused.h"
 
+#include "lib/base/array.h"
+
 #include <stdlib.h>
 
-/* Sets of numbers, and what is not in them. */
 struct walk {
-    struct ts_counters used; /* location numbers, bucket 0; label sets, bucket 1 */
+    struct ts_counters used; /* a set of numbers: locations as bucket 0, label sets as bucket 1 */
     struct ts_unused unused;
     size_t cap_locations;
     size_t cap_label_sets;
 };
 
-static int use(struct walk *walk, int64_t which, uint32_t number)
+static int mark_used(struct walk *walk, int64_t which, uint32_t number)
 {
     static const struct ts_sums nothing;
     if (ts_counters_reserve(&walk->used, 1))
@@ -25,27 +26,21 @@ static int use(struct walk *walk, int64_t which, uint32_t number)
 
 static int on_sum(void *data, const struct ts_sum_row *row)
 {
-    int r = use(data, 0, row->location);
-    return r ? r : use(data, 1, row->labels);
+    int r = mark_used(data, 0, row->location);
+    return r ? r : mark_used(data, 1, row->labels);
 }
 
 static int on_profile(void *data, const struct ts_profile_row *row)
 {
-    return use(data, 1, row->labels);
+    return mark_used(data, 1, row->labels);
 }
 
 static int append(uint32_t **list, size_t *n, size_t *cap, uint32_t number)
 {
-    if (*n == *cap) {
-        size_t to = *cap ? *cap * 2 : 256;
-        uint32_t *grown = realloc(*list, to * sizeof(*grown));
-        if (!grown)
-            return TS_ENOMEM;
-        *list = grown;
-        *cap = to;
-    }
-    (*list)[(*n)++] = number;
-    return 0;
+    int r = TS_ARRAY_RESERVE(list, cap, *n + 1);
+    if (!r)
+        (*list)[(*n)++] = number;
+    return r;
 }
 
 static int on_location(void *data, uint32_t id, const struct ts_location *location)

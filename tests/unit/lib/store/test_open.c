@@ -69,7 +69,7 @@ static void no_folder_no_permission(void **state)
     snprintf(folder, sizeof(folder), "%s/d", f->folder);
     assert_int_equal(mkdir(folder, 0700), 0);
     f->config.path = folder;
-    assert_int_equal(open_fails(f, "not a file"), TS_EREFUSED);
+    assert_int_equal(open_fails(f, "not a regular file"), TS_EREFUSED);
     f->config.path = "/proc/t.db";
     assert_int_equal(open_fails(f, "/proc/t.db"), TS_ESTORE);
 }
