@@ -146,11 +146,11 @@ static void ask_for_buffer(int fd, uint64_t bytes)
 
 /* ---- Shared descriptors ---- */
 
-/* The first shard gets fd itself, the others duplicates. */
+/* The first thread gets fd itself, the others duplicates. */
 static int share(struct tsd_sockets *sockets, size_t offset, int fd, unsigned n, struct tsd_listen_error *error)
 {
     for (unsigned i = 0; i < n; i++) {
-        int *place = (int *)(void *)((char *)&sockets->shards[i] + offset);
+        int *place = (int *)(void *)((char *)&sockets->threads[i] + offset);
         *place = i ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
         if (*place < 0) {
             snprintf(error->message, sizeof(error->message), "cannot share a socket: %s", strerror(errno));
@@ -189,7 +189,7 @@ static int open_ingest_inet(struct opening *o, const char *text, int passed, int
 {
     struct inet inet;
     int fds[TSD_THREADS_MAX];
-    unsigned n = o->sockets->n_shards;
+    unsigned n = o->sockets->n_threads;
     bool datagrams = type == SOCK_DGRAM;
     if (passed >= 0) {
         note_passed(o->state, passed, name);
@@ -201,7 +201,7 @@ static int open_ingest_inet(struct opening *o, const char *text, int passed, int
     if (!rc)
         rc = open_inet(&inet, n, fds, o->error);
     for (unsigned i = 0; !rc && i < n; i++)
-        *(int *)(void *)((char *)&o->sockets->shards[i] + offset) = fds[i];
+        *(int *)(void *)((char *)&o->sockets->threads[i] + offset) = fds[i];
     if (!rc)
         note_inet(o->state, &inet, name);
     return rc;
@@ -210,7 +210,7 @@ static int open_ingest_inet(struct opening *o, const char *text, int passed, int
 static int open_ingest_unix(struct opening *o, const char *path, int passed, int type, size_t offset, const char *name,
                             const char *key)
 {
-    unsigned n = type == SOCK_DGRAM ? 1 : o->sockets->n_shards;
+    unsigned n = type == SOCK_DGRAM ? 1 : o->sockets->n_threads;
     int fd = passed;
     if (fd >= 0) {
         note_passed(o->state, fd, name);
@@ -273,25 +273,25 @@ static int open_all(struct opening *o)
 {
     const struct tsd_config *config = o->config;
     const struct tsd_passed *passed = o->passed;
-    int rc = open_ingest_inet(o, config->ingest.udp, passed->udp, SOCK_DGRAM, offsetof(struct tsd_shard_sockets, udp),
+    int rc = open_ingest_inet(o, config->ingest.udp, passed->udp, SOCK_DGRAM, offsetof(struct tsd_thread_sockets, udp),
                               "udp", "ingest.udp");
     if (!rc)
-        rc = open_ingest_inet(o, config->ingest.tcp, passed->tcp, SOCK_STREAM, offsetof(struct tsd_shard_sockets, tcp),
+        rc = open_ingest_inet(o, config->ingest.tcp, passed->tcp, SOCK_STREAM, offsetof(struct tsd_thread_sockets, tcp),
                               "tcp", "ingest.tcp");
     if (!rc)
         rc = open_ingest_unix(o, config->ingest.unix_stream, passed->unix_stream, SOCK_STREAM,
-                              offsetof(struct tsd_shard_sockets, unix_stream), "unix_stream", "ingest.unix_stream");
+                              offsetof(struct tsd_thread_sockets, unix_stream), "unix_stream", "ingest.unix_stream");
     if (!rc)
         rc = open_ingest_unix(o, config->ingest.unix_datagram, passed->unix_datagram, SOCK_DGRAM,
-                              offsetof(struct tsd_shard_sockets, unix_datagram), "unix_datagram",
+                              offsetof(struct tsd_thread_sockets, unix_datagram), "unix_datagram",
                               "ingest.unix_datagram");
     if (!rc)
         rc = open_http(o);
     if (!rc)
         rc = open_control(o);
-    for (unsigned i = 0; !rc && i < o->sockets->n_shards; i++) {
-        if (o->sockets->shards[i].udp >= 0 && passed->udp < 0) /* ReceiveBuffer= may exceed what we can ask for */
-            ask_for_buffer(o->sockets->shards[i].udp, config->ingest.receive_buffer);
+    for (unsigned i = 0; !rc && i < o->sockets->n_threads; i++) {
+        if (o->sockets->threads[i].udp >= 0 && passed->udp < 0) /* ReceiveBuffer= may exceed what we can ask for */
+            ask_for_buffer(o->sockets->threads[i].udp, config->ingest.receive_buffer);
     }
     return rc;
 }
@@ -299,9 +299,9 @@ static int open_all(struct opening *o)
 int tsd_listen_open(const struct tsd_config *config, const struct tsd_passed *passed, struct tsd_state *state,
                     struct tsd_sockets *ret_sockets, struct tsd_listen_error *ret_error)
 {
-    struct tsd_sockets sockets = {.n_shards = config->ingest.threads, .control = -1, .http = -1};
+    struct tsd_sockets sockets = {.n_threads = config->ingest.threads, .control = -1, .http = -1};
     for (unsigned i = 0; i < TSD_THREADS_MAX; i++)
-        sockets.shards[i] = (struct tsd_shard_sockets){-1, -1, -1, -1};
+        sockets.threads[i] = (struct tsd_thread_sockets){-1, -1, -1, -1};
     struct opening opening = {config, passed, state, &sockets, ret_error};
     int rc = open_all(&opening);
     if (rc) {
@@ -336,11 +336,11 @@ void tsd_listen_close(struct tsd_sockets *sockets)
 {
     tsd_listen_unlink_ingest(sockets);
     tsd_listen_unlink_control(sockets);
-    for (unsigned i = 0; i < sockets->n_shards; i++) {
-        close_one(&sockets->shards[i].udp);
-        close_one(&sockets->shards[i].tcp);
-        close_one(&sockets->shards[i].unix_stream);
-        close_one(&sockets->shards[i].unix_datagram);
+    for (unsigned i = 0; i < sockets->n_threads; i++) {
+        close_one(&sockets->threads[i].udp);
+        close_one(&sockets->threads[i].tcp);
+        close_one(&sockets->threads[i].unix_stream);
+        close_one(&sockets->threads[i].unix_datagram);
     }
     close_one(&sockets->control);
     close_one(&sockets->http);

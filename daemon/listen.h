@@ -8,8 +8,8 @@
 #include "daemon/systemd.h"
 
 struct tsd_sockets {
-    struct tsd_shard_sockets shards[TSD_THREADS_MAX];
-    unsigned n_shards;
+    struct tsd_thread_sockets threads[TSD_THREADS_MAX];
+    unsigned n_threads;
     int control;
     int http;
     const char *made[2]; /* socket files of ingest that were made here; the configuration's strings */

@@ -45,14 +45,14 @@ struct tsd_server {
     struct tsd_sockets sockets;
     struct tsd_state state;
     struct tsd_rejects rejects;
-    struct tsd_shard_shared shared;
-    struct tsd_ledger ledger;
-    bool has_ledger;
+    struct tsd_shared shared;
+    struct tsd_clients clients;
+    bool has_clients;
     uint32_t connections_room; /* that the limit of open files leaves */
     bool unclean;              /* the last stop was */
     struct tsd_check *check;
-    struct tsd_shard *shards[TSD_THREADS_MAX];
-    size_t n_shards;
+    struct tsd_thread *threads[TSD_THREADS_MAX];
+    size_t n_threads;
     struct ts_store *store;              /* until the writer has it */
     _Atomic(struct tsd_writer *) writer; /* the ingest threads look for it as soon as they run */
     struct tsd_control *control;
@@ -83,7 +83,7 @@ static void on_control_closed(void *data)
     close_handle((uv_handle_t *)&server->event, NULL);
 }
 
-static void on_shard_drained(void *data)
+static void on_thread_drained(void *data)
 {
     struct tsd_server *server = data;
     atomic_fetch_add(&server->drained, 1);
@@ -105,10 +105,10 @@ static void on_writer_fatal(void *data)
 }
 
 /* An ingest thread's: the pointer is set before the thread that it is of begins. */
-static void wake_shard(void *data, unsigned thread)
+static void wake_thread(void *data, unsigned thread)
 {
     struct tsd_server *server = data;
-    tsd_shard_look(server->shards[thread]);
+    tsd_thread_look(server->threads[thread]);
 }
 
 /* On an ingest thread. Without a writer yet, its first cycle, right at its start, takes the mark along. */
@@ -131,7 +131,7 @@ static void on_pressure(void *data)
 static void on_event(uv_async_t *async)
 {
     struct tsd_server *server = async->data;
-    if (server->stage == DRAINING && atomic_load(&server->drained) == server->n_shards) {
+    if (server->stage == DRAINING && atomic_load(&server->drained) == server->n_threads) {
         server->stage = COMMITTING;
         tsd_writer_stop(server->writer);
     }
@@ -152,8 +152,8 @@ static void stop(struct tsd_server *server, int number)
     tsd_watch_quiet(&server->watch);
     tsd_sd_stopping();
     tsd_listen_unlink_ingest(&server->sockets);
-    for (size_t i = 0; i < server->n_shards; i++)
-        tsd_shard_drain(server->shards[i], on_shard_drained, server);
+    for (size_t i = 0; i < server->n_threads; i++)
+        tsd_thread_drain(server->threads[i], on_thread_drained, server);
 }
 
 /* ---- Limits, reload ---- */
@@ -162,7 +162,7 @@ static void stop(struct tsd_server *server, int number)
 static void apply(struct tsd_server *server)
 {
     const struct tsd_config *config = server->config;
-    struct tsd_shard_shared *shared = &server->shared;
+    struct tsd_shared *shared = &server->shared;
     atomic_store(&shared->limits.max_future, config->aggregation.max_future);
     atomic_store(&shared->limits.max_locations, config->aggregation.max_locations);
     atomic_store(&shared->limits.max_label_sets, config->aggregation.max_label_sets);
@@ -276,7 +276,7 @@ static void fill_state(struct tsd_server *server)
     }
     server->shared.rejects = &server->rejects;
     server->shared.writer_waiting_bytes = &state->writer.waiting_bytes;
-    server->shared.ledger = &server->ledger;
+    server->shared.clients = &server->clients;
     server->shared.on_mark = on_mark;
     server->shared.on_pressure = on_pressure;
     server->shared.data = server;
@@ -315,14 +315,14 @@ static int cannot_read(const struct tsd_server *server, int rc, const char *what
 }
 
 /* Before any thread can ask it. */
-static int load_ledger(struct tsd_server *server)
+static int load_clients(struct tsd_server *server)
 {
-    int rc = tsd_ledger_init(&server->ledger);
-    server->has_ledger = !rc;
-    server->ledger.wake = wake_shard;
-    server->ledger.data = server;
+    int rc = tsd_clients_init(&server->clients);
+    server->has_clients = !rc;
+    server->clients.wake = wake_thread;
+    server->clients.data = server;
     if (!rc)
-        rc = tsd_ledger_load(&server->ledger, server->store);
+        rc = tsd_clients_load(&server->clients, server->store);
     return rc ? cannot_read(server, rc, "its clients cannot be read") : 0;
 }
 
@@ -339,18 +339,18 @@ static int open_sockets(struct tsd_server *server)
     return rc ? EXIT_FAILURE : 0;
 }
 
-static int start_shards(struct tsd_server *server)
+static int start_threads(struct tsd_server *server)
 {
-    for (unsigned i = 0; i < server->sockets.n_shards; i++) {
-        struct tsd_shard_config how = {.shared = &server->shared, .sockets = server->sockets.shards[i], .number = i};
-        int rc = tsd_shard_start(&how, &server->shards[i]);
-        server->sockets.shards[i] = (struct tsd_shard_sockets){-1, -1, -1, -1};
+    for (unsigned i = 0; i < server->sockets.n_threads; i++) {
+        struct tsd_thread_config how = {.shared = &server->shared, .sockets = server->sockets.threads[i], .number = i};
+        int rc = tsd_thread_start(&how, &server->threads[i]);
+        server->sockets.threads[i] = (struct tsd_thread_sockets){-1, -1, -1, -1};
         if (rc) {
             tsd_log_error("ingest thread %u cannot be started: out of memory, threads or descriptors", i);
             return EXIT_FAILURE;
         }
-        server->state.shards[i] = tsd_shard_stats(server->shards[i]);
-        server->state.n_shards = ++server->n_shards;
+        server->state.threads[i] = tsd_thread_stats(server->threads[i]);
+        server->state.n_threads = ++server->n_threads;
     }
     return 0;
 }
@@ -361,12 +361,12 @@ static int start_writer(struct tsd_server *server)
     struct tsd_writer_config how = {
         .store = server->store,
         .state = &server->state,
-        .shards = server->shards,
-        .n_shards = server->n_shards,
+        .threads = server->threads,
+        .n_threads = server->n_threads,
         .max_locations = server->config->aggregation.max_locations,
         .max_label_sets = server->config->aggregation.max_label_sets,
         .commit_budget = &server->shared.commit_budget,
-        .ledger = &server->ledger,
+        .clients = &server->clients,
         .clock = &server->shared.limits.clock,
         .flush_interval = server->config->store.flush_interval,
         .ack_interval = server->config->store.ack_interval,
@@ -448,20 +448,20 @@ static int start(struct tsd_server *server)
     }
     int code = open_store(server);
     if (!code)
-        code = load_ledger(server);
+        code = load_clients(server);
     if (code)
         return code;
     raise_descriptors(server);
     fill_state(server);
     code = open_sockets(server);
     if (!code)
-        code = start_shards(server);
+        code = start_threads(server);
     if (!code)
         code = start_writer(server);
     if (!code)
         code = start_control(server);
     if (!code)
-        tsd_watch_start(&server->watch, &server->loop, &server->state, server->shards, server->n_shards,
+        tsd_watch_start(&server->watch, &server->loop, &server->state, server->threads, server->n_threads,
                         server->writer);
     if (!code && server->unclean)
         server->check = tsd_check_start(&server->state);
@@ -478,11 +478,11 @@ static bool release(struct tsd_server *server)
         tsd_writer_stop(writer);
         whole = tsd_writer_join(writer);
     }
-    for (size_t i = 0; i < server->n_shards; i++)
-        tsd_shard_free(server->shards[i]);
+    for (size_t i = 0; i < server->n_threads; i++)
+        tsd_thread_free(server->threads[i]);
     tsd_writer_free(writer);
-    if (server->has_ledger)
-        tsd_ledger_deinit(&server->ledger);
+    if (server->has_clients)
+        tsd_clients_deinit(&server->clients);
     tsd_control_free(server->control);
     ts_store_close(server->store);
     tsd_listen_close(&server->sockets);

@@ -20,8 +20,8 @@
 /* Which thread stands still, NULL where none does. */
 static const char *stands_still(const struct tsd_watch *watch, int64_t now)
 {
-    for (size_t i = 0; i < watch->n_shards; i++) {
-        if (now - tsd_shard_pulse(watch->shards[i]) > watch->limit)
+    for (size_t i = 0; i < watch->n_threads; i++) {
+        if (now - tsd_thread_pulse(watch->threads[i]) > watch->limit)
             return "an ingest thread";
     }
     return now - tsd_writer_pulse(watch->writer) > watch->limit ? "the writer" : NULL;
@@ -89,12 +89,12 @@ static void on_timer(uv_timer_t *timer)
         tell(watch, now);
 }
 
-void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state, struct tsd_shard *const *shards,
-                     size_t n_shards, const struct tsd_writer *writer)
+void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state,
+                     struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer)
 {
     int64_t watchdog = tsd_sd_watchdog();
     *watch = (struct tsd_watch){
-        .state = state, .shards = shards, .n_shards = n_shards, .writer = writer, .looked = tsd_clock_mono()};
+        .state = state, .threads = threads, .n_threads = n_threads, .writer = writer, .looked = tsd_clock_mono()};
     if (watchdog)
         watch->limit = watchdog / 2 > LIMIT_MIN_NS ? watchdog / 2 : LIMIT_MIN_NS;
     int64_t period = watchdog && watchdog / 4 < STATUS_NS ? watchdog / 4 : STATUS_NS;

@@ -22,8 +22,8 @@ enum { TSD_WATCH_NOTE_MAX = 300 };
 struct tsd_watch {
     uv_timer_t timer;
     struct tsd_state *state;
-    struct tsd_shard *const *shards; /* in place while the loop runs */
-    size_t n_shards;
+    struct tsd_thread *const *threads; /* in place while the loop runs */
+    size_t n_threads;
     const struct tsd_writer *writer;
     int64_t limit; /* ns that a thread may stand still; 0: there is no watchdog */
     int64_t looked;
@@ -34,8 +34,8 @@ struct tsd_watch {
     char told[1024];               /* the status sent last */
 };
 
-void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state, struct tsd_shard *const *shards,
-                     size_t n_shards, const struct tsd_writer *writer);
+void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state,
+                     struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer);
 /* Why a reload was refused: part of the status from now on. NULL: it was not. */
 void tsd_watch_note(struct tsd_watch *watch, const char *note);
 /* The daemon stops and says so itself: no more status, only signs of life. */

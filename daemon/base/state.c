@@ -32,8 +32,8 @@ void tsd_state_deinit(struct tsd_state *state)
 uint64_t tsd_state_sum(const struct tsd_state *state, size_t offset)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < state->n_shards; i++)
-        sum += tsd_get((const tsd_count *)(const void *)((const char *)state->shards[i] + offset));
+    for (size_t i = 0; i < state->n_threads; i++)
+        sum += tsd_get((const tsd_count *)(const void *)((const char *)state->threads[i] + offset));
     return sum;
 }
 

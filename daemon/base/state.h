@@ -68,8 +68,8 @@ struct tsd_state {
     struct tsd_listener listeners[TSD_LISTENERS_MAX];
     size_t n_listeners;
 
-    const struct tsd_stats *shards[TSD_THREADS_MAX]; /* the ingest threads' counters */
-    size_t n_shards;
+    const struct tsd_stats *threads[TSD_THREADS_MAX]; /* the ingest threads' counters */
+    size_t n_threads;
     struct tsd_writer_stats writer;
     size_t n_levels; /* finest first */
     struct tsd_level_stats levels[TSD_LEVELS_MAX];

@@ -6,7 +6,7 @@
  *     FLUSH -> WORK -> DELETE ------> answered      delete
  *
  * FLUSH: the writer commits what was received, so that it is in the copy, or can be deleted. COPY and DELETE are tasks
- * of the writer (daemon/tidy), a step at a time between its commits. WORK is a work item of libuv: it puts the copy
+ * of the writer (maintenance), a step at a time between its commits. WORK is a work item of libuv: it puts the copy
  * onto its grid, or reads which names are meant. What comes back from the writer's thread is handed to the loop by an
  * async handle.
  *

@@ -26,7 +26,7 @@ struct metric {
 };
 
 #define OF_STATS(field) offsetof(struct tsd_stats, field)
-static const struct metric of_shards[] = {
+static const struct metric of_threads[] = {
     {"messages_received_total", "counter", "Messages taken from the sockets.", OF_STATS(received)},
     {"messages_accepted_total", "counter", "Messages counted into buckets.", OF_STATS(accepted)},
     {"messages_duplicate_total", "counter", "Messages dropped because their seq had been taken before.",
@@ -95,7 +95,7 @@ static void write_process(const struct tsd_state *state, struct ts_buf *out)
     head(out, "build_info", "gauge", "Always 1; the version is in the label.");
     ts_buf_puts(out, "timesliced_build_info{version=\"" TSD_VERSION "\"} 1\n");
     time_gauge(out, "start_time_seconds", "When the process started, since the epoch.", state->started_wall);
-    number(out, "ingest_threads", "gauge", "Threads that read from the ingest sockets.", state->n_shards);
+    number(out, "ingest_threads", "gauge", "Threads that read from the ingest sockets.", state->n_threads);
     head(out, "listener_info", "gauge", "Always 1; one series for each socket that is listened on.");
     for (size_t i = 0; i < state->n_listeners; i++) {
         ts_buf_printf(out, "timesliced_listener_info{listener=\"%s\",address=\"", state->listeners[i].name);
@@ -106,8 +106,8 @@ static void write_process(const struct tsd_state *state, struct ts_buf *out)
 
 static void write_ingest(const struct tsd_state *state, struct ts_buf *out)
 {
-    for (size_t i = 0; i < sizeof(of_shards) / sizeof(of_shards[0]); i++) {
-        const struct metric *m = &of_shards[i];
+    for (size_t i = 0; i < sizeof(of_threads) / sizeof(of_threads[0]); i++) {
+        const struct metric *m = &of_threads[i];
         number(out, m->name, m->type, m->help, tsd_state_sum(state, m->offset));
     }
     head(out, "messages_rejected_total", "counter", "Messages that were not taken, by code.");

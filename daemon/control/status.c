@@ -108,7 +108,7 @@ static void write_messages(const struct tsd_state *state, struct ts_buf *out)
     sum(out, "refused", state, offsetof(struct tsd_stats, connections_refused));
     ts_buf_putc(out, '}');
     SUM(out, state, answers_dropped);
-    count(out, "threads", state->n_shards);
+    count(out, "threads", state->n_threads);
 }
 
 static void write_store(struct tsd_state *state, struct ts_buf *out)

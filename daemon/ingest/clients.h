@@ -34,7 +34,7 @@ struct tsd_client {
     atomic_bool contested;      /* another connection waits: the owner is to leave */
     atomic_uint marks;          /* outstanding: with an ingest thread, or pending */
     size_t row;                 /* the writer's: 1 + its place among the pending rows; 0: none */
-    /* Under the ledger's lock: */
+    /* Under the lock of the table: */
     struct tsd_client *next;
     const void *owner; /* a connection; only compared */
     const void *waiter;
@@ -53,7 +53,7 @@ struct tsd_mark {
     bool forget;
 };
 
-struct tsd_ledger {
+struct tsd_clients {
     uv_mutex_t lock;
     struct tsd_client **slots;
     size_t n_slots;
@@ -66,40 +66,40 @@ struct tsd_ledger {
     void *data;
 };
 
-int tsd_ledger_init(struct tsd_ledger *ledger) TS_MUST_USE;
-void tsd_ledger_deinit(struct tsd_ledger *ledger);
+int tsd_clients_init(struct tsd_clients *clients) TS_MUST_USE;
+void tsd_clients_deinit(struct tsd_clients *clients);
 /* Reads what the store has. TS_ENOMEM or TS_ESTORE. */
-int tsd_ledger_load(struct tsd_ledger *ledger, struct ts_store *store) TS_MUST_USE;
-int64_t tsd_ledger_uptime(const struct tsd_ledger *ledger);
+int tsd_clients_load(struct tsd_clients *clients, struct ts_store *store) TS_MUST_USE;
+int64_t tsd_clients_uptime(const struct tsd_clients *clients);
 
 /* ---- From ingest threads; `connection` stands for one of theirs, and is not looked into ---- */
 
 enum { TSD_TOO_MANY_CLIENTS = 1 };
 
 /* The connection waits for the client from now on, instead of one that may have. 0, TSD_TOO_MANY_CLIENTS, TS_ENOMEM. */
-int tsd_ledger_hello(struct tsd_ledger *ledger, struct ts_str id, unsigned thread, const void *connection,
-                     struct tsd_client **ret_client) TS_MUST_USE;
+int tsd_clients_hello(struct tsd_clients *clients, struct ts_str id, unsigned thread, const void *connection,
+                      struct tsd_client **ret_client) TS_MUST_USE;
 
 enum tsd_claim {
     TSD_CLAIM_WAIT,
     TSD_CLAIM_OWNED, /* ret_last_seq is set: all of it is on stable storage */
     TSD_CLAIM_LOST   /* a later hello has taken its place */
 };
-enum tsd_claim tsd_ledger_claim(struct tsd_ledger *ledger, struct tsd_client *client, const void *connection,
-                                uint64_t *ret_last_seq);
+enum tsd_claim tsd_clients_claim(struct tsd_clients *clients, struct tsd_client *client, const void *connection,
+                                 uint64_t *ret_last_seq);
 
 /* The connection goes, whether it owns, waits or has lost. For one that owned, taken: the last number that it took, its
  * mark made. */
-void tsd_ledger_leave(struct tsd_ledger *ledger, struct tsd_client *client, const void *connection, uint64_t taken,
-                      bool forgotten);
+void tsd_clients_leave(struct tsd_clients *clients, struct tsd_client *client, const void *connection, uint64_t taken,
+                       bool forgotten);
 
 /* ---- From the writer ---- */
 
 /* The mark is on stable storage. A forgotten client is gone after this. */
-void tsd_ledger_committed(struct tsd_ledger *ledger, const struct tsd_mark *mark, int64_t uptime);
+void tsd_clients_committed(struct tsd_clients *clients, const struct tsd_mark *mark, int64_t uptime);
 
 /* Clients that nobody has used for `expiry` ns of uptime: a mark that forgets each, made outstanding. Gives how many.
  */
-size_t tsd_ledger_expire(struct tsd_ledger *ledger, int64_t expiry, struct tsd_mark *marks, size_t max);
+size_t tsd_clients_expire(struct tsd_clients *clients, int64_t expiry, struct tsd_mark *marks, size_t max);
 
 #endif

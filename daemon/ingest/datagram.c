@@ -90,7 +90,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         int n = read_batch(datagram);
         if (n <= 0)
             break;
-        if (tsd_shard_waiting(config->shared) >= atomic_load(&config->shared->memory_limit)) {
+        if (tsd_shared_waiting(config->shared) >= atomic_load(&config->shared->memory_limit)) {
             tsd_add(&config->ingest->stats.datagrams_over_memory, (uint64_t)n);
         } else {
             for (unsigned i = 0; i < (unsigned)n; i++)

@@ -11,7 +11,7 @@
 
 #include <uv.h>
 
-struct tsd_shard_shared;
+struct tsd_shared;
 struct tsd_datagram;
 
 /* What the reader needs of its ingest thread. */
@@ -21,7 +21,7 @@ struct tsd_datagram_config {
     const char *kind; /* "udp" or "unix_datagram", for the peer's name */
     size_t slot;      /* bytes: the longest datagram that is taken whole */
     struct tsd_ingest *ingest;
-    struct tsd_shard_shared *shared;
+    struct tsd_shared *shared;
     void (*on_read)(void *data); /* after each batch */
     void *data;
 };

@@ -54,7 +54,7 @@ static void take_hello(const struct tsd_line_context *context, struct tsd_line_r
     if (!rc)
         rc = tsd_session_keep_labels(session, &hello);
     if (!rc)
-        rc = tsd_ledger_hello(context->ledger, hello.client, context->thread, context->connection, &client);
+        rc = tsd_clients_hello(context->clients, hello.client, context->thread, context->connection, &client);
     if (rc == TSD_TOO_MANY_CLIENTS) {
         say(result, "too_many_clients", 0,
             "there are 100,000 clients already; those that take their leave with a bye"

@@ -31,7 +31,7 @@ struct tsd_line_result {
 struct tsd_line_context {
     struct tsd_ingest *ingest;
     struct tsd_session *session;
-    struct tsd_ledger *ledger;
+    struct tsd_clients *clients;
     unsigned thread;
     const void *connection;
     const struct tsd_peer *peer;

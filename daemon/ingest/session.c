@@ -53,7 +53,7 @@ void tsd_session_take(struct tsd_session *session, struct tsd_ingest *ingest, ui
     tsd_ingest_mark(ingest, &session->place, &mark);
 }
 
-void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, struct tsd_ledger *ledger,
+void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, struct tsd_clients *clients,
                        const void *connection)
 {
     bool forget = session->owned && session->bye && tsd_session_done(session);
@@ -64,7 +64,7 @@ void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, s
     } else {
         forget = false;
     }
-    tsd_ledger_leave(ledger, session->client, connection, session->taken, forget);
+    tsd_clients_leave(clients, session->client, connection, session->taken, forget);
     session->client = NULL;
     session->owned = false;
 }

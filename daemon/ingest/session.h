@@ -35,7 +35,7 @@ void tsd_session_open(struct tsd_session *session, uint64_t last_seq);
 /* `number` has been counted or rejected; room for the mark was reserved. */
 void tsd_session_take(struct tsd_session *session, struct tsd_ingest *ingest, uint64_t number);
 /* Leaves the client: a mark says that it was used until now, or that it is to be forgotten. */
-void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, struct tsd_ledger *ledger,
+void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, struct tsd_clients *clients,
                        const void *connection);
 
 /* The number to acknowledge now; 0: none. */

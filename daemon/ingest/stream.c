@@ -121,7 +121,7 @@ static void leave(struct tsd_connection *connection)
     if (!connection->session.client)
         return;
     bool contested = atomic_load(&connection->session.client->contested);
-    tsd_session_leave(&connection->session, streams->ingest, streams->shared->ledger, connection);
+    tsd_session_leave(&connection->session, streams->ingest, streams->shared->clients, connection);
     tsd_session_deinit(&connection->session);
     if (contested) /* that it was used until now is in no hurry, unless somebody waits */
         ask_for_ack(streams);
@@ -234,7 +234,7 @@ static void acknowledge(struct tsd_connection *connection)
 /* The client is this connection's now: its lines may come. */
 static void open_session(struct tsd_connection *connection, uint64_t last_seq)
 {
-    const struct tsd_shard_shared *shared = connection->streams->shared;
+    const struct tsd_shared *shared = connection->streams->shared;
     tsd_session_open(&connection->session, last_seq);
     tsd_line_answer_hello(&connection->answers, last_seq,
                           atomic_load_explicit(&shared->max_message, memory_order_relaxed));
@@ -244,8 +244,8 @@ static void open_session(struct tsd_connection *connection, uint64_t last_seq)
 static bool claim(struct tsd_connection *connection)
 {
     uint64_t last_seq;
-    struct tsd_ledger *ledger = connection->streams->shared->ledger;
-    if (tsd_ledger_claim(ledger, connection->session.client, connection, &last_seq) == TSD_CLAIM_OWNED) {
+    struct tsd_clients *clients = connection->streams->shared->clients;
+    if (tsd_clients_claim(clients, connection->session.client, connection, &last_seq) == TSD_CLAIM_OWNED) {
         open_session(connection, last_seq);
         return true;
     }
@@ -264,7 +264,7 @@ static enum tsd_line_next take_line(struct tsd_connection *connection, enum tsd_
     struct tsd_line_context context = {
         .ingest = streams->ingest,
         .session = &connection->session,
-        .ledger = streams->shared->ledger,
+        .clients = streams->shared->clients,
         .thread = streams->thread,
         .connection = connection,
         .peer = &peer,
@@ -383,9 +383,9 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 {
     (void)suggested;
     struct tsd_connection *connection = handle->data;
-    const struct tsd_shard_shared *shared = connection->streams->shared;
+    const struct tsd_shared *shared = connection->streams->shared;
     uint64_t limit = atomic_load_explicit(&shared->memory_limit, memory_order_relaxed);
-    uint64_t waiting = tsd_shard_waiting(shared);
+    uint64_t waiting = tsd_shared_waiting(shared);
     uint64_t room = waiting < limit ? limit - waiting : 0;
     /* What is read in one go is counted before anybody looks at the limit: not much more than there is room for. */
     size_t size = room / 2 > READ_SIZE ? READ_SIZE : room / 2 < READ_MIN ? READ_MIN : (size_t)room / 2;
@@ -453,7 +453,7 @@ static void look(struct tsd_connection *connection)
     if (connection->state == WAITING) {
         uint64_t last_seq;
         enum tsd_claim claimed =
-            tsd_ledger_claim(connection->streams->shared->ledger, session->client, connection, &last_seq);
+            tsd_clients_claim(connection->streams->shared->clients, session->client, connection, &last_seq);
         if (claimed == TSD_CLAIM_LOST)
             connection_close(connection);
         else if (claimed == TSD_CLAIM_OWNED)

@@ -24,7 +24,7 @@
 
 #include <uv.h>
 
-struct tsd_shard_shared;
+struct tsd_shared;
 struct tsd_connection;
 
 enum { TSD_STREAM_LISTENERS = 2 };
@@ -44,7 +44,7 @@ struct tsd_stream_listener {
 struct tsd_streams {
     uv_loop_t *loop;
     struct tsd_ingest *ingest;
-    struct tsd_shard_shared *shared;
+    struct tsd_shared *shared;
     unsigned thread;             /* the ingest thread's number */
     void (*on_read)(void *data); /* after each read, and each connection accepted */
     void *data;

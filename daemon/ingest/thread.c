@@ -8,7 +8,7 @@
  * thread pause and the writer is asked to commit; they go on below 70%, looked for every RESUME_MS. Datagrams have
  * nobody to wait: past 100% they are dropped (datagram.c).
  *
- * Threads. Everything here runs on the shard's thread except start, collect, drain and free, which leave a request
+ * Threads. Everything here runs on the ingest thread except start, collect, drain and free, which leave a request
  * under the lock and wake the loop.
  */
 #include "daemon/ingest/thread.h"
@@ -31,22 +31,22 @@ enum {
     DATAGRAMS = 2
 };
 
-struct tsd_shard {
-    struct tsd_shard_config config;
-    struct tsd_shard_shared *shared;
+struct tsd_thread {
+    struct tsd_thread_config config;
+    struct tsd_shared *shared;
     struct tsd_ingest ingest;
     struct tsd_streams streams;
     struct tsd_datagram *datagrams[DATAGRAMS];
     size_t n_datagrams;
     uv_loop_t loop;
-    uv_thread_t thread;
+    uv_thread_t uv;
     uv_async_t wake;
     uv_idle_t turn;   /* started: the poll does not block */
     uv_check_t after; /* after each poll, while somebody waits for the sockets to be read */
     uv_timer_t tick;
     uv_timer_t resume;
 
-    uint64_t published; /* bytes this shard has added to shared->waiting_bytes */
+    uint64_t published; /* bytes this thread has added to shared->waiting_bytes */
     uint64_t reads;     /* goes up whenever a socket gave something */
     uint64_t reads_before;
     bool full_turn; /* one has begun since the request was taken */
@@ -65,135 +65,135 @@ struct tsd_shard {
     void *drained_data;
 };
 
-uint64_t tsd_shard_waiting(const struct tsd_shard_shared *shared)
+uint64_t tsd_shared_waiting(const struct tsd_shared *shared)
 {
     return atomic_load_explicit(&shared->waiting_bytes, memory_order_relaxed) + tsd_get(shared->writer_waiting_bytes);
 }
 
 /* ---- Memory ---- */
 
-static void publish(struct tsd_shard *shard)
+static void publish(struct tsd_thread *thread)
 {
-    uint64_t now = tsd_ingest_waiting(&shard->ingest) + shard->streams.partial_bytes;
-    if (now == shard->published)
+    uint64_t now = tsd_ingest_waiting(&thread->ingest) + thread->streams.partial_bytes;
+    if (now == thread->published)
         return;
-    atomic_fetch_add_explicit(&shard->shared->waiting_bytes, now - shard->published, memory_order_relaxed);
-    shard->published = now;
-    tsd_set(&shard->ingest.stats.waiting_bytes, now);
+    atomic_fetch_add_explicit(&thread->shared->waiting_bytes, now - thread->published, memory_order_relaxed);
+    thread->published = now;
+    tsd_set(&thread->ingest.stats.waiting_bytes, now);
 }
 
-static bool over(const struct tsd_shard *shard, unsigned percent)
+static bool over(const struct tsd_thread *thread, unsigned percent)
 {
-    uint64_t limit = atomic_load_explicit(&shard->shared->memory_limit, memory_order_relaxed);
-    return tsd_shard_waiting(shard->shared) > limit / 100 * percent;
+    uint64_t limit = atomic_load_explicit(&thread->shared->memory_limit, memory_order_relaxed);
+    return tsd_shared_waiting(thread->shared) > limit / 100 * percent;
 }
 
 /* More waits than one short commit takes, as when a year is sent in a minute: questions would wait for that commit. */
-static bool behind(const struct tsd_shard *shard, unsigned percent)
+static bool behind(const struct tsd_thread *thread, unsigned percent)
 {
-    const struct tsd_shard_shared *shared = shard->shared;
+    const struct tsd_shared *shared = thread->shared;
     uint64_t budget = atomic_load_explicit(&shared->commit_budget, memory_order_relaxed);
     uint64_t partial = atomic_load_explicit(&shared->partial_bytes, memory_order_relaxed);
-    uint64_t waiting = tsd_shard_waiting(shared);
+    uint64_t waiting = tsd_shared_waiting(shared);
     return budget && waiting > partial && waiting - partial > budget / 100 * percent;
 }
 
 static void on_resume(uv_timer_t *timer)
 {
-    struct tsd_shard *shard = timer->data;
-    if (over(shard, 70) || behind(shard, 50)) {
-        shard->shared->on_pressure(shard->shared->data); /* what came during one commit may need another */
+    struct tsd_thread *thread = timer->data;
+    if (over(thread, 70) || behind(thread, 50)) {
+        thread->shared->on_pressure(thread->shared->data); /* what came during one commit may need another */
         return;
     }
     uv_timer_stop(timer);
-    tsd_streams_pause(&shard->streams, false);
+    tsd_streams_pause(&thread->streams, false);
 }
 
 static void on_read(void *data)
 {
-    struct tsd_shard *shard = data;
-    shard->reads++;
-    publish(shard);
-    if (shard->streams.paused || (!over(shard, 80) && !behind(shard, 100)))
+    struct tsd_thread *thread = data;
+    thread->reads++;
+    publish(thread);
+    if (thread->streams.paused || (!over(thread, 80) && !behind(thread, 100)))
         return;
-    tsd_streams_pause(&shard->streams, true);
-    uv_timer_start(&shard->resume, on_resume, RESUME_MS, RESUME_MS);
-    shard->shared->on_pressure(shard->shared->data);
+    tsd_streams_pause(&thread->streams, true);
+    uv_timer_start(&thread->resume, on_resume, RESUME_MS, RESUME_MS);
+    thread->shared->on_pressure(thread->shared->data);
 }
 
-static void sample(struct tsd_shard *shard)
+static void sample(struct tsd_thread *thread)
 {
-    for (size_t i = 0; i < shard->n_datagrams; i++)
-        tsd_datagram_sample_drops(shard->datagrams[i]);
+    for (size_t i = 0; i < thread->n_datagrams; i++)
+        tsd_datagram_sample_drops(thread->datagrams[i]);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
-    struct tsd_shard *shard = timer->data;
-    atomic_store(&shard->pulse, tsd_clock_mono());
-    sample(shard);
-    tsd_streams_tick(&shard->streams);
-    publish(shard);
+    struct tsd_thread *thread = timer->data;
+    atomic_store(&thread->pulse, tsd_clock_mono());
+    sample(thread);
+    tsd_streams_tick(&thread->streams);
+    publish(thread);
 }
 
 /* ---- Handing over, draining ---- */
 
-static void hand_over(struct tsd_shard *shard)
+static void hand_over(struct tsd_thread *thread)
 {
     struct tsd_collect *next;
-    for (struct tsd_collect *collect = shard->collecting; collect; collect = next) {
+    for (struct tsd_collect *collect = thread->collecting; collect; collect = next) {
         next = collect->next;
-        int rc = tsd_ingest_hand_over(&shard->ingest, collect->batch);
-        publish(shard);
+        int rc = tsd_ingest_hand_over(&thread->ingest, collect->batch);
+        publish(thread);
         collect->cb(collect, rc);
     }
-    shard->collecting = NULL;
+    thread->collecting = NULL;
 }
 
 static void part_closed(void *data)
 {
-    struct tsd_shard *shard = data;
-    if (--shard->closing > 0)
+    struct tsd_thread *thread = data;
+    if (--thread->closing > 0)
         return;
-    publish(shard);
-    if (shard->drained)
-        shard->drained(shard->drained_data);
+    publish(thread);
+    if (thread->drained)
+        thread->drained(thread->drained_data);
 }
 
-static void close_sockets(struct tsd_shard *shard)
+static void close_sockets(struct tsd_thread *thread)
 {
-    size_t n = shard->n_datagrams;
-    shard->closing = n + 1;
-    shard->n_datagrams = 0;
-    uv_timer_stop(&shard->resume);
+    size_t n = thread->n_datagrams;
+    thread->closing = n + 1;
+    thread->n_datagrams = 0;
+    uv_timer_stop(&thread->resume);
     for (size_t i = 0; i < n; i++)
-        tsd_datagram_close(shard->datagrams[i], part_closed, shard);
-    tsd_streams_close(&shard->streams, part_closed, shard);
+        tsd_datagram_close(thread->datagrams[i], part_closed, thread);
+    tsd_streams_close(&thread->streams, part_closed, thread);
 }
 
 static void after_poll(uv_check_t *check)
 {
-    struct tsd_shard *shard = check->data;
-    bool quiet = shard->full_turn && shard->reads == shard->reads_before;
-    bool in_time = tsd_clock_mono() < shard->deadline;
+    struct tsd_thread *thread = check->data;
+    bool quiet = thread->full_turn && thread->reads == thread->reads_before;
+    bool in_time = tsd_clock_mono() < thread->deadline;
     /* At the end paused streams are not read out: memory has to come back first, and for that the writer needs what
        is here. */
-    bool held_up = shard->draining && shard->streams.paused && in_time;
+    bool held_up = thread->draining && thread->streams.paused && in_time;
     if (held_up)
-        hand_over(shard);
-    if (!shard->full_turn || held_up || (!quiet && in_time)) {
-        shard->full_turn = true;
-        shard->reads_before = shard->reads;
+        hand_over(thread);
+    if (!thread->full_turn || held_up || (!quiet && in_time)) {
+        thread->full_turn = true;
+        thread->reads_before = thread->reads;
         return;
     }
-    uv_check_stop(&shard->after);
-    uv_idle_stop(&shard->turn);
-    sample(shard);
-    if (shard->draining) {
-        shard->draining = false;
-        close_sockets(shard);
+    uv_check_stop(&thread->after);
+    uv_idle_stop(&thread->turn);
+    sample(thread);
+    if (thread->draining) {
+        thread->draining = false;
+        close_sockets(thread);
     }
-    hand_over(shard);
+    hand_over(thread);
 }
 
 static void on_turn(uv_idle_t *idle)
@@ -201,15 +201,15 @@ static void on_turn(uv_idle_t *idle)
     (void)idle;
 }
 
-static void read_out(struct tsd_shard *shard, int64_t within)
+static void read_out(struct tsd_thread *thread, int64_t within)
 {
     int64_t deadline = tsd_clock_mono() + within;
-    if (!uv_is_active((uv_handle_t *)&shard->after) || deadline > shard->deadline)
-        shard->deadline = deadline;
-    shard->full_turn = false;
-    shard->reads_before = shard->reads;
-    uv_idle_start(&shard->turn, on_turn);
-    uv_check_start(&shard->after, after_poll);
+    if (!uv_is_active((uv_handle_t *)&thread->after) || deadline > thread->deadline)
+        thread->deadline = deadline;
+    thread->full_turn = false;
+    thread->reads_before = thread->reads;
+    uv_idle_start(&thread->turn, on_turn);
+    uv_check_start(&thread->after, after_poll);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -226,207 +226,207 @@ static void close_rest(uv_handle_t *handle, void *data)
 
 static void on_wake(uv_async_t *async)
 {
-    struct tsd_shard *shard = async->data;
-    uv_mutex_lock(&shard->lock);
-    struct tsd_collect *requests = shard->requests;
-    bool drain = shard->drain_asked;
-    bool leave = shard->exit_asked;
-    bool look = shard->look_asked;
-    shard->requests = NULL;
-    shard->look_asked = false;
-    shard->drain_asked = false;
-    uv_mutex_unlock(&shard->lock);
+    struct tsd_thread *thread = async->data;
+    uv_mutex_lock(&thread->lock);
+    struct tsd_collect *requests = thread->requests;
+    bool drain = thread->drain_asked;
+    bool leave = thread->exit_asked;
+    bool look = thread->look_asked;
+    thread->requests = NULL;
+    thread->look_asked = false;
+    thread->drain_asked = false;
+    uv_mutex_unlock(&thread->lock);
 
     if (look)
-        tsd_streams_look(&shard->streams);
-    if (requests && requests->prompt && !shard->collecting && !drain) { /* the writer asks one at a time */
-        shard->collecting = requests;
-        hand_over(shard);
+        tsd_streams_look(&thread->streams);
+    if (requests && requests->prompt && !thread->collecting && !drain) { /* the writer asks one at a time */
+        thread->collecting = requests;
+        hand_over(thread);
         requests = NULL;
     }
-    struct tsd_collect **end = &shard->collecting;
+    struct tsd_collect **end = &thread->collecting;
     while (*end)
         end = &(*end)->next;
     *end = requests;
     if (drain) {
-        shard->draining = true;
-        read_out(shard, DRAIN_NS);
+        thread->draining = true;
+        read_out(thread, DRAIN_NS);
     } else if (requests) {
-        read_out(shard, COLLECT_NS);
+        read_out(thread, COLLECT_NS);
     }
     if (leave) {
-        hand_over(shard);
-        if (shard->n_datagrams || shard->streams.open_handles)
-            close_sockets(shard);
-        uv_walk(&shard->loop, close_rest, NULL);
+        hand_over(thread);
+        if (thread->n_datagrams || thread->streams.open_handles)
+            close_sockets(thread);
+        uv_walk(&thread->loop, close_rest, NULL);
     }
 }
 
 static void run(void *data)
 {
-    struct tsd_shard *shard = data;
-    uv_run(&shard->loop, UV_RUN_DEFAULT);
+    struct tsd_thread *thread = data;
+    uv_run(&thread->loop, UV_RUN_DEFAULT);
 }
 
 /* ---- From other threads ---- */
 
-void tsd_shard_collect(struct tsd_shard *shard, struct tsd_collect *collect)
+void tsd_thread_collect(struct tsd_thread *thread, struct tsd_collect *collect)
 {
-    uv_mutex_lock(&shard->lock);
-    collect->next = shard->requests;
-    shard->requests = collect;
-    uv_mutex_unlock(&shard->lock);
-    uv_async_send(&shard->wake);
+    uv_mutex_lock(&thread->lock);
+    collect->next = thread->requests;
+    thread->requests = collect;
+    uv_mutex_unlock(&thread->lock);
+    uv_async_send(&thread->wake);
 }
 
-void tsd_shard_drain(struct tsd_shard *shard, void (*cb)(void *data), void *data)
+void tsd_thread_drain(struct tsd_thread *thread, void (*cb)(void *data), void *data)
 {
-    uv_mutex_lock(&shard->lock);
-    shard->drain_asked = true;
-    shard->drained = cb;
-    shard->drained_data = data;
-    uv_mutex_unlock(&shard->lock);
-    uv_async_send(&shard->wake);
+    uv_mutex_lock(&thread->lock);
+    thread->drain_asked = true;
+    thread->drained = cb;
+    thread->drained_data = data;
+    uv_mutex_unlock(&thread->lock);
+    uv_async_send(&thread->wake);
 }
 
-void tsd_shard_look(struct tsd_shard *shard)
+void tsd_thread_look(struct tsd_thread *thread)
 {
-    uv_mutex_lock(&shard->lock);
-    shard->look_asked = true;
-    uv_mutex_unlock(&shard->lock);
-    uv_async_send(&shard->wake);
+    uv_mutex_lock(&thread->lock);
+    thread->look_asked = true;
+    uv_mutex_unlock(&thread->lock);
+    uv_async_send(&thread->wake);
 }
 
-int64_t tsd_shard_pulse(const struct tsd_shard *shard)
+int64_t tsd_thread_pulse(const struct tsd_thread *thread)
 {
-    return atomic_load(&shard->pulse);
+    return atomic_load(&thread->pulse);
 }
 
-const struct tsd_stats *tsd_shard_stats(const struct tsd_shard *shard)
+const struct tsd_stats *tsd_thread_stats(const struct tsd_thread *thread)
 {
-    return &shard->ingest.stats;
+    return &thread->ingest.stats;
 }
 
 /* ---- Start and end ---- */
 
-static int start_datagram(struct tsd_shard *shard, int *fd, const char *kind, size_t slot)
+static int start_datagram(struct tsd_thread *thread, int *fd, const char *kind, size_t slot)
 {
     if (*fd < 0)
         return 0;
-    struct tsd_datagram_config config = {.loop = &shard->loop,
+    struct tsd_datagram_config config = {.loop = &thread->loop,
                                          .fd = *fd,
                                          .kind = kind,
                                          .slot = slot,
-                                         .ingest = &shard->ingest,
-                                         .shared = shard->shared,
+                                         .ingest = &thread->ingest,
+                                         .shared = thread->shared,
                                          .on_read = on_read,
-                                         .data = shard};
-    int rc = tsd_datagram_start(&config, &shard->datagrams[shard->n_datagrams]);
+                                         .data = thread};
+    int rc = tsd_datagram_start(&config, &thread->datagrams[thread->n_datagrams]);
     if (rc)
         return rc;
-    shard->n_datagrams++;
+    thread->n_datagrams++;
     *fd = -1;
     return 0;
 }
 
-static int start_stream(struct tsd_shard *shard, int *fd, const char *kind)
+static int start_stream(struct tsd_thread *thread, int *fd, const char *kind)
 {
     if (*fd < 0)
         return 0;
-    int rc = tsd_streams_listen(&shard->streams, *fd, kind);
+    int rc = tsd_streams_listen(&thread->streams, *fd, kind);
     if (rc)
         return rc;
     *fd = -1;
     return 0;
 }
 
-static int open_handles(struct tsd_shard *shard)
+static int open_handles(struct tsd_thread *thread)
 {
-    struct tsd_shard_sockets *sockets = &shard->config.sockets;
-    uv_loop_t *loop = &shard->loop;
-    shard->wake.data = shard->after.data = shard->tick.data = shard->resume.data = shard;
-    if (uv_async_init(loop, &shard->wake, on_wake))
+    struct tsd_thread_sockets *sockets = &thread->config.sockets;
+    uv_loop_t *loop = &thread->loop;
+    thread->wake.data = thread->after.data = thread->tick.data = thread->resume.data = thread;
+    if (uv_async_init(loop, &thread->wake, on_wake))
         return TS_ENOMEM;
     /* None of these can fail. */
-    uv_idle_init(loop, &shard->turn);
-    uv_check_init(loop, &shard->after);
-    uv_timer_init(loop, &shard->tick);
-    uv_timer_init(loop, &shard->resume);
-    uv_timer_start(&shard->tick, on_tick, TICK_MS, TICK_MS);
+    uv_idle_init(loop, &thread->turn);
+    uv_check_init(loop, &thread->after);
+    uv_timer_init(loop, &thread->tick);
+    uv_timer_init(loop, &thread->resume);
+    uv_timer_start(&thread->tick, on_tick, TICK_MS, TICK_MS);
 
-    int rc = start_datagram(shard, &sockets->udp, "udp", UDP_SLOT);
+    int rc = start_datagram(thread, &sockets->udp, "udp", UDP_SLOT);
     if (!rc)
-        rc = start_datagram(shard, &sockets->unix_datagram, "unix_datagram", UNIX_SLOT);
+        rc = start_datagram(thread, &sockets->unix_datagram, "unix_datagram", UNIX_SLOT);
     if (!rc)
-        rc = start_stream(shard, &sockets->tcp, "tcp");
+        rc = start_stream(thread, &sockets->tcp, "tcp");
     if (!rc)
-        rc = start_stream(shard, &sockets->unix_stream, "unix_stream");
+        rc = start_stream(thread, &sockets->unix_stream, "unix_stream");
     return rc;
 }
 
-static void free_memory(struct tsd_shard *shard)
+static void free_memory(struct tsd_thread *thread)
 {
-    atomic_fetch_sub(&shard->shared->waiting_bytes, shard->published);
-    tsd_streams_deinit(&shard->streams);
-    tsd_ingest_deinit(&shard->ingest);
-    uv_mutex_destroy(&shard->lock);
-    free(shard);
+    atomic_fetch_sub(&thread->shared->waiting_bytes, thread->published);
+    tsd_streams_deinit(&thread->streams);
+    tsd_ingest_deinit(&thread->ingest);
+    uv_mutex_destroy(&thread->lock);
+    free(thread);
 }
 
-int tsd_shard_start(const struct tsd_shard_config *config, struct tsd_shard **ret_shard)
+int tsd_thread_start(const struct tsd_thread_config *config, struct tsd_thread **ret_thread)
 {
-    struct tsd_shard *shard = calloc(1, sizeof(*shard));
-    if (!shard)
+    struct tsd_thread *thread = calloc(1, sizeof(*thread));
+    if (!thread)
         return TS_ENOMEM;
-    shard->config = *config;
-    shard->shared = config->shared;
-    atomic_store(&shard->pulse, tsd_clock_mono());
-    if (uv_mutex_init(&shard->lock)) {
-        free(shard);
+    thread->config = *config;
+    thread->shared = config->shared;
+    atomic_store(&thread->pulse, tsd_clock_mono());
+    if (uv_mutex_init(&thread->lock)) {
+        free(thread);
         return TS_ENOMEM;
     }
-    shard->streams.ingest = &shard->ingest;
-    shard->streams.shared = shard->shared;
-    shard->streams.loop = &shard->loop;
-    shard->streams.thread = config->number;
-    shard->streams.on_read = on_read;
-    shard->streams.data = shard;
-    int rc = tsd_ingest_init(&shard->ingest, &shard->shared->limits, shard->shared->rejects);
+    thread->streams.ingest = &thread->ingest;
+    thread->streams.shared = thread->shared;
+    thread->streams.loop = &thread->loop;
+    thread->streams.thread = config->number;
+    thread->streams.on_read = on_read;
+    thread->streams.data = thread;
+    int rc = tsd_ingest_init(&thread->ingest, &thread->shared->limits, thread->shared->rejects);
     if (!rc)
-        rc = tsd_streams_init(&shard->streams);
-    if (!rc && uv_loop_init(&shard->loop))
+        rc = tsd_streams_init(&thread->streams);
+    if (!rc && uv_loop_init(&thread->loop))
         rc = TS_ENOMEM;
     if (rc) {
-        free_memory(shard);
+        free_memory(thread);
         return rc;
     }
-    rc = open_handles(shard);
-    *ret_shard = shard; /* before the thread, which may have it looked at by others */
-    if (!rc && uv_thread_create(&shard->thread, run, shard))
+    rc = open_handles(thread);
+    *ret_thread = thread; /* before the thread, which may have it looked at by others */
+    if (!rc && uv_thread_create(&thread->uv, run, thread))
         rc = TS_ENOMEM;
     if (rc) {
-        close_sockets(shard);
-        uv_walk(&shard->loop, close_rest, NULL);
-        uv_run(&shard->loop, UV_RUN_DEFAULT);
-        uv_loop_close(&shard->loop);
-        free_memory(shard);
-        *ret_shard = NULL;
+        close_sockets(thread);
+        uv_walk(&thread->loop, close_rest, NULL);
+        uv_run(&thread->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&thread->loop);
+        free_memory(thread);
+        *ret_thread = NULL;
         return rc;
     }
     return 0;
 }
 
-struct tsd_shard *tsd_shard_free(struct tsd_shard *shard)
+struct tsd_thread *tsd_thread_free(struct tsd_thread *thread)
 {
-    if (!shard)
+    if (!thread)
         return NULL;
-    uv_mutex_lock(&shard->lock);
-    shard->exit_asked = true;
-    shard->drained = NULL;
-    uv_mutex_unlock(&shard->lock);
-    uv_async_send(&shard->wake);
-    uv_thread_join(&shard->thread);
-    uv_loop_close(&shard->loop);
-    free_memory(shard);
+    uv_mutex_lock(&thread->lock);
+    thread->exit_asked = true;
+    thread->drained = NULL;
+    uv_mutex_unlock(&thread->lock);
+    uv_async_send(&thread->wake);
+    uv_thread_join(&thread->uv);
+    uv_loop_close(&thread->loop);
+    free_memory(thread);
     return NULL;
 }

@@ -68,20 +68,20 @@ static struct tsd_sweep *sweep_free(struct tsd_sweep *sweep)
 /* A name that only the store has. One that was about to be dropped stays. */
 static int find_location(void *data, const struct ts_location *key, uint32_t *ret_number)
 {
-    struct tsd_tidy *tidy = data;
-    int rc = ts_store_find_location(tidy->store, key, ret_number);
-    size_t low = tidy->dropped;
-    size_t high = tidy->n_locations;
+    struct tsd_maintenance *maintenance = data;
+    int rc = ts_store_find_location(maintenance->store, key, ret_number);
+    size_t low = maintenance->dropped;
+    size_t high = maintenance->n_locations;
     while (!rc && *ret_number && low < high) {
         size_t middle = low + (high - low) / 2;
-        if (tidy->locations[middle] == *ret_number) {
+        if (maintenance->locations[middle] == *ret_number) {
             /* The list stays ascending, so that the search still works. */
-            memmove(tidy->locations + middle, tidy->locations + middle + 1,
-                    (tidy->n_locations - middle - 1) * sizeof(*tidy->locations));
-            tidy->n_locations--;
+            memmove(maintenance->locations + middle, maintenance->locations + middle + 1,
+                    (maintenance->n_locations - middle - 1) * sizeof(*maintenance->locations));
+            maintenance->n_locations--;
             break;
         }
-        if (tidy->locations[middle] < *ret_number)
+        if (maintenance->locations[middle] < *ret_number)
             low = middle + 1;
         else
             high = middle;
@@ -89,42 +89,43 @@ static int find_location(void *data, const struct ts_location *key, uint32_t *re
     return rc;
 }
 
-void tsd_tidy_init(struct tsd_tidy *tidy, struct ts_store *store, struct tsd_state *shared, struct tsd_pending *pending)
+void tsd_maintenance_init(struct tsd_maintenance *maintenance, struct ts_store *store, struct tsd_state *shared,
+                          struct tsd_pending *pending)
 {
     int64_t now = tsd_clock_mono();
-    *tidy = (struct tsd_tidy){.store = store,
-                              .shared = shared,
-                              .pending = pending,
-                              .due = now,
-                              .rows = ROWS_FIRST,
-                              .noted = now,
-                              .names_wanted = true,
-                              .looked = now,
-                              .forgot = now};
+    *maintenance = (struct tsd_maintenance){.store = store,
+                                            .shared = shared,
+                                            .pending = pending,
+                                            .due = now,
+                                            .rows = ROWS_FIRST,
+                                            .noted = now,
+                                            .names_wanted = true,
+                                            .looked = now,
+                                            .forgot = now};
     pending->locations.find = find_location;
-    pending->locations.data = tidy;
+    pending->locations.data = maintenance;
 }
 
-static void forget_lists(struct tsd_tidy *tidy)
+static void forget_lists(struct tsd_maintenance *maintenance)
 {
-    free(tidy->locations);
-    free(tidy->label_sets);
-    tidy->locations = tidy->label_sets = NULL;
-    tidy->n_locations = tidy->n_label_sets = tidy->dropped = 0;
+    free(maintenance->locations);
+    free(maintenance->label_sets);
+    maintenance->locations = maintenance->label_sets = NULL;
+    maintenance->n_locations = maintenance->n_label_sets = maintenance->dropped = 0;
 }
 
-void tsd_tidy_deinit(struct tsd_tidy *tidy)
+void tsd_maintenance_deinit(struct tsd_maintenance *maintenance)
 {
-    tidy->sweep = sweep_free(tidy->sweep);
-    forget_lists(tidy);
+    maintenance->sweep = sweep_free(maintenance->sweep);
+    forget_lists(maintenance);
 }
 
 /* ---- Names ---- */
 
 /* Often enough for the shortest retention, and not more often than once an hour. */
-static int64_t look_interval(const struct tsd_tidy *tidy)
+static int64_t look_interval(const struct tsd_maintenance *maintenance)
 {
-    const struct ts_levels *levels = ts_store_levels(tidy->store);
+    const struct ts_levels *levels = ts_store_levels(maintenance->store);
     int64_t keep = INT64_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         if (ts_level_is_longest(levels, &levels->items[i]))
@@ -134,63 +135,65 @@ static int64_t look_interval(const struct tsd_tidy *tidy)
     return keep < LOOK_MIN_NS ? LOOK_MIN_NS : keep > LOOK_MAX_NS ? LOOK_MAX_NS : keep;
 }
 
-static void look(struct tsd_tidy *tidy)
+static void look(struct tsd_maintenance *maintenance)
 {
     int64_t now = tsd_clock_mono();
-    if (tidy->state == TSD_TIDY_IDLE && tidy->names_wanted && now - tidy->looked >= look_interval(tidy)) {
-        tidy->looked = now;
-        tidy->looked_at_commit = tsd_get(&tidy->shared->writer.commits);
-        tidy->sweep = sweep_start(tidy->shared->store_path);
-        tidy->names_wanted = !tidy->sweep;
-        tidy->state = tidy->sweep ? TSD_TIDY_LOOKING : TSD_TIDY_IDLE;
+    if (maintenance->state == TSD_MAINTENANCE_IDLE && maintenance->names_wanted &&
+        now - maintenance->looked >= look_interval(maintenance)) {
+        maintenance->looked = now;
+        maintenance->looked_at_commit = tsd_get(&maintenance->shared->writer.commits);
+        maintenance->sweep = sweep_start(maintenance->shared->store_path);
+        maintenance->names_wanted = !maintenance->sweep;
+        maintenance->state = maintenance->sweep ? TSD_MAINTENANCE_LOOKING : TSD_MAINTENANCE_IDLE;
     }
-    if (tidy->state != TSD_TIDY_LOOKING || !atomic_load(&tidy->sweep->done))
+    if (maintenance->state != TSD_MAINTENANCE_LOOKING || !atomic_load(&maintenance->sweep->done))
         return;
-    struct ts_unused *unused = &tidy->sweep->unused;
-    if (tidy->sweep->rc == 0 && unused->n_locations + unused->n_label_sets > 0) {
-        tidy->locations = unused->locations;
-        tidy->n_locations = unused->n_locations;
-        tidy->label_sets = unused->label_sets;
-        tidy->n_label_sets = unused->n_label_sets;
+    struct ts_unused *unused = &maintenance->sweep->unused;
+    if (maintenance->sweep->rc == 0 && unused->n_locations + unused->n_label_sets > 0) {
+        maintenance->locations = unused->locations;
+        maintenance->n_locations = unused->n_locations;
+        maintenance->label_sets = unused->label_sets;
+        maintenance->n_label_sets = unused->n_label_sets;
         *unused = (struct ts_unused){0};
-        tidy->state = TSD_TIDY_RENEWING;
+        maintenance->state = TSD_MAINTENANCE_RENEWING;
     } else {
-        tidy->names_wanted = tidy->sweep->rc != 0;
-        tidy->state = TSD_TIDY_IDLE;
+        maintenance->names_wanted = maintenance->sweep->rc != 0;
+        maintenance->state = TSD_MAINTENANCE_IDLE;
     }
-    tidy->sweep = sweep_free(tidy->sweep);
+    maintenance->sweep = sweep_free(maintenance->sweep);
 }
 
 /* The first bucket that level 0 still has. */
-static int64_t kept_from(const struct tsd_tidy *tidy)
+static int64_t kept_from(const struct tsd_maintenance *maintenance)
 {
-    return ts_store_levels(tidy->store)->items[0].since;
+    return ts_store_levels(maintenance->store)->items[0].since;
 }
 
-bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy)
+bool tsd_maintenance_wants_renewal(struct tsd_maintenance *maintenance)
 {
     int64_t now = tsd_clock_mono();
-    if (tidy->state == TSD_TIDY_RENEWING)
+    if (maintenance->state == TSD_MAINTENANCE_RENEWING)
         return true;
     /* Not while it is looked for unused names: of one that is let go of it would not be known that it was used since.
      */
-    if (tidy->state == TSD_TIDY_LOOKING || now - tidy->forgot < IDLE_NS)
+    if (maintenance->state == TSD_MAINTENANCE_LOOKING || now - maintenance->forgot < IDLE_NS)
         return false;
     /* A full table may have room again for what level 0 has. One that is not full yet must not become so by what level
        0 has no more; a few of these are not worth beginning anew. */
-    const struct tsd_names *names = &tidy->pending->locations;
-    tidy->forgot = now;
-    uint32_t past = tsd_names_past(names, kept_from(tidy));
+    const struct tsd_names *names = &maintenance->pending->locations;
+    maintenance->forgot = now;
+    uint32_t past = tsd_names_past(names, kept_from(maintenance));
     return past > (ts_bounded_full(&names->known) ? 0 : names->known.max / 8);
 }
 
 /* Of the numbers that had no row, those that have not been used since. */
-static size_t unused_still(const struct tsd_tidy *tidy, const struct tsd_names *names, uint32_t *numbers, size_t n)
+static size_t unused_still(const struct tsd_maintenance *maintenance, const struct tsd_names *names, uint32_t *numbers,
+                           size_t n)
 {
     size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         const struct tsd_name *name = tsd_names_held(names, numbers[i]);
-        if (!name || name->used_at <= tidy->looked_at_commit)
+        if (!name || name->used_at <= maintenance->looked_at_commit)
             numbers[left++] = numbers[i];
     }
     return left;
@@ -213,160 +216,168 @@ static bool is_listed(const uint32_t *numbers, size_t n, uint32_t number)
 
 static bool keep_location(void *data, const struct tsd_name *name)
 {
-    const struct tsd_tidy *tidy = data;
-    return name->last >= kept_from(tidy) && !is_listed(tidy->locations, tidy->n_locations, name->number);
+    const struct tsd_maintenance *maintenance = data;
+    return name->last >= kept_from(maintenance) &&
+           !is_listed(maintenance->locations, maintenance->n_locations, name->number);
 }
 
 static bool keep_label_set(void *data, const struct tsd_name *name)
 {
-    const struct tsd_tidy *tidy = data;
-    return !is_listed(tidy->label_sets, tidy->n_label_sets, name->number);
+    const struct tsd_maintenance *maintenance = data;
+    return !is_listed(maintenance->label_sets, maintenance->n_label_sets, name->number);
 }
 
-void tsd_tidy_renewed(struct tsd_tidy *tidy)
+void tsd_maintenance_renewed(struct tsd_maintenance *maintenance)
 {
-    struct tsd_pending *pending = tidy->pending;
+    struct tsd_pending *pending = maintenance->pending;
     struct ts_store_error error;
-    if (tidy->state == TSD_TIDY_RENEWING) {
-        tidy->n_locations = unused_still(tidy, &pending->locations, tidy->locations, tidy->n_locations);
-        tidy->n_label_sets = unused_still(tidy, &pending->label_sets, tidy->label_sets, tidy->n_label_sets);
+    if (maintenance->state == TSD_MAINTENANCE_RENEWING) {
+        maintenance->n_locations =
+            unused_still(maintenance, &pending->locations, maintenance->locations, maintenance->n_locations);
+        maintenance->n_label_sets =
+            unused_still(maintenance, &pending->label_sets, maintenance->label_sets, maintenance->n_label_sets);
     }
     /* Label sets are few, and all of them are held: they go from both at once, or from neither. */
-    if (tidy->n_label_sets &&
-        ts_store_delete_names(tidy->store, NULL, 0, tidy->label_sets, tidy->n_label_sets, &error)) {
-        tidy->names_wanted = true;
-        tidy->n_label_sets = 0;
+    if (maintenance->n_label_sets && ts_store_delete_names(maintenance->store, NULL, 0, maintenance->label_sets,
+                                                           maintenance->n_label_sets, &error)) {
+        maintenance->names_wanted = true;
+        maintenance->n_label_sets = 0;
     }
-    bool renewed = !tsd_pending_renew_locations(pending, keep_location, tidy);
+    bool renewed = !tsd_pending_renew_locations(pending, keep_location, maintenance);
     /* They are not in the store any more: without memory for the table, its next use of them would be lost. */
-    while (tidy->n_label_sets && tsd_names_renew(&pending->label_sets, keep_label_set, tidy, false))
+    while (maintenance->n_label_sets && tsd_names_renew(&pending->label_sets, keep_label_set, maintenance, false))
         uv_sleep(100);
-    tidy->n_label_sets = 0;
-    if (tidy->state == TSD_TIDY_RENEWING && !renewed) { /* no memory: not now */
-        tidy->names_wanted = true;
-        forget_lists(tidy);
-        tidy->state = TSD_TIDY_IDLE;
-    } else if (tidy->state == TSD_TIDY_RENEWING) {
-        tidy->state = TSD_TIDY_DROPPING;
+    maintenance->n_label_sets = 0;
+    if (maintenance->state == TSD_MAINTENANCE_RENEWING && !renewed) { /* no memory: not now */
+        maintenance->names_wanted = true;
+        forget_lists(maintenance);
+        maintenance->state = TSD_MAINTENANCE_IDLE;
+    } else if (maintenance->state == TSD_MAINTENANCE_RENEWING) {
+        maintenance->state = TSD_MAINTENANCE_DROPPING;
     }
 }
 
 /* True where some were dropped. */
-static bool drop(struct tsd_tidy *tidy, int *ret_rc, struct ts_store_error *error)
+static bool drop(struct tsd_maintenance *maintenance, int *ret_rc, struct ts_store_error *error)
 {
-    size_t n = tidy->n_locations - tidy->dropped;
-    if (tidy->state != TSD_TIDY_DROPPING)
+    size_t n = maintenance->n_locations - maintenance->dropped;
+    if (maintenance->state != TSD_MAINTENANCE_DROPPING)
         return false;
     n = n < DROP_ROWS ? n : DROP_ROWS;
     if (n) {
-        *ret_rc = ts_store_delete_names(tidy->store, tidy->locations + tidy->dropped, n, NULL, 0, error);
+        *ret_rc =
+            ts_store_delete_names(maintenance->store, maintenance->locations + maintenance->dropped, n, NULL, 0, error);
         if (*ret_rc)
             return false;
-        tidy->dropped += n;
-        tidy->pending->locations.not_held -= n;
+        maintenance->dropped += n;
+        maintenance->pending->locations.not_held -= n;
     }
-    if (tidy->dropped < tidy->n_locations)
+    if (maintenance->dropped < maintenance->n_locations)
         return true;
-    if (tidy->dropped)
-        tsd_log_info("%zu names that nothing refers to any more are gone", tidy->dropped);
-    forget_lists(tidy);
-    tidy->state = TSD_TIDY_IDLE;
+    if (maintenance->dropped)
+        tsd_log_info("%zu names that nothing refers to any more are gone", maintenance->dropped);
+    forget_lists(maintenance);
+    maintenance->state = TSD_MAINTENANCE_IDLE;
     return n > 0;
 }
 
 /* ---- The step ---- */
 
-static void publish(struct tsd_tidy *tidy)
+static void publish(struct tsd_maintenance *maintenance)
 {
-    struct tsd_state *state = tidy->shared;
-    const struct ts_levels *levels = ts_store_levels(tidy->store);
+    struct tsd_state *state = maintenance->shared;
+    const struct ts_levels *levels = ts_store_levels(maintenance->store);
     for (size_t i = 0; i < state->n_levels; i++) {
         for (size_t j = 0; j < levels->n; j++) {
             const struct ts_level *level = &levels->items[j];
             int64_t oldest = INT64_MIN;
             if (level->kind == TS_LEVEL_CONFIGURED && level->width == state->levels[i].width &&
-                !ts_store_oldest(tidy->store, level, &oldest))
+                !ts_store_oldest(maintenance->store, level, &oldest))
                 tsd_set(&state->levels[i].oldest, (uint64_t)oldest);
         }
     }
 }
 
-static int trouble(struct tsd_tidy *tidy, int rc, const char *message)
+static int trouble(struct tsd_maintenance *maintenance, int rc, const char *message)
 {
     if (rc == TS_ESYNC)
         return rc;
-    if (!tidy->in_trouble)
+    if (!maintenance->in_trouble)
         tsd_log_warning("%s; it is tried again", message);
-    tidy->in_trouble = true;
-    tidy->due = tsd_clock_mono() + IDLE_NS;
+    maintenance->in_trouble = true;
+    maintenance->due = tsd_clock_mono() + IDLE_NS;
     return 0;
 }
 
-static int maintain(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime, bool *ret_more)
+static int maintain(struct tsd_maintenance *maintenance, int64_t horizon, int64_t uptime, bool *ret_more)
 {
     struct ts_store_error error;
     struct ts_maintain_result result;
     char width[32];
     int64_t began = tsd_clock_mono();
-    struct ts_maintain_options options = {
-        .horizon = horizon, .uptime = uptime, .rows = tidy->rows, .save_times = began - tidy->noted >= NOTE_NS};
-    int rc = ts_store_maintain(tidy->store, &options, &result, &error);
+    struct ts_maintain_options options = {.horizon = horizon,
+                                          .uptime = uptime,
+                                          .rows = maintenance->rows,
+                                          .save_times = began - maintenance->noted >= NOTE_NS};
+    int rc = ts_store_maintain(maintenance->store, &options, &result, &error);
     if (rc)
-        return trouble(tidy, rc, error.message);
+        return trouble(maintenance, rc, error.message);
     if (options.save_times)
-        tidy->noted = began;
-    tidy->names_wanted = tidy->names_wanted || result.longest_pruned;
-    tsd_add(&tidy->shared->writer.rows_pruned, result.rows_pruned);
-    tsd_add(&tidy->shared->writer.rows_built, result.rows_built);
+        maintenance->noted = began;
+    maintenance->names_wanted = maintenance->names_wanted || result.longest_pruned;
+    tsd_add(&maintenance->shared->writer.rows_pruned, result.rows_pruned);
+    tsd_add(&maintenance->shared->writer.rows_built, result.rows_built);
     if (result.completed_width)
         tsd_log_info("buckets of %s are built", ts_format_duration(result.completed_width, width));
     bool more = result.more;
     if (!more) {
-        look(tidy);
-        more = drop(tidy, &rc, &error);
+        look(maintenance);
+        more = drop(maintenance, &rc, &error);
     }
     if (rc)
-        return trouble(tidy, rc, error.message);
+        return trouble(maintenance, rc, error.message);
     int64_t took = tsd_clock_mono() - began;
-    if (result.more && took > STEP_LONG_NS && tidy->rows > ROWS_MIN)
-        tidy->rows /= 2;
-    else if (result.more && took < STEP_SHORT_NS && tidy->rows < ROWS_MAX)
-        tidy->rows *= 2;
+    if (result.more && took > STEP_LONG_NS && maintenance->rows > ROWS_MIN)
+        maintenance->rows /= 2;
+    else if (result.more && took < STEP_SHORT_NS && maintenance->rows < ROWS_MAX)
+        maintenance->rows *= 2;
     if (!more)
-        publish(tidy);
-    tidy->in_trouble = false;
+        publish(maintenance);
+    maintenance->in_trouble = false;
     *ret_more = more;
     return 0;
 }
 
-void tsd_tidy_note(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime)
+void tsd_maintenance_note(struct tsd_maintenance *maintenance, int64_t horizon, int64_t uptime)
 {
     struct ts_store_error error;
     struct ts_maintain_result result;
     struct ts_maintain_options options = {.horizon = horizon, .uptime = uptime, .rows = ROWS_MIN, .save_times = true};
     /* Nothing is lost where it fails: the horizon is a little behind at the next start. */
-    (void)!ts_store_maintain(tidy->store, &options, &result, &error);
+    (void)!ts_store_maintain(maintenance->store, &options, &result, &error);
 }
 
-int tsd_tidy_step(struct tsd_tidy *tidy, struct tsd_task *task, int64_t horizon, int64_t uptime, bool *ret_task_done,
-                  int *ret_task_status)
+int tsd_maintenance_step(struct tsd_maintenance *maintenance, struct tsd_task *task, int64_t horizon, int64_t uptime,
+                         bool *ret_task_done, int *ret_task_status)
 {
     int64_t began = tsd_clock_mono();
     bool more = false;
     int rc = 0;
     *ret_task_done = false;
     if (task) {
-        int status = task->step(task, tidy->store, &more);
+        int status = task->step(task, maintenance->store, &more);
         *ret_task_done = status != 0 || !more;
         *ret_task_status = status;
         more = true;
         rc = status == TS_ESYNC ? status : 0;
     } else {
-        rc = maintain(tidy, horizon, uptime, &more);
+        rc = maintain(maintenance, horizon, uptime, &more);
     }
     int64_t now = tsd_clock_mono();
-    int64_t pause = more ? (now - began) * (SHARE - 1) : tidy->state == TSD_TIDY_LOOKING ? 50 * MS : IDLE_NS;
-    if (tidy->due < now + pause)
-        tidy->due = now + pause;
+    int64_t pause = more                                            ? (now - began) * (SHARE - 1)
+                    : maintenance->state == TSD_MAINTENANCE_LOOKING ? 50 * MS
+                                                                    : IDLE_NS;
+    if (maintenance->due < now + pause)
+        maintenance->due = now + pause;
     return rc;
 }

@@ -34,11 +34,16 @@ struct tsd_task {
     struct tsd_task *next;                           /* the writer's */
 };
 
-enum tsd_tidy_state { TSD_TIDY_IDLE, TSD_TIDY_LOOKING, TSD_TIDY_RENEWING, TSD_TIDY_DROPPING };
+enum tsd_maintenance_state {
+    TSD_MAINTENANCE_IDLE,
+    TSD_MAINTENANCE_LOOKING,
+    TSD_MAINTENANCE_RENEWING,
+    TSD_MAINTENANCE_DROPPING
+};
 
 struct tsd_sweep; /* private: the thread that looks */
 
-struct tsd_tidy {
+struct tsd_maintenance {
     struct ts_store *store;
     struct tsd_state *shared;
     struct tsd_pending *pending;
@@ -46,7 +51,7 @@ struct tsd_tidy {
     uint32_t rows;   /* of a step */
     bool in_trouble; /* said already */
     int64_t noted;   /* when horizon and uptime were stored last */
-    enum tsd_tidy_state state;
+    enum tsd_maintenance_state state;
     bool names_wanted; /* names may have lost their last row */
     int64_t looked;    /* when that was looked at last */
     uint64_t looked_at_commit;
@@ -59,23 +64,23 @@ struct tsd_tidy {
     size_t n_label_sets;
 };
 
-void tsd_tidy_init(struct tsd_tidy *tidy, struct ts_store *store, struct tsd_state *shared,
-                   struct tsd_pending *pending);
-void tsd_tidy_deinit(struct tsd_tidy *tidy); /* ends the thread that looks */
+void tsd_maintenance_init(struct tsd_maintenance *maintenance, struct ts_store *store, struct tsd_state *shared,
+                          struct tsd_pending *pending);
+void tsd_maintenance_deinit(struct tsd_maintenance *maintenance); /* ends the thread that looks */
 
 /*
- * One step of a task, else of what there is to tidy up. Nothing may be pending. horizon: as it was when the ingest
+ * One step of a task, else of what there is to maintain. Nothing may be pending. horizon: as it was when the ingest
  * threads were collected from last. TS_ESYNC, or 0: other trouble is said once, and tried again.
  */
-int tsd_tidy_step(struct tsd_tidy *tidy, struct tsd_task *task, int64_t horizon, int64_t uptime, bool *ret_task_done,
-                  int *ret_task_status) TS_MUST_USE;
+int tsd_maintenance_step(struct tsd_maintenance *maintenance, struct tsd_task *task, int64_t horizon, int64_t uptime,
+                         bool *ret_task_done, int *ret_task_status) TS_MUST_USE;
 
 /* Stores horizon and uptime, at the end. */
-void tsd_tidy_note(struct tsd_tidy *tidy, int64_t horizon, int64_t uptime);
+void tsd_maintenance_note(struct tsd_maintenance *maintenance, int64_t horizon, int64_t uptime);
 
 /* The next cycle is to have all ingest threads renew their name tables. */
-bool tsd_tidy_wants_renewal(struct tsd_tidy *tidy);
+bool tsd_maintenance_wants_renewal(struct tsd_maintenance *maintenance);
 /* They did, and all that they had is committed. */
-void tsd_tidy_renewed(struct tsd_tidy *tidy);
+void tsd_maintenance_renewed(struct tsd_maintenance *maintenance);
 
 #endif

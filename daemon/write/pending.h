@@ -61,7 +61,7 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending);
 size_t tsd_pending_bytes(const struct tsd_pending *pending);
 /* A view of all that waits, for ts_store_commit(). */
 struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending);
-/* The batch is on stable storage, and so said to the ledger; it was the commit of this number. */
+/* The batch is on stable storage, and so said to the table of clients; it was the commit of this number. */
 void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit);
 
 #endif

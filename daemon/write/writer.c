@@ -12,7 +12,7 @@
  * Memory that runs out leaves a batch where it is, and its thread is not asked again until it is merged. A sync that
  * fails is fatal.
  *
- * Between cycles, while nothing is pending: steps of daemon/tidy.
+ * Between cycles, while nothing is pending: steps of maintenance.
  *
  * End: one last cycle, repeated for STOP_NS where the store refuses.
  */
@@ -50,7 +50,7 @@ struct tsd_writer {
     struct tsd_state *state;
     uv_thread_t thread;
     struct tsd_pending pending;
-    struct tsd_tidy tidy;
+    struct tsd_maintenance maintenance;
     int64_t horizon; /* when the ingest threads were collected from last */
     struct writer_source sources[TSD_THREADS_MAX];
 
@@ -100,19 +100,20 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* When there is time for what is not a cycle. A failed commit keeps what is pending: then there is none. */
-static int64_t tidy_due(const struct tsd_writer *writer)
+static int64_t maintenance_due(const struct tsd_writer *writer)
 {
     if (writer->retry_pause || !tsd_pending_is_empty(&writer->pending))
         return INT64_MAX;
-    return writer->task_came ? 0 : writer->tidy.due;
+    return writer->task_came ? 0 : writer->maintenance.due;
 }
 
-/* Until there is something to do. Gives the requests this cycle serves; sets ret_stopping. ret_tidy: no cycle is due.
+/* Until there is something to do. Gives the requests this cycle serves; sets ret_stopping. ret_maintain: no cycle is
+ * due.
  */
-static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stopping, bool *ret_tidy)
+static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stopping, bool *ret_maintain)
 {
     struct tsd_flush *requests = NULL;
-    *ret_tidy = false;
+    *ret_maintain = false;
     uv_mutex_lock(&writer->lock);
     for (;;) {
         int64_t now = tsd_clock_mono();
@@ -131,12 +132,12 @@ static struct tsd_flush *wait_for_work(struct tsd_writer *writer, bool *ret_stop
                 break;
             due = earlier(due, writer->ack_due);
         }
-        if (now >= tidy_due(writer)) {
-            *ret_tidy = true;
+        if (now >= maintenance_due(writer)) {
+            *ret_maintain = true;
             uv_mutex_unlock(&writer->lock);
             return NULL;
         }
-        due = earlier(due, tidy_due(writer));
+        due = earlier(due, maintenance_due(writer));
         due = earlier(due, writer->next_cycle);
         atomic_store(&writer->pulse, due);
         uv_cond_timedwait(&writer->changed, &writer->lock, (uint64_t)(due - now));
@@ -168,7 +169,7 @@ static void on_collected(struct tsd_collect *collect, int status)
 static bool collect_all(struct tsd_writer *writer, bool prompt, bool renew)
 {
     bool whole = true;
-    size_t n = writer->config.n_shards;
+    size_t n = writer->config.n_threads;
     bool asked[TSD_THREADS_MAX] = {false};
     uv_mutex_lock(&writer->lock);
     for (size_t i = 0; i < n; i++) {
@@ -183,7 +184,7 @@ static bool collect_all(struct tsd_writer *writer, bool prompt, bool renew)
         source->source.batch.renew = renew;
         source->collect =
             (struct tsd_collect){.batch = &source->source.batch, .prompt = prompt, .data = writer, .cb = on_collected};
-        tsd_shard_collect(writer->config.shards[i], &source->collect);
+        tsd_thread_collect(writer->config.threads[i], &source->collect);
     }
     uv_mutex_lock(&writer->lock);
     while (writer->collecting)
@@ -208,7 +209,7 @@ static void publish(struct tsd_writer *writer)
     tsd_set(&stats->functions, writer->pending.functions.n);
     tsd_set(&stats->locations, writer->pending.locations.known.table.n);
     tsd_set(&stats->label_sets, writer->pending.label_sets.known.table.n);
-    tsd_set(&stats->clients, atomic_load(&writer->config.ledger->n));
+    tsd_set(&stats->clients, atomic_load(&writer->config.clients->n));
     tsd_set(&stats->waiting_bytes, tsd_pending_bytes(&writer->pending));
 }
 
@@ -232,15 +233,15 @@ static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t
     tsd_add(&stats->commits, 1);
     tsd_stats_add_commit(stats, tsd_clock_mono() - began);
     tsd_set(&stats->last_commit, (uint64_t)tsd_clock_wall());
-    int64_t uptime = tsd_ledger_uptime(writer->config.ledger);
+    int64_t uptime = tsd_clients_uptime(writer->config.clients);
     size_t n_marks = writer->pending.n_marks;
     for (size_t i = 0; i < n_marks; i++) {
         writer->pending.marks[i].client->row = 0;
-        tsd_ledger_committed(writer->config.ledger, &writer->pending.marks[i], uptime);
+        tsd_clients_committed(writer->config.clients, &writer->pending.marks[i], uptime);
     }
     tsd_pending_committed(&writer->pending, tsd_get(&stats->commits));
-    for (size_t i = 0; n_marks && i < writer->config.n_shards; i++)
-        tsd_shard_look(writer->config.shards[i]);
+    for (size_t i = 0; n_marks && i < writer->config.n_threads; i++)
+        tsd_thread_look(writer->config.threads[i]);
 }
 
 /* Now and then: who has not come back for too long is forgotten with the next commit. */
@@ -254,7 +255,7 @@ static void expire_clients(struct tsd_writer *writer)
     uv_mutex_lock(&writer->lock);
     int64_t expiry = writer->client_expiry;
     uv_mutex_unlock(&writer->lock);
-    size_t n = tsd_ledger_expire(writer->config.ledger, expiry, marks, EXPIRED_MAX);
+    size_t n = tsd_clients_expire(writer->config.clients, expiry, marks, EXPIRED_MAX);
     for (size_t i = 0; i < n; i++)
         tsd_pending_mark(&writer->pending, &marks[i]);
     if (n < EXPIRED_MAX) /* else the next cycle goes on */
@@ -290,7 +291,7 @@ static int commit(struct tsd_writer *writer)
         return 0;
     }
     struct ts_store_batch batch = tsd_pending_batch(&writer->pending);
-    batch.uptime = tsd_ledger_uptime(writer->config.ledger);
+    batch.uptime = tsd_clients_uptime(writer->config.clients);
     batch.horizon = writer->horizon;
     int rc = ts_store_commit(writer->config.store, &batch, &saturated, &error);
     if (!rc) {
@@ -307,7 +308,7 @@ static int commit(struct tsd_writer *writer)
 static bool nobody_translates(const struct tsd_writer *writer)
 {
     bool none = tsd_pending_is_empty(&writer->pending);
-    for (size_t i = 0; i < writer->config.n_shards; i++) {
+    for (size_t i = 0; i < writer->config.n_threads; i++) {
         const struct tsd_source *source = &writer->sources[i].source;
         none = none && !source->full && !source->locations.n && !source->label_sets.n;
     }
@@ -317,7 +318,7 @@ static bool nobody_translates(const struct tsd_writer *writer)
 /* prompt: nobody has asked, so what lies in the sockets can wait for the next one. */
 static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
 {
-    bool renew = tsd_tidy_wants_renewal(&writer->tidy);
+    bool renew = tsd_maintenance_wants_renewal(&writer->maintenance);
     writer->horizon = tsd_clock_horizon(writer->config.clock);
     bool whole = collect_all(writer, prompt, renew);
     expire_clients(writer);
@@ -332,7 +333,7 @@ static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
         rc = TS_ESTORE;
     }
     if (!rc && renew && nobody_translates(writer))
-        tsd_tidy_renewed(&writer->tidy);
+        tsd_maintenance_renewed(&writer->maintenance);
     uv_mutex_lock(&writer->lock);
     writer->last_commit = tsd_clock_mono();
     uv_mutex_unlock(&writer->lock);
@@ -343,7 +344,7 @@ static int cycle(struct tsd_writer *writer, bool forced, bool prompt)
 
 /* ---- Between cycles ---- */
 
-static int tidy(struct tsd_writer *writer)
+static int maintain(struct tsd_writer *writer)
 {
     uv_mutex_lock(&writer->lock);
     struct tsd_task *task = writer->task;
@@ -351,8 +352,8 @@ static int tidy(struct tsd_writer *writer)
     uv_mutex_unlock(&writer->lock);
     bool done = false;
     int status = 0;
-    int rc =
-        tsd_tidy_step(&writer->tidy, task, writer->horizon, tsd_ledger_uptime(writer->config.ledger), &done, &status);
+    int rc = tsd_maintenance_step(&writer->maintenance, task, writer->horizon,
+                                  tsd_clients_uptime(writer->config.clients), &done, &status);
     if (!done)
         return rc;
     uv_mutex_lock(&writer->lock);
@@ -407,13 +408,13 @@ static void run(void *data)
 {
     struct tsd_writer *writer = data;
     bool stopping = false;
-    bool only_tidy = false;
+    bool only_maintain = false;
     int rc = 0;
     while (!stopping && rc != TS_ESYNC) {
-        struct tsd_flush *requests = wait_for_work(writer, &stopping, &only_tidy);
+        struct tsd_flush *requests = wait_for_work(writer, &stopping, &only_maintain);
         atomic_store(&writer->pulse, tsd_clock_mono());
-        if (only_tidy) {
-            rc = tidy(writer);
+        if (only_maintain) {
+            rc = maintain(writer);
             continue;
         }
         rc = stopping ? last_cycles(writer, requests != NULL) : cycle(writer, requests != NULL, requests == NULL);
@@ -421,7 +422,8 @@ static void run(void *data)
     }
     end_requests(writer);
     if (rc != TS_ESYNC)
-        tsd_tidy_note(&writer->tidy, tsd_clock_horizon(writer->config.clock), tsd_ledger_uptime(writer->config.ledger));
+        tsd_maintenance_note(&writer->maintenance, tsd_clock_horizon(writer->config.clock),
+                             tsd_clients_uptime(writer->config.clients));
     if (rc == TS_ESYNC) {
         tsd_log_error("what the store has written may be lost: the process ends, and starts over from what is on disk");
         writer->config.on_fatal(writer->config.data);
@@ -437,9 +439,9 @@ static void run(void *data)
 
 static void free_memory(struct tsd_writer *writer)
 {
-    for (size_t i = 0; i < writer->config.n_shards; i++)
+    for (size_t i = 0; i < writer->config.n_threads; i++)
         tsd_source_deinit(&writer->sources[i].source);
-    tsd_tidy_deinit(&writer->tidy);
+    tsd_maintenance_deinit(&writer->maintenance);
     tsd_pending_deinit(&writer->pending);
     uv_cond_destroy(&writer->changed);
     uv_mutex_destroy(&writer->lock);
@@ -477,9 +479,9 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->last_forced = tsd_clock_mono() - SHARED_NS;
     atomic_store(&writer->pulse, tsd_clock_mono());
     tsd_pending_init(&writer->pending, config->max_locations, config->max_label_sets);
-    for (size_t i = 0; i < config->n_shards; i++)
+    for (size_t i = 0; i < config->n_threads; i++)
         tsd_source_init(&writer->sources[i].source);
-    tsd_tidy_init(&writer->tidy, config->store, config->state, &writer->pending);
+    tsd_maintenance_init(&writer->maintenance, config->store, config->state, &writer->pending);
     int rc = tsd_pending_load(&writer->pending, config->store);
     if (rc == TS_ESTORE || rc == TS_EREFUSED)
         strcpy(ret_error->message, "its names cannot be read");
@@ -577,8 +579,8 @@ bool tsd_writer_join(struct tsd_writer *writer)
 {
     uv_thread_join(&writer->thread);
     bool whole = tsd_pending_is_empty(&writer->pending);
-    tsd_tidy_deinit(&writer->tidy); /* its reader goes before the writer's connection, which cleans up */
-    for (size_t i = 0; i < writer->config.n_shards; i++)
+    tsd_maintenance_deinit(&writer->maintenance); /* its reader goes before the writer's connection, which cleans up */
+    for (size_t i = 0; i < writer->config.n_threads; i++)
         whole = whole && !writer->sources[i].source.full;
     writer->config.store = ts_store_close(writer->config.store);
     return whole;

@@ -35,12 +35,12 @@ struct tsd_flush {
 struct tsd_writer_config {
     struct ts_store *store; /* owned by the writer from a successful start on */
     struct tsd_state *state;
-    struct tsd_shard **shards;
-    size_t n_shards;
+    struct tsd_thread **threads;
+    size_t n_threads;
     uint32_t max_locations;
     uint32_t max_label_sets;
-    _Atomic uint64_t *commit_budget; /* kept up here: struct tsd_shard_shared has its meaning */
-    struct tsd_ledger *ledger;
+    _Atomic uint64_t *commit_budget; /* kept up here: struct tsd_shared has its meaning */
+    struct tsd_clients *clients;
     const struct tsd_clock *clock;  /* its horizon */
     int64_t flush_interval;         /* ns */
     int64_t ack_interval;           /* ns */
@@ -68,7 +68,7 @@ int64_t tsd_writer_pulse(const struct tsd_writer *writer);
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
                             int64_t flush_interval, int64_t ack_interval, int64_t client_expiry);
 
-/* Ends the thread after a last cycle, which is tried for a few seconds; then on_stopped. The shards still answer. */
+/* Ends the thread after a last cycle, which is tried for a few seconds; then on_stopped. The threads still answer. */
 void tsd_writer_stop(struct tsd_writer *writer);
 /* Joins the thread, which has been told to stop, and closes the store. True where everything was committed. The ingest
    threads may still call tsd_writer_hurry() until tsd_writer_free(). */

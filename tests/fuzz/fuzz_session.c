@@ -21,7 +21,7 @@ enum { MAX_MESSAGE = 2000 };
 struct stream {
     struct tsd_limits limits;
     struct tsd_rejects rejects;
-    struct tsd_ledger ledger;
+    struct tsd_clients clients;
     struct tsd_ingest ingest;
     struct tsd_session session;
     struct tsd_batch batch;
@@ -68,7 +68,7 @@ static void commit(struct stream *s)
             CHECK(mark->seq == s->session.taken && mark->seq >= s->stored);
             s->stored = mark->seq;
         }
-        tsd_ledger_committed(&s->ledger, mark, 1);
+        tsd_clients_committed(&s->clients, mark, 1);
     }
     tsd_batch_clear(&s->batch);
     uint64_t due = tsd_session_due(&s->session);
@@ -86,7 +86,7 @@ static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_
     static const struct tsd_peer peer = {.kind = "fuzz", .fd = -1};
     struct tsd_line_context context = {.ingest = &s->ingest,
                                        .session = &s->session,
-                                       .ledger = &s->ledger,
+                                       .clients = &s->clients,
                                        .connection = s,
                                        .peer = &peer,
                                        .max_message = MAX_MESSAGE};
@@ -102,7 +102,7 @@ static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_
     if (result.next == TSD_LINE_HELLO) {
         uint64_t last_seq = 99;
         CHECK(number == 1 && s->session.client && strlen(s->session.client->id) > 0);
-        CHECK(tsd_ledger_claim(&s->ledger, s->session.client, s, &last_seq) == TSD_CLAIM_OWNED && last_seq == 0);
+        CHECK(tsd_clients_claim(&s->clients, s->session.client, s, &last_seq) == TSD_CLAIM_OWNED && last_seq == 0);
         tsd_session_open(&s->session, last_seq);
         tsd_line_answer_hello(&s->answers, last_seq, MAX_MESSAGE);
     }
@@ -120,10 +120,10 @@ static void start(struct stream *s)
     s->limits.max_locations = 100;
     s->limits.max_label_sets = 10;
     tsd_clock_init(&s->limits.clock);
-    if (tsd_rejects_init(&s->rejects) || tsd_ledger_init(&s->ledger) ||
+    if (tsd_rejects_init(&s->rejects) || tsd_clients_init(&s->clients) ||
         tsd_ingest_init(&s->ingest, &s->limits, &s->rejects))
         abort();
-    s->ledger.wake = wake;
+    s->clients.wake = wake;
     tsd_batch_init(&s->batch);
     ts_buf_init(&s->answers);
 }
@@ -160,9 +160,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t taken = s.session.taken;
         bool bye = s.session.bye;
         CHECK(atomic_load(&client->committed) == taken && s.stored == taken);
-        tsd_session_leave(&s.session, &s.ingest, &s.ledger, &s);
+        tsd_session_leave(&s.session, &s.ingest, &s.clients, &s);
         commit(&s);
-        CHECK(atomic_load(&s.ledger.n) == (taken && !bye));
+        CHECK(atomic_load(&s.clients.n) == (taken && !bye));
     }
     CHECK(!s.session.owned);
     tsd_session_deinit(&s.session);
@@ -171,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(stream);
     tsd_ingest_deinit(&s.ingest);
     tsd_batch_deinit(&s.batch);
-    tsd_ledger_deinit(&s.ledger);
+    tsd_clients_deinit(&s.clients);
     tsd_rejects_deinit(&s.rejects);
     ts_buf_deinit(&s.answers);
     return 0;

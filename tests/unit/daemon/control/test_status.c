@@ -20,12 +20,12 @@ enum { N_WRITER_COUNTS = sizeof(struct tsd_writer_stats) / sizeof(tsd_count) };
 
 struct fixture {
     struct tsd_state state;
-    struct tsd_stats shards[3];
+    struct tsd_stats threads[3];
     struct ts_buf out;
     char *text;
 };
 
-/* Distinct everywhere: counter i of shard s is 10^s * (100 + i), of the writer 1000000 + i. */
+/* Distinct everywhere: counter i of thread s is 10^s * (100 + i), of the writer 1000000 + i. */
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -41,11 +41,11 @@ static int set_up(void **state)
     f->state.n_listeners = 2;
     f->state.listeners[0] = (struct tsd_listener){"udp", "127.0.0.1:41234"};
     f->state.listeners[1] = (struct tsd_listener){"control", "/run/\"q\\\"/\x01\xff.sock"};
-    f->state.n_shards = 3;
+    f->state.n_threads = 3;
     uint64_t factor = 1;
     for (int s = 0; s < 3; s++, factor *= 10) {
-        f->state.shards[s] = &f->shards[s];
-        tsd_count *counts = (tsd_count *)&f->shards[s];
+        f->state.threads[s] = &f->threads[s];
+        tsd_count *counts = (tsd_count *)&f->threads[s];
         for (unsigned i = 0; i < N_COUNTS; i++)
             tsd_set(&counts[i], factor * (100 + i));
     }
@@ -116,9 +116,9 @@ static void test_sum(void **state)
     struct fixture *f = *state;
     assert_int_equal(tsd_state_sum(&f->state, offsetof(struct tsd_stats, received)), TOTAL(received));
     assert_int_equal(tsd_state_sum(&f->state, offsetof(struct tsd_stats, waiting_bytes)), TOTAL(waiting_bytes));
-    f->state.n_shards = 1;
+    f->state.n_threads = 1;
     assert_int_equal(tsd_state_sum(&f->state, offsetof(struct tsd_stats, received)), 100);
-    f->state.n_shards = 0;
+    f->state.n_threads = 0;
     assert_int_equal(tsd_state_sum(&f->state, offsetof(struct tsd_stats, received)), 0);
 }
 
@@ -222,9 +222,9 @@ static void test_status_store_error(void **state)
 static void test_exact(void **state)
 {
     struct fixture *f = *state;
-    f->state.n_shards = 1;
-    tsd_set(&f->shards[0].received, UINT64_C(9007199254740993));
-    tsd_set(&f->shards[0].bytes, UINT64_MAX);
+    f->state.n_threads = 1;
+    tsd_set(&f->threads[0].received, UINT64_C(9007199254740993));
+    tsd_set(&f->threads[0].bytes, UINT64_MAX);
     assert_has(write_status(f), "\"received\": 9007199254740993,");
     assert_has(f->text, "\"bytes\": 18446744073709551615,");
     assert_has(write_metrics(f), "\ntimesliced_messages_received_total 9007199254740993\n");
@@ -233,7 +233,7 @@ static void test_exact(void **state)
 static void test_status_bare(void **state)
 {
     struct fixture *f = *state;
-    f->state.n_shards = f->state.n_listeners = f->state.n_retention = 0;
+    f->state.n_threads = f->state.n_listeners = f->state.n_retention = 0;
     cJSON *root = cJSON_Parse(write_status(f));
     assert_non_null(root);
     cJSON_Delete(root);

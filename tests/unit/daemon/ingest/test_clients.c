@@ -1,6 +1,6 @@
 /*
- * The ledger at every interleaving of two connections of one client and the writer, on one ingest thread or two: at
- * most one owns it, nobody owns it while something taken before is not committed, and no wake-up is missing.
+ * The table of clients at every interleaving of two connections of one client and the writer, on one ingest thread or
+ * two: at most one owns it, nobody owns it while something taken before is not committed, and no wake-up is missing.
  */
 #include "daemon/ingest/clients.h"
 
@@ -22,18 +22,18 @@ static void wake(void *data, unsigned thread)
 
 static int setup(void **state)
 {
-    static struct tsd_ledger ledger;
-    if (tsd_ledger_init(&ledger))
+    static struct tsd_clients clients;
+    if (tsd_clients_init(&clients))
         return -1;
-    ledger.wake = wake;
+    clients.wake = wake;
     woken = 0;
-    *state = &ledger;
+    *state = &clients;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    tsd_ledger_deinit(*state);
+    tsd_clients_deinit(*state);
     return 0;
 }
 
@@ -59,22 +59,22 @@ static void mark(struct side *side, bool forget)
     side->mark = (struct tsd_mark){side->client, side->taken, forget};
 }
 
-static void look(struct tsd_ledger *ledger, struct side *side, uint64_t stored, const struct side *other)
+static void look(struct tsd_clients *clients, struct side *side, uint64_t stored, const struct side *other)
 {
     uint64_t last_seq;
     if (side->owns && atomic_load(&side->client->contested)) {
         mark(side, false);
-        tsd_ledger_leave(ledger, side->client, side, side->taken, false);
+        tsd_clients_leave(clients, side->client, side, side->taken, false);
         side->client = NULL;
         side->owns = false;
     }
     if (!side->waits)
         return;
-    switch (tsd_ledger_claim(ledger, side->client, side, &last_seq)) {
+    switch (tsd_clients_claim(clients, side->client, side, &last_seq)) {
     case TSD_CLAIM_WAIT:
         break;
     case TSD_CLAIM_LOST:
-        tsd_ledger_leave(ledger, side->client, side, 0, false);
+        tsd_clients_leave(clients, side->client, side, 0, false);
         side->client = NULL;
         side->waits = false;
         break;
@@ -90,19 +90,19 @@ static void look(struct tsd_ledger *ledger, struct side *side, uint64_t stored, 
 }
 
 /* The writer takes a thread's mark and commits it. */
-static void commit(struct tsd_ledger *ledger, struct side *side, uint64_t *stored)
+static void commit(struct tsd_clients *clients, struct side *side, uint64_t *stored)
 {
     if (!side->mark.client)
         return;
     assert_true(side->mark.seq >= *stored);
     *stored = side->mark.seq;
-    tsd_ledger_committed(ledger, &side->mark, 1);
+    tsd_clients_committed(clients, &side->mark, 1);
     side->mark.client = NULL;
 }
 
 static void test_interleavings(void **state)
 {
-    struct tsd_ledger *ledger = *state;
+    struct tsd_clients *clients = *state;
     for (unsigned run = 0; run < 4096 * 8; run++) {
         struct side sides[2] = {{.thread = 0}, {.thread = run & 1}};
         uint64_t stored = 0;
@@ -114,10 +114,10 @@ static void test_interleavings(void **state)
             switch (choices >> 1 & 3) {
             case 0:
                 if (!side->client) {
-                    assert_int_equal(tsd_ledger_hello(ledger, name("c"), side->thread, side, &side->client), 0);
+                    assert_int_equal(tsd_clients_hello(clients, name("c"), side->thread, side, &side->client), 0);
                     side->waits = true;
                 }
-                look(ledger, side, stored, other);
+                look(clients, side, stored, other);
                 break;
             case 1:
                 if (side->owns) {
@@ -126,18 +126,18 @@ static void test_interleavings(void **state)
                 }
                 break;
             case 2:
-                commit(ledger, side, &stored);
+                commit(clients, side, &stored);
                 break;
             default:
-                look(ledger, side, stored, other);
+                look(clients, side, stored, other);
                 break;
             }
         }
         /* Whoever waits gets it, by nothing but what wakes it. */
         for (int turn = 0; turn < 4; turn++) {
             for (int i = 0; i < 2; i++) {
-                look(ledger, &sides[i], stored, &sides[!i]);
-                commit(ledger, &sides[i], &stored);
+                look(clients, &sides[i], stored, &sides[!i]);
+                commit(clients, &sides[i], &stored);
             }
         }
         assert_false(sides[0].waits || sides[1].waits);
@@ -146,82 +146,82 @@ static void test_interleavings(void **state)
                 continue;
             assert_int_equal(sides[i].taken, stored);
             mark(&sides[i], true);
-            tsd_ledger_leave(ledger, sides[i].client, &sides[i], stored, true);
-            commit(ledger, &sides[i], &stored);
+            tsd_clients_leave(clients, sides[i].client, &sides[i], stored, true);
+            commit(clients, &sides[i], &stored);
         }
         /* One of them always had it in the end, so it is forgotten now; or nobody ever came. */
-        if (atomic_load(&ledger->n)) {
+        if (atomic_load(&clients->n)) {
             struct tsd_mark all[4];
-            ledger->uptime_before += 1000;
-            assert_int_equal(tsd_ledger_expire(ledger, 0, all, 4), 1);
-            tsd_ledger_committed(ledger, &all[0], 1);
+            clients->uptime_before += 1000;
+            assert_int_equal(tsd_clients_expire(clients, 0, all, 4), 1);
+            tsd_clients_committed(clients, &all[0], 1);
         }
-        assert_int_equal(atomic_load(&ledger->n), 0);
+        assert_int_equal(atomic_load(&clients->n), 0);
     }
 }
 
 static void test_the_owner_is_woken_and_then_the_waiter(void **state)
 {
-    struct tsd_ledger *ledger = *state;
+    struct tsd_clients *clients = *state;
     struct tsd_client *client;
     struct tsd_client *again;
     uint64_t last_seq = 99;
     int a = 0, b = 0, c = 0;
-    assert_int_equal(tsd_ledger_hello(ledger, name("x"), 1, &a, &client), 0);
+    assert_int_equal(tsd_clients_hello(clients, name("x"), 1, &a, &client), 0);
     assert_int_equal(woken, 0);
-    assert_int_equal(tsd_ledger_claim(ledger, client, &a, &last_seq), TSD_CLAIM_OWNED);
+    assert_int_equal(tsd_clients_claim(clients, client, &a, &last_seq), TSD_CLAIM_OWNED);
     assert_int_equal(last_seq, 0);
 
-    assert_int_equal(tsd_ledger_hello(ledger, name("x"), 2, &b, &again), 0);
+    assert_int_equal(tsd_clients_hello(clients, name("x"), 2, &b, &again), 0);
     assert_ptr_equal(client, again);
     assert_int_equal(woken, 1u << 1);
     assert_true(atomic_load(&client->contested));
-    assert_int_equal(tsd_ledger_claim(ledger, client, &b, &last_seq), TSD_CLAIM_WAIT);
+    assert_int_equal(tsd_clients_claim(clients, client, &b, &last_seq), TSD_CLAIM_WAIT);
 
     woken = 0;
-    assert_int_equal(tsd_ledger_hello(ledger, name("x"), 3, &c, &again), 0);
+    assert_int_equal(tsd_clients_hello(clients, name("x"), 3, &c, &again), 0);
     assert_int_equal(woken, 1u << 1 | 1u << 2);
-    assert_int_equal(tsd_ledger_claim(ledger, client, &b, &last_seq), TSD_CLAIM_LOST);
-    tsd_ledger_leave(ledger, client, &b, 0, false);
+    assert_int_equal(tsd_clients_claim(clients, client, &b, &last_seq), TSD_CLAIM_LOST);
+    tsd_clients_leave(clients, client, &b, 0, false);
 
     struct tsd_mark outstanding = {client, 5, false};
     atomic_fetch_add(&client->marks, 1);
     woken = 0;
-    tsd_ledger_leave(ledger, client, &a, 5, false);
+    tsd_clients_leave(clients, client, &a, 5, false);
     assert_int_equal(woken, 1u << 3);
-    assert_int_equal(tsd_ledger_claim(ledger, client, &c, &last_seq), TSD_CLAIM_WAIT);
-    tsd_ledger_committed(ledger, &outstanding, 1);
-    assert_int_equal(tsd_ledger_claim(ledger, client, &c, &last_seq), TSD_CLAIM_OWNED);
+    assert_int_equal(tsd_clients_claim(clients, client, &c, &last_seq), TSD_CLAIM_WAIT);
+    tsd_clients_committed(clients, &outstanding, 1);
+    assert_int_equal(tsd_clients_claim(clients, client, &c, &last_seq), TSD_CLAIM_OWNED);
     assert_int_equal(last_seq, 5);
-    tsd_ledger_leave(ledger, client, &c, 5, false);
-    assert_int_equal(atomic_load(&ledger->n), 1);
+    tsd_clients_leave(clients, client, &c, 5, false);
+    assert_int_equal(atomic_load(&clients->n), 1);
 }
 
 static void test_a_client_without_a_number_leaves_nothing(void **state)
 {
-    struct tsd_ledger *ledger = *state;
+    struct tsd_clients *clients = *state;
     struct tsd_client *client;
     uint64_t last_seq;
     int a = 0;
-    assert_int_equal(tsd_ledger_hello(ledger, name("x"), 0, &a, &client), 0);
-    assert_int_equal(tsd_ledger_claim(ledger, client, &a, &last_seq), TSD_CLAIM_OWNED);
-    assert_int_equal(atomic_load(&ledger->n), 1);
-    tsd_ledger_leave(ledger, client, &a, 0, false);
-    assert_int_equal(atomic_load(&ledger->n), 0);
+    assert_int_equal(tsd_clients_hello(clients, name("x"), 0, &a, &client), 0);
+    assert_int_equal(tsd_clients_claim(clients, client, &a, &last_seq), TSD_CLAIM_OWNED);
+    assert_int_equal(atomic_load(&clients->n), 1);
+    tsd_clients_leave(clients, client, &a, 0, false);
+    assert_int_equal(atomic_load(&clients->n), 0);
 }
 
 static void test_one_too_many(void **state)
 {
-    struct tsd_ledger *ledger = *state;
+    struct tsd_clients *clients = *state;
     struct tsd_client *client;
     char id[16];
     int a = 0;
     for (int i = 0; i < TSD_CLIENTS_MAX; i++) {
         snprintf(id, sizeof(id), "c%d", i);
-        assert_int_equal(tsd_ledger_hello(ledger, name(id), 0, &a, &client), 0);
+        assert_int_equal(tsd_clients_hello(clients, name(id), 0, &a, &client), 0);
     }
-    assert_int_equal(tsd_ledger_hello(ledger, name("one-more"), 0, &a, &client), TSD_TOO_MANY_CLIENTS);
-    assert_int_equal(tsd_ledger_hello(ledger, name("c7"), 0, &a, &client), 0);
+    assert_int_equal(tsd_clients_hello(clients, name("one-more"), 0, &a, &client), TSD_TOO_MANY_CLIENTS);
+    assert_int_equal(tsd_clients_hello(clients, name("c7"), 0, &a, &client), 0);
 }
 
 int main(void)

@@ -329,12 +329,12 @@ static void merge_adds_up(void **state)
     struct ts_counters to;
     struct model *m = model_new();
     ts_counters_init(&to);
-    for (int shard = 0; shard < 4; shard++) {
+    for (int thread = 0; thread < 4; thread++) {
         struct ts_counters from;
         uint32_t location_map[LOCATIONS], labels_map[LABELS];
         /* Two of the sender's numbers may be one here: what overflowed. */
         for (uint32_t i = 0; i < LOCATIONS; i++)
-            location_map[i] = i % 7 ? (i * 13 + (uint32_t)shard) % 40 : 1000000;
+            location_map[i] = i % 7 ? (i * 13 + (uint32_t)thread) % 40 : 1000000;
         for (uint32_t i = 0; i < LABELS; i++)
             labels_map[i] = i < 2 ? 17 : 100 - i;
         ts_counters_init(&from);
@@ -355,7 +355,7 @@ static void merge_adds_up(void **state)
             model_add_profile(m, from.profiles[i].bucket, labels_map[from.profiles[i].labels], &from.profiles[i].sums);
         from.saturated = 5;
         assert_int_equal(ts_counters_merge(&to, &from, location_map, labels_map), 0);
-        assert_int_equal(to.saturated, 5 * (shard + 1));
+        assert_int_equal(to.saturated, 5 * (thread + 1));
         ts_counters_deinit(&from);
     }
     compare(&to, m);
