@@ -1,5 +1,6 @@
-/* What the store's tests share: a folder each, a shell of their own on the database, batches made by hand. At its end
- * every database that the store accepted passes integrity_check. */
+/*
+ * Shared by the tests of lib/store: a folder for each test, a plain connection to the database, batches made by hand.
+ */
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
@@ -70,17 +71,17 @@ static inline struct ts_store *open_ok(struct fixture *f)
     return store;
 }
 
-static inline int open_fails(struct fixture *f, const char *words)
+static inline int open_fails(struct fixture *f, const char *text)
 {
     struct ts_store *store = NULL;
     int r = ts_store_open(&f->config, &store, &f->grid, &f->error);
     assert_null(store);
-    if (!strstr(f->error.message, words))
-        fail_msg("\"%s\" is not in: %s", words, f->error.message);
+    if (!strstr(f->error.message, text))
+        fail_msg("\"%s\" is not in: %s", text, f->error.message);
     return r;
 }
 
-/* A plain connection, as an operator's shell would have. */
+/* A plain connection, like that of an sqlite3 shell. */
 static inline sqlite3 *shell(struct fixture *f)
 {
     sqlite3 *db;
@@ -102,7 +103,7 @@ static inline void change(struct fixture *f, const char *sql)
     sqlite3_close(db);
 }
 
-/* The rows of a query as the shell prints them: columns by |, rows by newline. */
+/* Compares the rows of a query with the text that an sqlite3 shell prints. */
 static inline void expect_sql(struct fixture *f, const char *sql, const char *expected)
 {
     char got[4096] = "";
@@ -129,7 +130,7 @@ static inline void expect_sql(struct fixture *f, const char *sql, const char *ex
     assert_string_equal(got, expected);
 }
 
-static inline void expect_whole(struct fixture *f)
+static inline void expect_intact(struct fixture *f)
 {
     expect_sql(f, "PRAGMA integrity_check", "ok");
 }
@@ -167,11 +168,11 @@ static inline bool there(struct fixture *f, const char *suffix)
     return access(name, F_OK) == 0;
 }
 
-/* Refused, every byte kept, nothing left beside it. */
-static inline void expect_refused(struct fixture *f, const char *words)
+/* The file is refused and every byte of it kept; no other file is left beside it. */
+static inline void expect_refused(struct fixture *f, const char *text)
 {
     struct bytes before = slurp(f->path);
-    assert_int_equal(open_fails(f, words), TS_EREFUSED);
+    assert_int_equal(open_fails(f, text), TS_EREFUSED);
     struct bytes after = slurp(f->path);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
@@ -229,7 +230,7 @@ static inline void commit_ok(struct fixture *f, struct ts_store *store, const st
     ts_counters_clear(&f->counters);
 }
 
-/* One location, one row of a second in bucket 7. */
+/* A database with one location and one row: 1 s in bucket 7. */
 static inline void seed(struct fixture *f)
 {
     struct ts_store *store = open_ok(f);
@@ -237,6 +238,31 @@ static inline void seed(struct fixture *f)
     add(f, 7, 1, 1, S, S / 2, 2, 1);
     commit_ok(f, store, &one, 1, 1);
     ts_store_close(store);
+}
+
+/* ---- What was read, as text ---- */
+
+struct seen {
+    char text[4096];
+    size_t len;
+};
+
+static inline int see_location(void *data, uint32_t id, const struct ts_location *location)
+{
+    struct seen *seen = data;
+    seen->len += (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%u %.*s %s%.*s %d\n", id,
+                                  (int)location->raw_name.len, location->raw_name.data,
+                                  location->file_name.data ? ":" : "-", (int)location->file_name.len,
+                                  location->file_name.data ? location->file_name.data : "", location->line_number);
+    return 0;
+}
+
+static inline int see_labels(void *data, uint32_t id, const char *json, size_t len)
+{
+    struct seen *seen = data;
+    seen->len +=
+        (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%u %.*s\n", id, (int)len, json);
+    return 0;
 }
 
 #endif

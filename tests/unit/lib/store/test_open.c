@@ -1,4 +1,6 @@
-/* What is refused at opening and how carefully: every refused file stays byte for byte what it was. */
+/*
+ * Opening: creation, the lock, upgrades, and which files are refused. A refused file is left byte for byte as it was.
+ */
 #include "tests/unit/lib/store/store_fixture.h"
 
 static void creates_and_reopens(void **state)
@@ -26,11 +28,11 @@ static void creates_and_reopens(void **state)
     assert_int_equal(st.st_mode & 07777, 0640);
     ts_store_close(store);
     expect_sql(f, "SELECT * FROM bucket_totals", "70|10|main|2.0|1.0|4|2");
-    expect_whole(f);
+    expect_intact(f);
     assert_null(ts_store_close(NULL));
 }
 
-static void creates_in_an_empty_file_and_clears_leftovers(void **state)
+static void creates_in_an_empty_file_and_deletes_leftovers(void **state)
 {
     struct fixture *f = *state;
     char beside[128];
@@ -51,16 +53,16 @@ static void one_lock_for_two_names(void **state)
     snprintf(link, sizeof(link), "%s/link.db", f->folder);
     assert_int_equal(symlink("t.db", link), 0);
     struct ts_store_config config = f->config;
-    f->config.path = link; /* dangling at first */
+    f->config.path = link; /* its target does not exist yet */
     struct ts_store *store = open_ok(f);
-    assert_true(there(f, "")); /* the target was made, the link stands */
+    assert_true(there(f, "")); /* the target was created, the link kept */
     f->config = config;
     assert_int_equal(open_fails(f, "another daemon"), TS_EREFUSED);
     ts_store_close(store);
     ts_store_close(open_ok(f));
 }
 
-static void no_folder_no_permission(void **state)
+static void missing_folder_or_permission(void **state)
 {
     struct fixture *f = *state;
     f->config.path = "/tmp/store-test-nowhere/x/t.db";
@@ -74,7 +76,7 @@ static void no_folder_no_permission(void **state)
     assert_int_equal(open_fails(f, "/proc/t.db"), TS_ESTORE);
 }
 
-static void second_daemon(void **state)
+static void second_daemon_is_refused(void **state)
 {
     struct fixture *f = *state;
     char pid[32];
@@ -90,10 +92,10 @@ static void second_daemon(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     ts_store_close(store);
-    ts_store_close(open_ok(f)); /* given back */
+    ts_store_close(open_ok(f)); /* the lock was released */
 }
 
-static void another_grid(void **state)
+static void another_grid_is_refused(void **state)
 {
     struct fixture *f = *state;
     seed(f);
@@ -106,12 +108,12 @@ static void another_grid(void **state)
     ts_store_close(open_ok(f));
     assert_int_equal(f->grid.start_time, 0);
     assert_int_equal(f->grid.time_slice, 10 * S);
-    f->config.grid.time_slice = 20 * S; /* `now` excuses only the origin */
+    f->config.grid.time_slice = 20 * S; /* `now` accepts another origin only */
     expect_refused(f, "20s");
-    expect_whole(f);
+    expect_intact(f);
 }
 
-static void newer_schema(void **state)
+static void unknown_schema_is_refused(void **state)
 {
     struct fixture *f = *state;
     seed(f);
@@ -121,7 +123,7 @@ static void newer_schema(void **state)
     expect_refused(f, "schema version 0");
 }
 
-/* What version 2 had: one level, and no more about it than its width. */
+/* Turns a database into one of version 2: one level, of which only the width is stored. */
 #define AS_VERSION_2 \
     "DROP VIEW bucket_totals; DROP TABLE levels; DELETE FROM sums WHERE level > 0;" \
     "CREATE TABLE levels(level INTEGER PRIMARY KEY, width INTEGER NOT NULL CHECK (width > 0)) STRICT;" \
@@ -130,11 +132,11 @@ static void newer_schema(void **state)
     " SELECT bucket, 10, location, cumtime, tottime, ncalls, pcalls FROM sums WHERE level = 0;" \
     "ALTER TABLE uptime DROP COLUMN horizon; PRAGMA user_version=2;"
 
-/* Files of earlier versions are brought up to date, their sums as they were; with another grid they are refused. */
-static void older_schema(struct fixture *f, const char *as_it_was, const char *version)
+/* Files of earlier versions are upgraded and keep their sums; with another grid they are refused. */
+static void older_schema(struct fixture *f, const char *downgrade, const char *version)
 {
     seed(f);
-    change(f, as_it_was);
+    change(f, downgrade);
     f->config.grid.time_slice = 20 * S;
     expect_refused(f, "20s");
     expect_sql(f, "PRAGMA user_version", version);
@@ -146,21 +148,21 @@ static void older_schema(struct fixture *f, const char *as_it_was, const char *v
     expect_sql(f, "SELECT uptime, horizon FROM uptime", "0|1000000000000");
     expect_sql(f, "SELECT * FROM bucket_totals", "70|10|main|1.0|0.5|2|1");
     expect_sql(f, "SELECT width / 1000000000 FROM levels WHERE kind = 0", "10");
-    expect_whole(f);
+    expect_intact(f);
     ts_store_close(open_ok(f));
 }
 
-static void version_1(void **state)
+static void upgrades_version_1(void **state)
 {
     older_schema(*state, AS_VERSION_2 "DROP TABLE clients; DROP TABLE uptime; PRAGMA user_version=1", "1");
 }
 
-static void version_2(void **state)
+static void upgrades_version_2(void **state)
 {
     older_schema(*state, AS_VERSION_2, "2");
 }
 
-static void foreign_files(void **state)
+static void foreign_files_are_refused(void **state)
 {
     struct fixture *f = *state;
     change(f, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
@@ -177,7 +179,7 @@ static void foreign_files(void **state)
     expect_refused(f, "not a database");
 }
 
-static void cut_short(void **state)
+static void truncated_files_are_refused(void **state)
 {
     struct fixture *f = *state;
     seed(f);
@@ -196,7 +198,7 @@ static void damaged_header_or_schema(void **state)
     struct fixture *f = *state;
     seed(f);
     struct bytes whole = slurp(f->path);
-    /* Each byte of the first page in turn: taken or refused, never a crash, never another change of what is refused. */
+    /* Each byte of the first page in turn: opened or refused, never a crash, and a refused file is never changed. */
     for (size_t i = 0; i < 4096; i += i < 110 ? 1 : 13) {
         char kept = whole.data[i];
         whole.data[i] = (char)(kept ^ 0x55);
@@ -233,8 +235,8 @@ static void damaged_header_or_schema(void **state)
     free(whole.data);
 }
 
-/* Killed right after a commit: the log holds it, and is read again. */
-static void hot_log(void **state)
+/* A process is killed right after a commit: the next one finds the commit in the log. */
+static void reads_the_log_of_a_killed_process(void **state)
 {
     struct fixture *f = *state;
     seed(f);
@@ -259,7 +261,7 @@ static void hot_log(void **state)
     struct bytes log = slurp(wal);
     assert_true(log.len > 0);
 
-    /* Refused with a hot log: neither file changes. */
+    /* If the file is refused, neither file changes. */
     f->config.grid.time_slice = 60 * S;
     assert_int_equal(open_fails(f, "time_slice"), TS_EREFUSED);
     struct bytes db_after = slurp(f->path);
@@ -273,11 +275,11 @@ static void hot_log(void **state)
     struct ts_store *store = open_ok(f);
     struct stat st;
     assert_int_equal(stat(wal, &st), 0);
-    assert_int_equal(st.st_size, 0); /* moved and synced before anybody was told */
+    assert_int_equal(st.st_size, 0); /* checkpointed, with a sync, before ts_store_open() returns */
     ts_store_close(store);
     expect_sql(f, "SELECT bucket, function, cumtime, ncalls FROM bucket_totals ORDER BY 1",
                "-30|two|1.0|1\n70|main|5.0|3");
-    expect_whole(f);
+    expect_intact(f);
     free(db.data);
     free(log.data);
     free(db_after.data);
@@ -289,18 +291,18 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(creates_and_reopens),
-        T(creates_in_an_empty_file_and_clears_leftovers),
+        T(creates_in_an_empty_file_and_deletes_leftovers),
         T(one_lock_for_two_names),
-        T(no_folder_no_permission),
-        T(second_daemon),
-        T(another_grid),
-        T(newer_schema),
-        T(version_1),
-        T(version_2),
-        T(foreign_files),
-        T(cut_short),
+        T(missing_folder_or_permission),
+        T(second_daemon_is_refused),
+        T(another_grid_is_refused),
+        T(unknown_schema_is_refused),
+        T(upgrades_version_1),
+        T(upgrades_version_2),
+        T(foreign_files_are_refused),
+        T(truncated_files_are_refused),
         T(damaged_header_or_schema),
-        T(hot_log),
+        T(reads_the_log_of_a_killed_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
