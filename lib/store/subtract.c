@@ -71,23 +71,37 @@ static void within(const struct target *t, const struct ts_level *narrower, int6
     *ret_to = *ret_from + n;
 }
 
-/* Does a narrower level still have a row within the target's bucket? Asks the narrower levels from wide to narrow, up
-   to the first one that has the bucket completely. */
+/* The level that the target's bucket is still being built from; NULL: none. */
+static const struct ts_level *building_source(const struct target *t)
+{
+    return t->bucket < t->level->live ? ts_levels_find(&t->store->levels, t->level->source) : NULL;
+}
+
+/*
+ * Does a narrower level still have a row that is part of the target's? Asks the narrower levels from wide to narrow, up
+ * to the first one that has the bucket completely. While the bucket is being built, rows that building has not reached
+ * are not part of it; the source and narrower levels are exact about that.
+ */
 static int is_left(const struct target *t, bool *ret_left)
 {
     const struct ts_levels *levels = &t->store->levels;
+    const struct ts_level *source = building_source(t);
     int64_t values[TS_N_PROFILE_SUMS];
     bool complete = false;
     int rc = SQLITE_OK;
     *ret_left = false;
-    for (ptrdiff_t i = t->level - levels->items; !rc && !*ret_left && !complete && i-- > 0;) {
+    for (ptrdiff_t i = (source ? source + 1 : t->level) - levels->items; !rc && !*ret_left && !complete && i-- > 0;) {
         const struct ts_level *level = &levels->items[i];
         int64_t from, to;
         within(t, level, &from, &to);
         complete = ts_level_complete_until(levels, level, from) >= to;
         from = from > level->since ? from : level->since;
-        for (int64_t bucket = from; !rc && !*ret_left && bucket < to; bucket++)
-            rc = read_row(t, level, bucket, values, ret_left);
+        for (int64_t bucket = from; !rc && !*ret_left && bucket < to; bucket++) {
+            struct ts_level_key key = {ts_level_position(level, bucket), t->labels, t->location};
+            bool found;
+            rc = read_row(t, level, bucket, values, &found);
+            *ret_left = found && ts_level_takes(levels, t->level, &key, t->profiles);
+        }
     }
     return rc;
 }
@@ -98,8 +112,8 @@ static int is_left(const struct target *t, bool *ret_left)
  */
 static const struct ts_level *complete_source(const struct target *t, int64_t *ret_from, int64_t *ret_to)
 {
-    struct ts_levels *levels = &t->store->levels;
-    const struct ts_level *source = t->bucket < t->level->live ? ts_levels_find(levels, t->level->source) : NULL;
+    const struct ts_levels *levels = &t->store->levels;
+    const struct ts_level *source = building_source(t);
     if (source) {
         const struct ts_level_key *built = t->profiles ? &t->level->built_profiles : &t->level->built;
         within(t, source, ret_from, ret_to);
