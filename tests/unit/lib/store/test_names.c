@@ -1,7 +1,7 @@
 /*
  * Stored names: inserted, loaded, found, deleted.
  */
-#include "tests/unit/lib/store/store_fixture.h"
+#include "tests/unit/lib/store/store_model.h"
 
 static int see_recent(void *data, uint32_t id, const struct ts_location *location, int64_t last)
 {
@@ -73,11 +73,98 @@ static void names_are_stored_and_loaded(void **state)
     expect_intact(f);
 }
 
+static int note_recent(void *data, uint32_t id, const struct ts_location *location, int64_t last)
+{
+    struct seen *seen = data;
+    (void)location;
+    seen->len +=
+        (size_t)snprintf(seen->text + seen->len, sizeof(seen->text) - seen->len, "%u@%lld ", id, (long long)last);
+    return 0;
+}
+
+static int ignore_labels(void *data, uint32_t id, const char *json, size_t len)
+{
+    (void)data, (void)id, (void)json, (void)len;
+    return 0;
+}
+
+static void expect_recent(struct model *m, const char *expected, uint64_t not_loaded)
+{
+    struct seen seen = {.len = 0};
+    struct ts_store_names names;
+    assert_int_equal(ts_store_load_names(m->store, note_recent, ignore_labels, &seen, &names), 0);
+    assert_string_equal(seen.text, expected);
+    assert_int_equal(names.not_loaded, not_loaded);
+    assert_int_equal(names.largest_location, MODEL_LOCATIONS);
+}
+
+/* Only the locations that level 0 may still have are loaded, each with the last position of the wide bucket that has
+   its last row. */
+static void only_recent_locations_are_loaded(void **state)
+{
+    static const int retention[] = {10, 300, 60, 100000, 0};
+    struct model m;
+    model_start(&m, *state, retention, 100000 * S, 41);
+    model_add(&m, 9000, 1, 1, 5);
+    model_add(&m, 9000, 1, 2, 5);
+    model_add(&m, 9990, 1, 2, 5);
+    model_add(&m, 9980, 1, 2, 5);
+    model_add(&m, 9999, 1, 3, 5);
+    model_commit(&m);
+    ts_store_close(m.store);
+    model_open(&m, retention);
+    expect_recent(&m, "2@9995 3@10001 ", 2);
+    /* Once level 0 is pruned, its begin is within a wide bucket. */
+    m.horizon += 250 * S; /* first kept: 9995, in the wide bucket 9990..9995 */
+    while (model_maintain(&m, 10).more)
+        ;
+    ts_store_close(m.store);
+    model_open(&m, retention);
+    expect_recent(&m, "2@9995 3@10001 ", 2);
+    m.horizon += 5000 * S;
+    while (model_maintain(&m, 10).more)
+        ;
+    ts_store_close(m.store);
+    model_open(&m, retention);
+    expect_recent(&m, "", 4);
+    model_end(&m);
+}
+
+static void names_are_deleted_all_or_none(void **state)
+{
+    static const int retention[] = {10, 300, 0};
+    const uint32_t locations[] = {1, 2, 3};
+    const uint32_t label_sets[] = {2, 3};
+    struct model m;
+    model_start(&m, *state, retention, 100000 * S, 42);
+    model_commit(&m);
+    sqlite3 *db = shell(m.f);
+    execute(db,
+            "CREATE TRIGGER bad BEFORE DELETE ON label_sets WHEN old.id = 3 BEGIN SELECT RAISE(ABORT, 'test'); END");
+    assert_int_equal(ts_store_delete_names(m.store, locations, 3, label_sets, 2, &m.f->error), TS_ESTORE);
+    assert_non_null(strstr(m.f->error.message, "cannot delete unreferenced names: test"));
+    expect_sql(m.f, "SELECT (SELECT count(*) FROM locations), (SELECT count(*) FROM label_sets)", "4|3");
+    execute(db, "DROP TRIGGER bad");
+    sqlite3_close(db);
+    assert_int_equal(ts_store_delete_names(m.store, locations, 3, label_sets, 2, &m.f->error), 0);
+    expect_sql(m.f, "SELECT id FROM locations", "4");
+    expect_sql(m.f, "SELECT id FROM label_sets", "1");
+    /* New numbers continue after the largest one that was ever stored. */
+    struct ts_location again = name("a", NULL, -1);
+    commit_ok(m.f, m.store, &again, 1, MODEL_LOCATIONS + 1);
+    uint32_t number = 0;
+    assert_int_equal(ts_store_find_location(m.store, &again, &number), 0);
+    assert_int_equal(number, MODEL_LOCATIONS + 1);
+    model_end(&m);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(names_are_stored_and_loaded),
+        T(only_recent_locations_are_loaded),
+        T(names_are_deleted_all_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
