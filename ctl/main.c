@@ -1,17 +1,18 @@
 /*
- * timeslicectl: asks the daemon through its control socket, and shows the answer. It knows only that socket.
+ * timeslicectl: sends requests to the daemon's control socket and shows the responses. It knows only that socket.
  *
- * Way of a request: args -> http -> standard output as it comes (json, csv), or kept, then show (table, chart) and one
- * write. What writes a file or deletes goes its own way (tasks.c).
- * Failures: each becomes a line on standard error and the exit code of the contract (args.h). With --watch, a daemon
- * that cannot be reached or has a passing trouble (5xx, an answer that broke off) is said once, and asked again; what
- * is wrong in the request itself ends the watch. A reader that went away (EPIPE) ends it quietly.
+ * Flow of a query: args -> http -> standard output while it arrives (JSON, CSV), or kept, laid out by show (table,
+ * chart) and written at once. Commands that write a file or delete data are in admin.c.
+ * Failures: each prints a line on standard error and sets the exit code (args.h). With --watch, an unreachable daemon
+ * or a temporary failure (5xx, a response that broke off) is printed once and retried; an error in the request ends the
+ * program. So does a closed standard output (EPIPE), without a message.
  */
-#include "ctl/args.h"
-#include "ctl/ask.h"
-#include "ctl/format.h"
+#include "ctl/admin.h"
+#include "ctl/args/args.h"
+#include "ctl/args/help.h"
+#include "ctl/base/format.h"
 #include "ctl/output.h"
-#include "ctl/tasks.h"
+#include "ctl/query.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -26,18 +27,18 @@
 #define CTL_VERSION "unknown"
 #endif
 
-static void complain(const char *text)
+static void print_error(const char *text)
 {
     fprintf(stderr, "timeslicectl: %s\n", text);
 }
 
-/* Nothing is said where there is nothing to say: the reader has gone. */
-static void complain_of(const struct ctl_text *problem)
+/* Prints nothing if there is no message, as when the reader of standard output has closed it. */
+static void print_problem(const struct ctl_text *problem)
 {
     if (problem->failed)
-        complain("out of memory");
+        print_error("out of memory");
     else if (problem->len)
-        complain(ctl_text_str(problem));
+        print_error(ctl_text_str(problem));
 }
 
 static void wait_seconds(double seconds)
@@ -51,26 +52,25 @@ static void wait_seconds(double seconds)
 static int run(const struct ctl_args *args)
 {
     struct ctl_session session;
-    bool away = false;
+    bool failing = false; /* the last attempt failed, and its message was printed */
     int rc;
 
     if (ctl_session_init(&session, args)) {
-        complain("out of memory");
+        print_error("out of memory");
         ctl_session_deinit(&session);
-        return CTL_REFUSED;
+        return CTL_ERROR;
     }
     for (;;) {
-        bool is_task = args->command == CTL_BACKUP || args->command == CTL_REGRID || args->command == CTL_DELETE;
-        rc = is_task ? ctl_task(&session) : ctl_ask(&session);
-        if (args->watch <= 0 || (rc && !session.passing)) {
+        bool is_admin = args->command == CTL_BACKUP || args->command == CTL_REGRID || args->command == CTL_DELETE;
+        rc = is_admin ? ctl_admin(&session) : ctl_query(&session);
+        if (args->watch <= 0 || (rc && !session.temporary)) {
             if (rc)
-                complain_of(&session.problem);
+                print_problem(&session.problem);
             break;
         }
-        if (rc && !away)
-            fprintf(stderr, "timeslicectl: %s\n  trying again every %g s\n", ctl_text_str(&session.problem),
-                    args->watch);
-        away = rc != 0;
+        if (rc && !failing)
+            fprintf(stderr, "timeslicectl: %s\n  retrying every %g s\n", ctl_text_str(&session.problem), args->watch);
+        failing = rc != 0;
         wait_seconds(args->watch);
     }
     ctl_session_deinit(&session);
@@ -88,27 +88,27 @@ int main(int argc, char **argv)
     if (rc) {
         struct ctl_text clean = {0};
         ctl_clean(&clean, ctl_text_str(&text));
-        complain(ctl_text_str(&clean));
+        print_error(ctl_text_str(&clean));
         fprintf(stderr, "Try: timeslicectl %s%s--help\n",
-                args.command < CTL_COMMANDS ? ctl_command(args.command)->name : "",
+                args.command < CTL_COMMANDS ? ctl_commands[args.command].name : "",
                 args.command < CTL_COMMANDS ? " " : "");
         ctl_text_deinit(&clean);
     } else if (args.action == CTL_RUN) {
         rc = run(&args);
     } else {
-        if (args.action == CTL_HELP)
-            ctl_args_help(args.command, &text);
+        if (args.action == CTL_SHOW_HELP)
+            ctl_help(args.command, &text);
         else
             ctl_text_puts(&text, "timeslicectl " CTL_VERSION "\n");
         struct ctl_text problem = {0};
         problem.failed = text.failed;
-        rc = text.failed || ctl_write(ctl_text_str(&text), text.len, &problem) ? CTL_REFUSED : 0;
-        complain_of(&problem);
+        rc = text.failed || ctl_write(ctl_text_str(&text), text.len, &problem) ? CTL_ERROR : 0;
+        print_problem(&problem);
         ctl_text_deinit(&problem);
     }
-    if (close(STDOUT_FILENO) && errno != EBADF && !rc) { /* some file systems tell a full disk only here */
-        complain("cannot write the output");
-        rc = CTL_REFUSED;
+    if (close(STDOUT_FILENO) && errno != EBADF && !rc) { /* some file systems report a full disk only here */
+        print_error("cannot write the output");
+        rc = CTL_ERROR;
     }
     ctl_text_deinit(&text);
     ctl_args_deinit(&args);

@@ -5,21 +5,27 @@
 #include <string.h>
 #include <unistd.h>
 
-int ctl_write(const char *bytes, size_t len, struct ctl_text *problem)
+int ctl_write_all(int fd, const char *bytes, size_t len)
 {
     while (len) {
-        ssize_t n = write(STDOUT_FILENO, bytes, len);
+        ssize_t n = write(fd, bytes, len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            if (errno != EPIPE)
-                ctl_text_printf(problem, "cannot write the output: %s", strerror(errno));
+        if (n < 0)
             return -1;
-        }
         bytes += n;
         len -= (size_t)n;
     }
     return 0;
+}
+
+int ctl_write(const char *bytes, size_t len, struct ctl_text *problem)
+{
+    if (!ctl_write_all(STDOUT_FILENO, bytes, len))
+        return 0;
+    if (errno != EPIPE)
+        ctl_text_printf(problem, "cannot write the output: %s", strerror(errno));
+    return -1;
 }
 
 static int take(void *data, const char *bytes, size_t len)
@@ -30,15 +36,15 @@ static int take(void *data, const char *bytes, size_t len)
     if (output->keep && len > output->keep_max - output->keep->len) {
         ctl_text_printf(
             &output->problem,
-            "the answer is over %zu MiB, too much to lay out or judge; ask for less (--last, --function), or "
-            "for --format json without --fail-over",
+            "the response is over %zu MiB, too large to lay out or check; request less (--last, --function), or use "
+            "--format json without --fail-over",
             output->keep_max >> 20);
         return -1;
     }
     if (output->keep) {
         ctl_text_append(output->keep, bytes, len);
         if (output->keep->failed) {
-            ctl_text_puts(&output->problem, "out of memory for the answer; ask for less (--top, --last, --function)");
+            ctl_text_puts(&output->problem, "out of memory for the response; request less (--top, --last, --function)");
             return -1;
         }
     }

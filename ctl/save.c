@@ -14,7 +14,7 @@
 
 static const int deadly[] = {SIGINT, SIGTERM, SIGHUP};
 
-/* For the signal handler, which can be told of nothing: there is one part at a time. */
+/* Global because a signal handler has no argument for it; there is one part file at a time. */
 static char *volatile part_to_remove;
 
 static void on_deadly_signal(int number)
@@ -34,11 +34,11 @@ static sigset_t deadly_signals(void)
     return set;
 }
 
-static void watch_signals(bool on)
+static void handle_signals(bool on)
 {
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
         struct sigaction now, then = {.sa_handler = on ? on_deadly_signal : SIG_DFL};
-        if (!sigaction(deadly[i], NULL, &now) && now.sa_handler != SIG_IGN) /* under nohup it stays ignored */
+        if (!sigaction(deadly[i], NULL, &now) && now.sa_handler != SIG_IGN) /* nohup ignores SIGHUP: keep that */
             sigaction(deadly[i], &then, NULL);
     }
 }
@@ -49,8 +49,8 @@ static int fails(struct ctl_text *problem, const char *what, const char *path)
     return -1;
 }
 
-/* What SQLite left beside an earlier database of this name, it would apply to the new one. */
-static int check_neighbours(const char *path, struct ctl_text *problem)
+/* SQLite would apply the -wal or -journal file of an earlier database of this name to the new one. */
+static int check_side_files(const char *path, struct ctl_text *problem)
 {
     static const char *const ends[] = {"-wal", "-journal"};
     int rc = 0;
@@ -60,7 +60,7 @@ static int check_neighbours(const char *path, struct ctl_text *problem)
         ctl_text_printf(&name, "%s%s", path, ends[i]);
         if (name.failed || !lstat(ctl_text_str(&name), &st)) {
             ctl_text_printf(problem,
-                            "%s is there: a database of this name is in use, or was not closed; nothing was written",
+                            "%s exists: a database of this name is in use or was not closed; nothing was written",
                             ctl_text_str(&name));
             rc = -1;
         }
@@ -69,19 +69,19 @@ static int check_neighbours(const char *path, struct ctl_text *problem)
     return rc;
 }
 
-static int check_place(const struct ctl_save *save, struct ctl_text *problem)
+static int check_target(const struct ctl_save *save, struct ctl_text *problem)
 {
     struct stat st;
-    if (check_neighbours(save->path, problem))
+    if (check_side_files(save->path, problem))
         return -1;
     if (lstat(save->path, &st))
         return errno == ENOENT ? 0 : fails(problem, "look at", save->path);
     if (S_ISREG(st.st_mode) && save->force)
         return 0;
     if (S_ISREG(st.st_mode))
-        ctl_text_printf(problem, "%s is there already: nothing was written (--force replaces it)", save->path);
+        ctl_text_printf(problem, "%s already exists: nothing was written (--force replaces it)", save->path);
     else
-        ctl_text_printf(problem, "%s is there, and is not an ordinary file: nothing was written", save->path);
+        ctl_text_printf(problem, "%s exists and is not a regular file: nothing was written", save->path);
     return -1;
 }
 
@@ -93,7 +93,7 @@ int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
         save->fd = STDOUT_FILENO;
         return 0;
     }
-    if (check_place(save, problem))
+    if (check_target(save, problem))
         return -1;
     ctl_text_printf(&name, "%s.XXXXXX.part", save->path);
     if (name.failed) {
@@ -101,17 +101,17 @@ int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
         return -1;
     }
     sigset_t set = deadly_signals(), before;
-    sigprocmask(SIG_BLOCK, &set, &before); /* none comes between the file and its name's being known */
-    watch_signals(true);
+    sigprocmask(SIG_BLOCK, &set, &before); /* no signal between creating the file and storing its name */
+    handle_signals(true);
     save->fd = mkostemps(name.data, (int)strlen(".part"), O_CLOEXEC);
     if (save->fd >= 0)
-        save->part = part_to_remove = name.data; /* the text's memory is the part's name now */
+        save->part = part_to_remove = name.data; /* takes over the memory of name */
     else
-        fails(problem, "make a file beside", save->path);
+        fails(problem, "create a file beside", save->path);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (save->part)
         return 0;
-    watch_signals(false);
+    handle_signals(false);
     ctl_text_deinit(&name);
     return -1;
 }
@@ -123,14 +123,8 @@ static int take(void *data, const char *bytes, size_t len)
         size_t room = sizeof(save->head) - save->len;
         memcpy(save->head + save->len, bytes, len < room ? len : room);
     }
-    for (size_t at = 0; at < len;) {
-        ssize_t n = write(save->fd, bytes + at, len - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fails(&save->problem, "write", save->part ? save->part : "the output");
-        at += (size_t)n;
-    }
+    if (ctl_write_all(save->fd, bytes, len))
+        return fails(&save->problem, "write", save->part ? save->part : "the output");
     save->len += len;
     if (save->progress)
         save->progress(save);
@@ -147,27 +141,28 @@ static uint32_t big_endian(const unsigned char *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* By the header at the start of each SQLite database; its count of pages holds where both change counters agree. */
-static int judge(const struct ctl_save *save, struct ctl_text *problem)
+/* Checks SQLite's header. Its page count is valid only if both change counters are equal. */
+static int check_complete(const struct ctl_save *save, struct ctl_text *problem)
 {
     static const char magic[16] = "SQLite format 3";
     const unsigned char *head = save->head;
     uint32_t page = (uint32_t)head[16] << 8 | head[17];
     page = page == 1 ? 65536 : page;
     if (save->len < sizeof(save->head) || memcmp(head, magic, sizeof(magic)) != 0 || page < 512) {
-        ctl_text_puts(problem, "what came is no SQLite database: is this timesliced?");
+        ctl_text_puts(problem, "the received file is not an SQLite database: is this timesliced?");
         return -1;
     }
     uint64_t pages = big_endian(head + 24) == big_endian(head + 92) ? big_endian(head + 28) : 0;
     if (save->len % page || save->len < pages * page) {
-        ctl_text_printf(problem, "what came is no whole database: %llu bytes of %llu", (unsigned long long)save->len,
+        ctl_text_printf(problem, "the received database is incomplete: %llu bytes of %llu",
+                        (unsigned long long)save->len,
                         (unsigned long long)(pages * page > save->len ? pages * page : (save->len / page + 1) * page));
         return -1;
     }
     return 0;
 }
 
-/* The rename is on stable storage once its folder is. */
+/* Brings the rename to stable storage. */
 static int sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -177,13 +172,13 @@ static int sync_folder(const char *path)
     if (fd < 0)
         return -1;
     int rc = fsync(fd);
-    if (rc && (errno == EINVAL || errno == EROFS)) /* a file system that knows no such thing */
+    if (rc && (errno == EINVAL || errno == EROFS)) /* not supported by this file system */
         rc = 0;
     close(fd);
     return rc;
 }
 
-/* In one step that refuses where a file is there by now, also on file systems without that flag. */
+/* Atomic, and fails if the file exists by now, also on file systems without RENAME_NOREPLACE. */
 static int rename_without_replacing(const char *from, const char *to)
 {
     if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
@@ -195,27 +190,27 @@ static int rename_without_replacing(const char *from, const char *to)
 
 int ctl_save_finish(struct ctl_save *save, struct ctl_text *problem)
 {
-    if (judge(save, problem))
+    if (check_complete(save, problem))
         return -1;
     if (!save->part)
         return 0;
     if (fsync(save->fd))
-        return fails(problem, "bring to stable storage", save->part);
+        return fails(problem, "sync", save->part);
     int rc = close(save->fd);
     save->fd = -1;
     if (rc)
         return fails(problem, "write", save->part);
     rc = save->force ? rename(save->part, save->path) : rename_without_replacing(save->part, save->path);
-    if (rc && errno == EEXIST && check_place(save, problem))
-        return -1; /* somebody made one meanwhile */
+    if (rc && errno == EEXIST && check_target(save, problem))
+        return -1; /* created by somebody else meanwhile */
     if (rc)
-        return fails(problem, "give its name to", save->path);
-    watch_signals(false);
+        return fails(problem, "rename the part file to", save->path);
+    handle_signals(false);
     part_to_remove = NULL;
     free(save->part);
     save->part = NULL;
     if (sync_folder(save->path))
-        return fails(problem, "bring to stable storage the name of", save->path);
+        return fails(problem, "sync the folder of", save->path);
     return 0;
 }
 
@@ -225,7 +220,7 @@ void ctl_save_deinit(struct ctl_save *save)
         if (save->fd >= 0)
             close(save->fd);
         unlink(save->part);
-        watch_signals(false);
+        handle_signals(false);
         part_to_remove = NULL;
         free(save->part);
     }

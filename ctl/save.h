@@ -1,19 +1,20 @@
 /*
- * A database that comes from the daemon, into a file: whole and on stable storage under its name, or not there at all.
+ * Saves a database sent by the daemon in a file. Afterwards the file is complete and on stable storage, or does not
+ * exist.
  *
- *     open: a new file beside it, FILE.XXXXXX.part, mode 0600 (mkostemps: O_EXCL)
- *     take: bytes, as they come
- *     finish: is it whole by SQLite's own header? fsync, rename, fsync of the folder
+ *     open: create FILE.XXXXXX.part in the same folder, mode 0600 (mkostemps: O_EXCL)
+ *     take: write the bytes as they arrive
+ *     finish: check that it is complete by SQLite's header; fsync, rename, fsync of the folder
  *
- * A file that is there already is never touched, unless forced; then it is replaced at once. The part is removed where
- * anything fails, and on SIGINT, SIGTERM and SIGHUP; only SIGKILL and the machine's end leave it behind.
- * With "-" the bytes go to standard output, and finish only judges them.
+ * An existing file is never changed unless force is set; then one rename replaces it. The part file is removed if any
+ * step fails, and on SIGINT, SIGTERM and SIGHUP; only SIGKILL and a crash of the machine leave it behind.
+ * With "-" the bytes go to standard output, and finish only checks them.
  */
 #ifndef CTL_SAVE_H
 #define CTL_SAVE_H
 
+#include "ctl/base/text.h"
 #include "ctl/http.h"
-#include "ctl/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,21 +22,21 @@
 struct ctl_save {
     const char *path; /* borrowed */
     bool force;
-    char *part; /* NULL: standard output, or not opened */
+    char *part; /* name of the part file; NULL: standard output, or not opened */
     int fd;
     uint64_t len;
     unsigned char head[100]; /* SQLite's header */
-    struct ctl_text problem; /* owned: of take */
+    struct ctl_text problem; /* owned; message of a failed take */
     void (*progress)(struct ctl_save *save);
-    void *data; /* the caller's */
+    void *data; /* of the caller */
 };
 
-/* 0, or -1 with the problem; deinit in either case. Set path, force and progress (or NULL) before. */
+/* 0, or -1 with a message in problem; deinit in either case. Set path, force and progress (or NULL) before. */
 int ctl_save_open(struct ctl_save *save, struct ctl_text *problem);
 struct ctl_sink ctl_save_sink(struct ctl_save *save);
-/* 0: it is there. -1 with the problem: it is not. */
+/* 0: the file exists under its name. -1 with a message in problem: it does not. */
 int ctl_save_finish(struct ctl_save *save, struct ctl_text *problem);
-/* Removes what is not finished. */
+/* Removes an unfinished part file. */
 void ctl_save_deinit(struct ctl_save *save);
 
 #endif

@@ -126,12 +126,12 @@ def test_csv_passes_through(daemon, command):
 @pytest.mark.parametrize("args, word", [
     ([], "no command"), (["nonsense"], "nonsense"), (["top", "more"], "more"), (["--nonsense", "top"], "--nonsense"),
     (["top", "--last"], "--last needs a value"), (["top", "--last", "--top", "3"], "--last needs a value"),
-    (["top", "--fill"], "does not take --fill"), (["status", "--top", "3"], "does not take --top"),
-    (["status", "--format", "csv"], "csv"), (["top", "--format", "xml"], "xml"), (["top", "--label", "web"], "KEY=VALUE"),
+    (["top", "--fill"], "does not accept --fill"), (["status", "--top", "3"], "does not accept --top"),
+    (["status", "--format", "csv"], "no CSV format"), (["top", "--format", "xml"], "xml"), (["top", "--label", "web"], "KEY=VALUE"),
     (["top", "--label", "=web"], "KEY=VALUE"), (["buckets", "--chart", "--format", "json"], "--chart"),
     (["top", "--watch", "soon"], "soon"), (["flush", "--watch", "1"], "--watch"), (["top", "-x"], "-x"),
-    (["top", "--no-fresh=1"], "takes no value"), (["top", "--fresh", "--no-fresh"], "exclude"),
-    (["--socket", "/a", "--url", "http://b", "top"], "exclude"), (["--socket=", "top"], "--socket"),
+    (["top", "--no-fresh=1"], "does not take a value"), (["top", "--fresh", "--no-fresh"], "cannot be combined"),
+    (["--socket", "/a", "--url", "http://b", "top"], "cannot be combined"), (["--socket=", "top"], "--socket"),
     (["--url", "ftp://x/", "top"], "--url"), (["top", "--color", "pink"], "pink"), (["a\x1b[2J"], "a\\x1b[2J"),
 ])
 def test_wrong_usage(args, word):
@@ -204,7 +204,7 @@ def test_malformed_buckets(daemon, body):
     daemon.put("buckets", body)
     for more in (["--format", "table"], ["--chart"]):
         done = ctl("buckets", *more, daemon=daemon)
-        assert done.returncode == 1 and b"timeslicectl: " in done.stderr and b"answer" in done.stderr
+        assert done.returncode == 1 and b"timeslicectl: " in done.stderr and b"response" in done.stderr
 
 
 @pytest.mark.parametrize("command", sorted(ANSWERS))
@@ -278,7 +278,7 @@ def test_buckets(daemon):
     lines = text.splitlines()[text.split("time (UTC)")[0].count("\n"):]
     assert lines[0].startswith("time (UTC)  profiles  sleep1") and "other" in lines[0]
     assert lines[2].startswith("10:40:10!") and lines[4].startswith("total") and lines[7].startswith("! parts")
-    assert lines[5] == "3 functions do not fit the width: in other here, shown by --format json."
+    assert lines[5] == "3 functions do not fit the width: summed in other, listed by --format json."
     assert lines[6].startswith("Cumtimes of callers")
     assert len({columns(row) for row in lines[:5]}) == 1
     text = table("buckets", daemon=daemon, width=200)
@@ -358,7 +358,7 @@ def test_folded_functions_are_said(daemon):
     for width, folded in ((50, "3 functions do"), (80, "1 function does")):
         text = table("buckets", daemon=daemon, width=width)
         assert f"other ({folded[0]})" in text
-        assert f"{folded} not fit the width: in other here, shown by --format json." in text.replace("\n", " ")
+        assert f"{folded} not fit the width: summed in other, listed by --format json." in text.replace("\n", " ")
     assert "2 values do" in table("buckets", "--by", "label.x", daemon=daemon, width=66)
     assert "not fit" not in table("buckets", daemon=daemon, width=100)
     assert "not fit" not in table("buckets", "--chart", daemon=daemon, width=60)  # the chart shows all
@@ -420,7 +420,7 @@ def test_watch_survives_the_daemon(daemon):
     asked = len(again.requests)
     again.stop()
     assert asked >= 2 and out.count(b"\n") >= 4
-    assert b"trying again" in err and err.count(b"no daemon reached") == 1
+    assert b"retrying" in err and err.count(b"cannot reach the daemon") == 1
 
 
 def test_watch_ends_on_a_wrong_request(daemon):

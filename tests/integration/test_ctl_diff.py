@@ -101,7 +101,7 @@ def test_a_table_asks_for_as_much_as_it_shows(daemon):
 
 
 @pytest.mark.parametrize("args, word", [
-    ([], "needs something to compare"), (["--label", "a=b"], "needs something to compare"),
+    ([], "needs two ranges"), (["--label", "a=b"], "needs two ranges"),
     ([*RANGES, "--top", "0"], "--top: 0"), ([*RANGES, "--top", "x"], "--top: x"),
     (["--before"], "--before needs a value"),
     ([*RANGES, "--fail-over", "much"], "much"), ([*RANGES, "--fail-over", "-1"], "-1"),
@@ -111,7 +111,7 @@ def test_a_table_asks_for_as_much_as_it_shows(daemon):
     ([*RANGES, "--fail-over", "5", "--ignore-below", "-1"], "-1"),
     ([*RANGES, "--fail-over", "5", "--ignore-below", "1ms", "--metric", "ncalls"], "calls"),
     (["--before-label", "web"], "--before-label: web is not KEY=VALUE"), (["--after-label", "=x"], "--after-label"),
-    ([*RANGES, "--last", "1h"], "does not take --last"), ([*RANGES, "--chart"], "does not take --chart"),
+    ([*RANGES, "--last", "1h"], "does not accept --last"), ([*RANGES, "--chart"], "does not accept --chart"),
 ])
 def test_wrong_usage(args, word):
     done = ctl("diff", *args)
@@ -137,7 +137,7 @@ def test_table(daemon):
     assert re.split("  +", line_of(text, "steady"))[1:] == ["1.00 s", "1.00 s", "0 s", "0%", "0 s", "0 s"]
     assert re.split("  +", line_of(text, "hardly"))[4] == "~0%"
     assert "…" in line_of(text, "a_func") and "-5.00 s" in text and "-50%" in text
-    assert lines[-1] == "Change = called more + slower per call; less than nothing: called less, faster."
+    assert lines[-1] == "Change = called more + slower per call; negative: called less, faster."
     figures = lines[6:-1]
     assert len({columns(line) for line in figures}) == 1 and len(figures) == len(ROWS)
 
@@ -247,7 +247,7 @@ def test_malformed(daemon, body):
     daemon.put("diff", body)
     for more in (["--format", "table"], ["--fail-over", "5"]):
         done = ctl("diff", *RANGES, *more, daemon=daemon)
-        assert done.returncode == 1 and b"timeslicectl: " in done.stderr and b"answer" in done.stderr
+        assert done.returncode == 1 and b"timeslicectl: " in done.stderr and b"response" in done.stderr
 
 
 def test_strange_rows(daemon):

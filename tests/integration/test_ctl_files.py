@@ -80,7 +80,7 @@ def test_what_is_there_stays(daemon, folder, database):
     target = folder / "b.db"
     target.write_text("precious")
     done = ctl("backup", target, daemon=daemon)
-    assert done.returncode == 1 and b"is there already" in done.stderr and b"--force" in done.stderr
+    assert done.returncode == 1 and b"already exists" in done.stderr and b"--force" in done.stderr
     assert daemon.requests == []  # found before the daemon had any work
     assert target.read_text() == "precious" and names(folder) == ["b.db"]
     assert ctl("backup", target, "--force", daemon=daemon).returncode == 0
@@ -104,7 +104,7 @@ def test_what_is_no_ordinary_file_is_never_replaced(daemon, folder, force):
     before = names(folder)
     for name in ("link.db", "hanging.db", "fifo", "."):
         done = ctl("backup", folder / name, *force, daemon=daemon)
-        assert done.returncode == 1 and b"not an ordinary file" in done.stderr, name
+        assert done.returncode == 1 and b"not a regular file" in done.stderr, name
     assert ctl("backup", "/dev/null", *force, daemon=daemon).returncode == 1
     assert names(folder) == before and (folder / "precious").read_text() == "precious"
 
@@ -115,7 +115,7 @@ def test_a_log_of_an_earlier_database_is_in_the_way(daemon, folder, end):
     (folder / f"b.db{end}").write_text("")
     for force in ([], ["--force"]):
         done = ctl("backup", folder / "b.db", *force, daemon=daemon)
-        assert done.returncode == 1 and f"b.db{end} is there" in done.stderr.decode()
+        assert done.returncode == 1 and f"b.db{end} exists" in done.stderr.decode()
     assert names(folder) == [f"b.db{end}"]
 
 
@@ -128,7 +128,7 @@ def test_broken_off(daemon, folder, database, command, more, form):
         done = ctl(command, folder / "b.db", *more, daemon=daemon)
         assert done.returncode == 1 and done.stdout == b"", size
         assert b"broke off" in done.stderr and names(folder) == []
-        assert (b"nothing was kept" in done.stderr) == (size > 0)
+        assert (b"partial file was removed" in done.stderr) == (size > 0)
 
 
 def test_an_end_that_cannot_be_told(daemon, folder, database):
@@ -139,13 +139,13 @@ def test_an_end_that_cannot_be_told(daemon, folder, database):
 
 def test_what_is_no_database(daemon, folder, database):
     short = database[:len(database) // 2]
-    for body, word in ((b"", b"no SQLite"), (b"{}", b"no SQLite"), (b"x" * 4096, b"no SQLite"),
-                       (database[:80], b"no SQLite"), (short[:-1], b"no whole"), (short[:4096], b"no whole"),
-                       (database[:-4096], b"no whole"), (database[:16] + b"\0\1" + database[18:], None)):
+    for body, word in ((b"", b"not an SQLite"), (b"{}", b"not an SQLite"), (b"x" * 4096, b"not an SQLite"),
+                       (database[:80], b"not an SQLite"), (short[:-1], b"incomplete"), (short[:4096], b"incomplete"),
+                       (database[:-4096], b"incomplete"), (database[:16] + b"\0\1" + database[18:], None)):
         daemon.put("backup", body)
         done = ctl("backup", folder / "b.db", daemon=daemon)
         if word is None:  # pages of 64 KiB, says the header: the length is none of them
-            assert done.returncode == 1 and b"no whole" in done.stderr
+            assert done.returncode == 1 and b"incomplete" in done.stderr
             continue
         assert done.returncode == 1 and word in done.stderr, body[:20]
         assert names(folder) == []
@@ -204,7 +204,7 @@ def test_a_file_that_appears_meanwhile_stays(daemon, folder):
     target.write_text("precious")
     daemon.held.set()
     err = child.communicate(timeout=10)[1]
-    assert child.returncode == 1 and b"is there already" in err
+    assert child.returncode == 1 and b"already exists" in err
     assert target.read_text() == "precious" and names(folder) == ["b.db"]
 
 
@@ -229,15 +229,15 @@ def test_progress_on_a_terminal(daemon, folder, database):
 
 
 @pytest.mark.parametrize("args, word", [
-    (["backup"], "backup needs the name of the file"), (["regrid", "x.db"], "--time-slice"),
-    (["backup", ""], "not empty"),
-    (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not take --format"),
-    (["backup", "a", "--time-slice", "1m"], "does not take --time-slice"), (["backup", "a", "--watch", "1"], "--watch"),
-    (["top", "a"], "unexpected argument a"), (["top", "--force"], "does not take --force"),
-    (["delete"], "delete needs to know what"), (["delete", "--yes"], "delete needs to know what"),
-    (["delete", "a"], "unexpected"), (["delete", "--function", "x", "--by", "location"], "does not take --by"),
-    (["delete", "--function", "x", "--watch", "1"], "does not take --watch"),
-    (["delete", "--function", "x", "--format", "csv"], "no csv form"), (["delete", "--label", "x"], "KEY=VALUE"),
+    (["backup"], "backup needs the file to write"), (["regrid", "x.db"], "--time-slice"),
+    (["backup", ""], "must not be empty"),
+    (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not accept --format"),
+    (["backup", "a", "--time-slice", "1m"], "does not accept --time-slice"), (["backup", "a", "--watch", "1"], "--watch"),
+    (["top", "a"], "unexpected argument a"), (["top", "--force"], "does not accept --force"),
+    (["delete"], "delete needs at least one of"), (["delete", "--yes"], "delete needs at least one of"),
+    (["delete", "a"], "unexpected"), (["delete", "--function", "x", "--by", "location"], "does not accept --by"),
+    (["delete", "--function", "x", "--watch", "1"], "does not accept --watch"),
+    (["delete", "--function", "x", "--format", "csv"], "no CSV format"), (["delete", "--label", "x"], "KEY=VALUE"),
 ])
 def test_wrong_usage(args, word, folder):
     done = ctl(*args, cwd=folder)
@@ -263,7 +263,7 @@ def test_without_yes_nothing_is_asked_for_but_what_would_go(daemon):
     text = table(*args, daemon=daemon)
     assert text.startswith("This would be deleted: from 2024-11-22 10:40:00Z\n  functions   3\n  label sets  1\n")
     assert "  sums        180\n" in text and "  cumtime     12.5 s\n" in text
-    assert text.splitlines()[-1] == "Nothing was deleted. The same command with --yes deletes it, for good."
+    assert text.splitlines()[-1] == "Nothing was deleted. The same command with --yes deletes it permanently."
     [(method, path, query)] = daemon.requests
     assert (method, path) == ("POST", "/v1/delete") and sorted(query) == sorted([
         ("function", "a*"), ("function", "b"), ("label.service", "old"), ("from", "2026-01-31"), ("to", "-1h"),
@@ -304,7 +304,7 @@ def test_a_dry_run_has_to_say_so(daemon, body):
 def test_so_has_a_deletion(daemon):
     daemon.put("delete?dry_run=false", GONE)
     done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
-    assert done.returncode == 1 and b"does not say that anything was deleted" in done.stderr
+    assert done.returncode == 1 and b"does not confirm the deletion" in done.stderr
 
 
 @pytest.mark.parametrize("form", CUT_FORMS)
@@ -312,4 +312,4 @@ def test_a_deletion_that_breaks_off_may_have_happened(daemon, form):
     daemon.put("delete?dry_run=false", b'{"dry_run": ', form=form)
     done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
     assert done.returncode == 1 and done.stdout == b""
-    assert b"broke off" in done.stderr and b"is not known" in done.stderr
+    assert b"broke off" in done.stderr and b"may have been deleted" in done.stderr
