@@ -17,6 +17,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/control/control.h"
+#include "daemon/ingest/shared.h"
 #include "daemon/ingest/thread.h"
 #include "daemon/listen.h"
 #include "daemon/systemd.h"
@@ -108,7 +109,7 @@ static void on_writer_fatal(void *data)
 static void wake_thread(void *data, unsigned thread)
 {
     struct tsd_server *server = data;
-    tsd_thread_look(server->threads[thread]);
+    tsd_thread_update_streams(server->threads[thread]);
 }
 
 /* On an ingest thread. Without a writer yet, its first cycle, right at its start, takes the mark along. */
@@ -322,7 +323,9 @@ static int load_clients(struct tsd_server *server)
     server->clients.wake = wake_thread;
     server->clients.data = server;
     if (!rc)
-        rc = tsd_clients_load(&server->clients, server->store);
+        rc = ts_store_load_uptime(server->store, &server->clients.previous_uptime);
+    if (!rc)
+        rc = ts_store_load_clients(server->store, tsd_clients_load, &server->clients);
     return rc ? cannot_read(server, rc, "its clients cannot be read") : 0;
 }
 

@@ -1,16 +1,16 @@
 /*
- * Happy path: readable -> recvmmsg -> each slot through ingest -> on_read -> again, BATCHES times at most or until the
- * socket would block; what is left makes the next poll ready at once.
+ * Happy path: readable -> recvmmsg -> each slot through ingest -> on_read -> again, at most BATCHES times or until the
+ * socket would block. If datagrams are left, the next poll is ready at once.
  *
- * Failures: a datagram longer than its slot is cut by the kernel and rejected as truncated; past the memory limit
- * datagrams are read, dropped and counted; an error of the socket itself (ICMP answers to a connected one, ENOMEM) is
- * transient, and the next poll tries again.
+ * Failures: a datagram longer than its slot is cut by the kernel and rejected as truncated; above the memory limit
+ * datagrams are read, dropped and counted; an error of the socket itself (ENOMEM, ICMP on a connected socket) is
+ * transient, and the next poll retries.
+ *
+ * Close: the poll handle's close callback closes the descriptor and frees the reader.
  */
 #include "daemon/ingest/datagram.h"
 
-#include "daemon/base/log.h"
 #include "daemon/ingest/peer.h"
-#include "daemon/ingest/thread.h"
 
 #include <errno.h>
 #include <linux/sock_diag.h>
@@ -21,14 +21,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* 16 slots of 64 KiB stay in a second-level cache; more per call has not made small datagrams cheaper. */
+/* 16 slots of 64 KiB fit into a second-level cache; more per call did not make small datagrams cheaper. */
 enum { SLOTS = 16, BATCHES = 16 };
 
 struct tsd_datagram {
     uv_poll_t poll;
     struct tsd_datagram_config config;
-    char *memory;   /* SLOTS * slot, mapped: only what datagrams touch becomes resident */
-    uint32_t drops; /* the kernel's count when it was looked at last; it wraps */
+    char *memory;   /* SLOTS * slot, mapped: only pages that datagrams reach become resident */
+    uint32_t drops; /* the kernel's count at the last sample; it wraps */
     struct mmsghdr messages[SLOTS];
     struct iovec slots[SLOTS];
     struct sockaddr_storage peers[SLOTS];
@@ -36,7 +36,7 @@ struct tsd_datagram {
     void *closed_data;
 };
 
-static void take(struct tsd_datagram *datagram, unsigned i)
+static void process(struct tsd_datagram *datagram, unsigned i)
 {
     const struct tsd_datagram_config *config = &datagram->config;
     const struct msghdr *header = &datagram->messages[i].msg_hdr;
@@ -48,15 +48,14 @@ static void take(struct tsd_datagram *datagram, unsigned i)
     if (header->msg_flags & MSG_TRUNC) {
         fault.offset = config->slot;
         snprintf(fault.message, sizeof(fault.message),
-                 "the datagram is longer than the %zu bytes that fit; split the profile (part), or use a stream",
-                 config->slot);
+                 "the datagram is longer than %zu bytes; split the profile (part) or use a stream", config->slot);
         tsd_ingest_reject(config->ingest, TS_TRUNCATED, bytes, len, &peer, &fault);
         return;
     }
     int rc = tsd_ingest_message(config->ingest, bytes, len, &peer, &fault);
     if (rc == TS_HELLO) {
         fault.offset = 0;
-        snprintf(fault.message, sizeof(fault.message), "a hello opens a stream; a datagram is never acknowledged");
+        snprintf(fault.message, sizeof(fault.message), "a hello is for streams; datagrams are never acknowledged");
         tsd_ingest_reject(config->ingest, TS_BAD_SHAPE, bytes, len, &peer, &fault);
     } else if (rc < 0) {
         tsd_add(&config->ingest->stats.datagrams_over_memory, 1);
@@ -80,7 +79,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct tsd_datagram *datagram = poll->data;
     const struct tsd_datagram_config *config = &datagram->config;
     if (status < 0) {
-        /* An error that waits on the socket: asking takes it away, and libuv has stopped the poll. */
+        /* A pending error of the socket: reading SO_ERROR clears it; libuv has stopped the poll. */
         int error = 0;
         socklen_t len = sizeof(error);
         getsockopt(config->fd, SOL_SOCKET, SO_ERROR, &error, &len);
@@ -94,15 +93,15 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             tsd_add(&config->ingest->stats.datagrams_over_memory, (uint64_t)n);
         } else {
             for (unsigned i = 0; i < (unsigned)n; i++)
-                take(datagram, i);
+                process(datagram, i);
         }
         config->on_read(config->data);
         if (n < SLOTS)
-            break; /* the socket was empty a moment ago; if it is not now, the poll says so */
+            break; /* the socket was empty; if more has arrived, the poll reports it */
     }
 }
 
-/* How many the kernel has dropped since it was asked last. */
+/* Datagrams dropped by the kernel since the last call. */
 static uint32_t count_drops(struct tsd_datagram *datagram)
 {
     uint32_t info[SK_MEMINFO_VARS] = {0};
@@ -137,7 +136,7 @@ int tsd_datagram_start(const struct tsd_datagram_config *config, struct tsd_data
         return TS_ENOMEM;
     }
     uv_poll_start(&datagram->poll, UV_READABLE, on_readable); /* cannot fail on a handle that is not closing */
-    count_drops(datagram); /* what a passed socket has dropped before is not this process's */
+    count_drops(datagram); /* drops of an inherited socket before this process do not count */
     *ret_datagram = datagram;
     return 0;
 }

@@ -1,8 +1,9 @@
 #include "daemon/ingest/framer.h"
 
+#include <assert.h>
 #include <string.h>
 
-enum { KEPT = 1024 * 1024 }; /* a larger buffer is freed once its line is done */
+enum { SPARE_MAX = 1024 * 1024 }; /* a larger buffer is freed after its line */
 
 void tsd_framer_pool_deinit(struct tsd_framer_pool *pool)
 {
@@ -24,18 +25,19 @@ void tsd_framer_deinit(struct tsd_framer *framer)
 
 void tsd_framer_feed(struct tsd_framer *framer, const char *bytes, size_t len)
 {
+    assert(!framer->left); /* the previous piece is used up */
     framer->piece = bytes;
     framer->left = len;
 }
 
-/* What was handed out from `partial` is done with. */
-static void let_go(struct tsd_framer *framer)
+/* The line returned from `partial` is no longer needed: its buffer becomes a spare, or is freed. */
+static void release_partial(struct tsd_framer *framer)
 {
     if (!framer->done)
         return;
     framer->done = false;
     struct tsd_framer_pool *pool = framer->pool;
-    if (framer->partial.cap > KEPT || pool->n == sizeof(pool->spare) / sizeof(*pool->spare)) {
+    if (framer->partial.cap > SPARE_MAX || pool->n == sizeof(pool->spare) / sizeof(*pool->spare)) {
         ts_buf_deinit(&framer->partial);
         return;
     }
@@ -44,7 +46,7 @@ static void let_go(struct tsd_framer *framer)
     ts_buf_init(&framer->partial);
 }
 
-static void keep(struct tsd_framer *framer, const char *bytes, size_t len)
+static void append_partial(struct tsd_framer *framer, const char *bytes, size_t len)
 {
     struct tsd_framer_pool *pool = framer->pool;
     if (!framer->partial.cap && pool->n)
@@ -52,7 +54,7 @@ static void keep(struct tsd_framer *framer, const char *bytes, size_t len)
     ts_buf_append(&framer->partial, bytes, len);
 }
 
-static bool blank(const char *line, size_t len)
+static bool is_blank(const char *line, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
@@ -63,7 +65,7 @@ static bool blank(const char *line, size_t len)
 
 enum tsd_frame tsd_framer_next(struct tsd_framer *framer, size_t max_message, const char **ret_line, size_t *ret_len)
 {
-    let_go(framer);
+    release_partial(framer);
     while (framer->left) {
         struct ts_buf *partial = &framer->partial;
         const char *start = framer->piece;
@@ -78,7 +80,7 @@ enum tsd_frame tsd_framer_next(struct tsd_framer *framer, size_t max_message, co
             return TSD_FRAME_TOO_LARGE;
         }
         if (!newline || partial->len)
-            keep(framer, start, len);
+            append_partial(framer, start, len);
         if (ts_buf_failed(partial))
             return TSD_FRAME_NO_MEMORY;
         if (!newline) {
@@ -91,20 +93,20 @@ enum tsd_frame tsd_framer_next(struct tsd_framer *framer, size_t max_message, co
         const char *line = partial->len ? partial->data : start;
         len = partial->len ? partial->len : len;
         framer->done = partial->len > 0;
-        if (!blank(line, len)) {
+        if (!is_blank(line, len)) {
             *ret_line = line;
             *ret_len = len;
             return TSD_FRAME_LINE;
         }
-        let_go(framer);
+        release_partial(framer);
     }
     return TSD_FRAME_MORE;
 }
 
 enum tsd_frame tsd_framer_end(struct tsd_framer *framer, const char **ret_line, size_t *ret_len)
 {
-    let_go(framer);
-    if (blank(framer->partial.data, framer->partial.len))
+    release_partial(framer);
+    if (is_blank(framer->partial.data, framer->partial.len))
         return TSD_FRAME_MORE;
     framer->line++;
     framer->done = true;

@@ -1,11 +1,8 @@
 /*
- * Messages into counters, for one ingest thread: decode, judge the time, intern, add. No I/O, no lock, and once warm no
- * malloc; a message is added whole or not at all.
+ * Messages to counters, for one ingest thread: decode, check the time, intern the names, add. No I/O, no lock, and no
+ * malloc once warm. A message is added completely or not at all.
  *
- * Hand-over: a struct tsd_batch takes the counters of one interval and the names that are new since the last one. Names
- * stay where they are (lib/aggregate/intern.h's bytes never move), so the writer may read them while this thread goes
- * on. When the name tables are full they go with the batch and start anew: what overflowed here may have room in the
- * store by then.
+ * What has been collected since the last hand-over stays here until batch.h moves it to the writer.
  */
 #ifndef TSD_INGEST_INGEST_H
 #define TSD_INGEST_INGEST_H
@@ -20,32 +17,14 @@
 #include "lib/aggregate/intern.h"
 #include "lib/profile/profile.h"
 
-/* Shared by all ingest threads; the atomic ones change at a reload. */
+/* Shared by all ingest threads; a reload changes the atomic members. */
 struct tsd_limits {
     struct ts_grid grid;
     struct tsd_clock clock;
-    int64_t longest_keep;       /* ns: of the retention levels */
+    int64_t longest_keep;       /* ns: the longest retention of a level */
     _Atomic int64_t max_future; /* ns, -1 = off */
     _Atomic uint32_t max_locations;
     _Atomic uint32_t max_label_sets;
-};
-
-struct tsd_batch {
-    struct ts_counters counters;   /* numbers are this thread's */
-    struct ts_location *locations; /* new since the last batch, numbered from first_location */
-    uint32_t n_locations;
-    uint32_t first_location;
-    struct ts_location *label_sets;
-    uint32_t n_label_sets;
-    uint32_t first_label_set;
-    struct tsd_mark *marks; /* whose messages up to which number are in these counters */
-    size_t n_marks;
-    size_t cap_marks;
-    bool renew;   /* asked for: the name tables are to begin anew, full or not */
-    bool retired; /* the next batch numbers from 0 again; the tables are here now */
-    struct ts_bounded old_locations;
-    struct ts_bounded old_label_sets;
-    uint64_t messages;
 };
 
 struct tsd_ingest {
@@ -55,17 +34,21 @@ struct tsd_ingest {
     struct ts_decoder *decoder;
     struct ts_bounded locations;
     struct ts_bounded label_sets;
-    struct ts_counters counters;
-    struct tsd_mark *marks; /* of what is in counters */
+
+    /* Collected since the last hand-over: */
+    struct ts_counters counters; /* with the numbers of the tables above */
+    struct tsd_mark *marks;      /* one for each client with messages in the counters */
     size_t n_marks;
     size_t cap_marks;
-    uint64_t hand_overs;      /* goes up with each */
-    bool ack_asked;           /* the writer knows that marks wait */
-    uint32_t locations_given; /* how many the writer knows */
-    uint32_t label_sets_given;
-    size_t names_given; /* bytes of the name tables when they were handed over last */
-    uint64_t messages;  /* in counters */
-    uint32_t *ids;      /* scratch: the location of each entry */
+    uint64_t messages;
+    bool ack_requested; /* the writer knows that marks wait */
+
+    uint64_t hand_overs;      /* so far */
+    uint32_t locations_known; /* the writer has this many of the table's locations */
+    uint32_t label_sets_known;
+    size_t names_known_bytes; /* size of the name tables at the last hand-over */
+
+    uint32_t *ids; /* scratch: the location number of each entry */
     size_t cap_ids;
     struct ts_buf labels_text; /* scratch: canonical JSON */
 };
@@ -73,55 +56,48 @@ struct tsd_ingest {
 int tsd_ingest_init(struct tsd_ingest *ingest, struct tsd_limits *limits, struct tsd_rejects *rejects) TS_MUST_USE;
 void tsd_ingest_deinit(struct tsd_ingest *ingest); /* twice is safe */
 
-/* Labels of messages that have none of their own. */
+/* Labels of a stream, for its messages without labels. */
 struct tsd_labels {
     const struct ts_label *labels; /* ascending by key */
     size_t n;
 };
 
 /*
- * One message, in two steps, so that a caller may look at it between them. Reading gives 0, an enum ts_reject or
- * TS_HELLO with ret_fault set, or TS_ENOMEM; nothing is counted. The profile is good until the next reading.
+ * A message in two steps, so that the caller can check its number in between. Reading returns 0, an enum ts_reject or
+ * TS_HELLO with ret_fault set, or TS_ENOMEM; nothing is counted. The profile is valid until the next reading.
  */
 int tsd_ingest_read(struct tsd_ingest *ingest, const char *bytes, size_t len, const struct ts_profile **ret_profile,
                     struct ts_fault *ret_fault) TS_MUST_USE;
-/* Adds the profile that was read, and counts it. TS_ENOMEM: not counted, not taken. */
+/* Adds the profile that was read and counts it as accepted. TS_ENOMEM: neither. */
 int tsd_ingest_add(struct tsd_ingest *ingest, const struct ts_profile *profile, const struct tsd_labels *defaults,
                    size_t len) TS_MUST_USE;
 
 /*
- * Both steps. 0: accepted. An enum ts_reject: counted and kept, ret_fault says why. TS_HELLO: not counted, the caller's
- * affair. TS_ENOMEM: not counted, not taken.
+ * Both steps. 0: accepted. An enum ts_reject: counted and kept as rejected, ret_fault has the reason. TS_HELLO: not
+ * counted, the caller handles it. TS_ENOMEM: not counted, not added.
  */
 int tsd_ingest_message(struct tsd_ingest *ingest, const char *bytes, size_t len, const struct tsd_peer *peer,
                        struct ts_fault *ret_fault) TS_MUST_USE;
 
-/* Counts a message that has been taken before. */
+/* Counts a message that was processed before. */
 void tsd_ingest_duplicate(struct tsd_ingest *ingest, size_t len);
 
-/* Where a client's mark lies; all zero: nowhere. */
+/* The position of a client's mark in `marks`; all zero: none. */
 struct tsd_mark_place {
-    uint64_t hand_over; /* 1 + how many there had been */
+    uint64_t hand_over; /* 1 + hand_overs when it was made */
     size_t index;
 };
 
-/* Room, so that the next tsd_ingest_mark() cannot fail. */
+/* Makes room, so that the next tsd_ingest_mark() cannot fail. */
 int tsd_ingest_reserve_mark(struct tsd_ingest *ingest) TS_MUST_USE;
-/* What is in the counters goes up to seq for this client, from now on. */
+/* The counters now include this client's messages up to mark->seq. */
 void tsd_ingest_mark(struct tsd_ingest *ingest, struct tsd_mark_place *place, const struct tsd_mark *mark);
 
-/* Counts and keeps a message that the transport could not take (too_large, truncated, a hello in the wrong place). */
+/* Counts and keeps a message that the transport rejects (too_large, truncated, a hello in the wrong place). */
 void tsd_ingest_reject(struct tsd_ingest *ingest, int code, const char *bytes, size_t len, const struct tsd_peer *peer,
                        const struct ts_fault *fault);
 
-/* Bytes of what waits for the writer. */
+/* Bytes of what waits for the next hand-over. */
 size_t tsd_ingest_waiting(const struct tsd_ingest *ingest);
-
-/* Moves all that waits into the batch, which the caller gave back cleared. TS_ENOMEM: nothing moved. */
-int tsd_ingest_hand_over(struct tsd_ingest *ingest, struct tsd_batch *batch) TS_MUST_USE;
-
-void tsd_batch_init(struct tsd_batch *batch);
-void tsd_batch_clear(struct tsd_batch *batch); /* keeps the counters' memory */
-void tsd_batch_deinit(struct tsd_batch *batch);
 
 #endif

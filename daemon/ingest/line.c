@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A line that begins so is a browser's or a tool's, made to post to a local port by some web page. */
+/* Browsers and tools can be made by a web page to post to a local port: such a line begins like this. */
 static bool is_http(const char *line, size_t len)
 {
     static const char *const methods[] = {"GET ",     "POST ",  "PUT ",   "HEAD ",    "DELETE ",
@@ -21,7 +21,7 @@ static bool is_http(const char *line, size_t len)
     return false;
 }
 
-static void say(struct tsd_line_result *result, const char *code, size_t offset, const char *message)
+static void set_fault(struct tsd_line_result *result, const char *code, size_t offset, const char *message)
 {
     result->code = code;
     result->fault.offset = offset;
@@ -30,23 +30,23 @@ static void say(struct tsd_line_result *result, const char *code, size_t offset,
 
 static void no_memory(struct tsd_line_result *result)
 {
-    result->next = TSD_LINE_ENDS;
-    say(result, "unavailable", 0, "no memory is left for this line; it was not taken");
+    result->next = TSD_LINE_END;
+    set_fault(result, "unavailable", 0, "out of memory; the line was not processed");
 }
 
 static void misplaced_hello(struct tsd_line_result *result)
 {
-    result->next = TSD_LINE_ENDS;
-    say(result, "bad_shape", 0, "a hello is the first line of a stream, or none");
+    result->next = TSD_LINE_END;
+    set_fault(result, "bad_shape", 0, "a hello must be the first line of a stream");
 }
 
-static void take_hello(const struct tsd_line_context *context, struct tsd_line_result *result)
+static void process_hello(const struct tsd_line_context *context, struct tsd_line_result *result)
 {
     struct tsd_session *session = context->session;
     struct ts_hello hello;
     struct tsd_client *client = NULL;
     int rc = ts_decode_hello(context->ingest->decoder, &hello, &result->fault);
-    result->next = TSD_LINE_ENDS;
+    result->next = TSD_LINE_END;
     if (rc > 0) {
         result->code = ts_reject_name(rc);
         return;
@@ -56,9 +56,12 @@ static void take_hello(const struct tsd_line_context *context, struct tsd_line_r
     if (!rc)
         rc = tsd_clients_hello(context->clients, hello.client, context->thread, context->connection, &client);
     if (rc == TSD_TOO_MANY_CLIENTS) {
-        say(result, "too_many_clients", 0,
-            "there are 100,000 clients already; those that take their leave with a bye"
-            " or are not used for store.client_expiry make room");
+        result->code = "too_many_clients";
+        result->fault.offset = 0;
+        snprintf(result->fault.message, sizeof(result->fault.message),
+                 "too many clients (%d); a client is removed when it sends {\"bye\": true} or is idle for"
+                 " store.client_expiry",
+                 TSD_CLIENTS_MAX);
         return;
     }
     if (rc) {
@@ -72,24 +75,24 @@ static void take_hello(const struct tsd_line_context *context, struct tsd_line_r
 static void too_large(const struct tsd_line_context *context, struct tsd_line_result *result)
 {
     result->fault.offset = context->max_message;
-    snprintf(result->fault.message, sizeof(result->fault.message), "the line passes ingest.max_message (%zu bytes)",
-             context->max_message);
+    snprintf(result->fault.message, sizeof(result->fault.message),
+             "the line is longer than ingest.max_message (%zu bytes)", context->max_message);
 }
 
-/* A line of a plain stream, or one that opens an acknowledged one. */
-static void take_plain(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
-                       uint64_t number, struct tsd_line_result *result)
+/* A line of a plain stream, or the hello that makes it an acknowledged one. */
+static void process_plain(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
+                          uint64_t number, struct tsd_line_result *result)
 {
     if (frame == TSD_FRAME_TOO_LARGE) {
         too_large(context, result);
         tsd_ingest_reject(context->ingest, TS_TOO_LARGE, line, len, context->peer, &result->fault);
         result->code = ts_reject_name(TS_TOO_LARGE);
-        result->next = TSD_LINE_ENDS;
+        result->next = TSD_LINE_END;
         return;
     }
     int rc = tsd_ingest_message(context->ingest, line, len, context->peer, &result->fault);
     if (rc == TS_HELLO && number == 1)
-        take_hello(context, result);
+        process_hello(context, result);
     else if (rc == TS_HELLO)
         misplaced_hello(result);
     else if (rc < 0)
@@ -98,28 +101,27 @@ static void take_plain(const struct tsd_line_context *context, enum tsd_frame fr
         result->code = ts_reject_name(rc);
 }
 
-/* rc: what reading the message gave, or TS_TOO_LARGE. */
-static void take_numbered(const struct tsd_line_context *context, int rc, const struct ts_profile *profile,
-                          uint64_t seq, const char *line, size_t len, struct tsd_line_result *result)
+/* rc: the result of tsd_ingest_read(), or TS_TOO_LARGE. */
+static void process_numbered(const struct tsd_line_context *context, int rc, const struct ts_profile *profile,
+                             uint64_t seq, const char *line, size_t len, struct tsd_line_result *result)
 {
     struct tsd_session *session = context->session;
     result->numbered = true;
     result->seq = seq;
     session->number = seq;
-    if (seq <= session->taken) {
+    if (seq <= session->processed) {
         tsd_ingest_duplicate(context->ingest, len);
         session->ack_again = session->ack_again || seq <= session->acked;
         return;
     }
-    if (seq > session->taken + 1) {
-        result->expected = session->taken + 1;
+    if (seq > session->processed + 1) {
+        result->expected = session->processed + 1;
         snprintf(result->fault.message, sizeof(result->fault.message),
-                 "seq is %" PRIu64 ", %" PRIu64 " is expected: something between them is missing", seq,
-                 result->expected);
+                 "seq is %" PRIu64 ", expected %" PRIu64 ": messages in between are missing", seq, result->expected);
         result->fault.offset = 0;
         tsd_ingest_reject(context->ingest, TS_SEQUENCE, line, len, context->peer, &result->fault);
         result->code = ts_reject_name(TS_SEQUENCE);
-        result->next = TSD_LINE_ENDS;
+        result->next = TSD_LINE_END;
         return;
     }
     int failed = tsd_ingest_reserve_mark(context->ingest);
@@ -134,24 +136,24 @@ static void take_numbered(const struct tsd_line_context *context, int rc, const 
         tsd_ingest_reject(context->ingest, rc, line, len, context->peer, &result->fault);
         result->code = ts_reject_name(rc);
     }
-    tsd_session_take(session, context->ingest, seq);
+    tsd_session_advance(session, context->ingest, seq);
 }
 
-static void take_acknowledged(const struct tsd_line_context *context, enum tsd_frame frame, const char *line,
-                              size_t len, struct tsd_line_result *result)
+static void process_acknowledged(const struct tsd_line_context *context, enum tsd_frame frame, const char *line,
+                                 size_t len, struct tsd_line_result *result)
 {
     struct tsd_session *session = context->session;
     const struct ts_profile *profile = NULL;
     uint64_t seq = session->number + 1;
     if (frame == TSD_FRAME_TOO_LARGE) {
         too_large(context, result);
-        result->next = TSD_LINE_ENDS_ACKED;
-        take_numbered(context, TS_TOO_LARGE, NULL, seq, line, len, result);
+        result->next = TSD_LINE_END_ACKED;
+        process_numbered(context, TS_TOO_LARGE, NULL, seq, line, len, result);
         return;
     }
     if (ts_is_bye(line, len)) {
         session->bye = true;
-        result->next = TSD_LINE_ENDS_ACKED;
+        result->next = TSD_LINE_END_ACKED;
         return;
     }
     int rc = tsd_ingest_read(context->ingest, line, len, &profile, &result->fault);
@@ -164,29 +166,29 @@ static void take_acknowledged(const struct tsd_line_context *context, enum tsd_f
         return;
     }
     ts_decoder_seq(context->ingest->decoder, &seq);
-    take_numbered(context, rc, profile, seq, line, len, result);
+    process_numbered(context, rc, profile, seq, line, len, result);
 }
 
-void tsd_line_take(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
-                   uint64_t number, struct tsd_line_result *ret_result)
+void tsd_line_process(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
+                      uint64_t number, struct tsd_line_result *ret_result)
 {
     struct ts_fault *fault = &ret_result->fault;
     *ret_result = (struct tsd_line_result){.code = NULL};
     if (frame == TSD_FRAME_NO_MEMORY) {
         no_memory(ret_result);
     } else if (frame == TSD_FRAME_LINE && is_http(line, len)) {
-        say(ret_result, ts_reject_name(TS_BAD_JSON), 0,
-            "this is an HTTP request; profiles are sent as lines of JSON, HTTP is for the control socket");
-        ret_result->next = TSD_LINE_ENDS;
+        set_fault(ret_result, ts_reject_name(TS_BAD_JSON), 0,
+                  "this is an HTTP request; send profiles as lines of JSON, and HTTP requests to the control socket");
+        ret_result->next = TSD_LINE_END;
         tsd_ingest_reject(context->ingest, TS_BAD_JSON, line, len, context->peer, fault);
     } else if (context->session->client) {
-        take_acknowledged(context, frame, line, len, ret_result);
+        process_acknowledged(context, frame, line, len, ret_result);
     } else {
-        take_plain(context, frame, line, len, number, ret_result);
+        process_plain(context, frame, line, len, number, ret_result);
     }
 }
 
-void tsd_line_answer(struct ts_buf *out, const struct tsd_line_result *result, uint64_t number)
+void tsd_line_reply(struct ts_buf *out, const struct tsd_line_result *result, uint64_t number)
 {
     const char *message = result->fault.message;
     ts_buf_puts(out, result->numbered ? "{\"reject\": {" : "{\"error\": {");
@@ -199,13 +201,13 @@ void tsd_line_answer(struct ts_buf *out, const struct tsd_line_result *result, u
     ts_buf_printf(out, ", \"line\": %" PRIu64 ", \"offset\": %zu}}\n", number, result->fault.offset);
 }
 
-void tsd_line_answer_hello(struct ts_buf *out, uint64_t last_seq, uint64_t max_message)
+void tsd_line_reply_hello(struct ts_buf *out, uint64_t last_seq, uint64_t max_message)
 {
     ts_buf_printf(out, "{\"hello\": {\"protocol\": 1, \"last_seq\": %" PRIu64 ", \"max_message\": %" PRIu64 "}}\n",
                   last_seq, max_message);
 }
 
-void tsd_line_answer_ack(struct ts_buf *out, uint64_t seq)
+void tsd_line_reply_ack(struct ts_buf *out, uint64_t seq)
 {
     ts_buf_printf(out, "{\"ack\": %" PRIu64 "}\n", seq);
 }

@@ -1,8 +1,9 @@
 /*
- * One line of a stream: what it is, what becomes of it, what is answered. No I/O.
+ * One line of a stream: decides what it is, processes it, and gives the reply and what to do with the connection.
+ * No I/O.
  *
- * On an acknowledged stream a line has a number: its seq, or where it has none (no positive integer, or it cannot be
- * read) the one after the line before. A message without a seq is taken under that number like any other.
+ * On an acknowledged stream a line has a number: its seq or, if it has none (not a positive integer, or unreadable),
+ * the number after the previous line's. A message without a seq is processed under that number like any other.
  */
 #ifndef TSD_INGEST_LINE_H
 #define TSD_INGEST_LINE_H
@@ -12,22 +13,22 @@
 #include "daemon/ingest/session.h"
 
 enum tsd_line_next {
-    TSD_LINE_GOES_ON,
-    TSD_LINE_HELLO,      /* to be answered once the session's client is this connection's */
-    TSD_LINE_ENDS,       /* no further line of this connection can be taken */
-    TSD_LINE_ENDS_ACKED, /* the same, once all that was taken is acknowledged */
+    TSD_LINE_CONTINUE,
+    TSD_LINE_HELLO,    /* reply to the hello once the connection owns the client */
+    TSD_LINE_END,      /* no further line of this connection can be processed */
+    TSD_LINE_END_ACKED /* the same, after everything processed is acknowledged */
 };
 
 struct tsd_line_result {
     enum tsd_line_next next;
-    const char *code;  /* NULL: nothing is wrong with it */
-    bool numbered;     /* the answer is a reject with a number, not an error with a place */
+    const char *code;  /* of the reply; NULL: the line is good, no reply */
+    bool numbered;     /* reply with a reject that has a number, not with an error */
     uint64_t seq;      /* of the reject */
-    uint64_t expected; /* in place of a gap's seq; else 0 */
+    uint64_t expected; /* the number expected, if seq leaves a gap; else 0 */
     struct ts_fault fault;
 };
 
-/* What a line may need beside its text. */
+/* What processing a line needs besides its text. */
 struct tsd_line_context {
     struct tsd_ingest *ingest;
     struct tsd_session *session;
@@ -39,13 +40,13 @@ struct tsd_line_context {
 };
 
 /* frame: LINE, TOO_LARGE (line is its beginning) or NO_MEMORY. number: of the line, from 1. */
-void tsd_line_take(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
-                   uint64_t number, struct tsd_line_result *ret_result);
+void tsd_line_process(const struct tsd_line_context *context, enum tsd_frame frame, const char *line, size_t len,
+                      uint64_t number, struct tsd_line_result *ret_result);
 
 /* Appends {"error": {...}} or {"reject": {...}} and a newline. */
-void tsd_line_answer(struct ts_buf *out, const struct tsd_line_result *result, uint64_t number);
-/* The answer to a hello, and an acknowledgement. */
-void tsd_line_answer_hello(struct ts_buf *out, uint64_t last_seq, uint64_t max_message);
-void tsd_line_answer_ack(struct ts_buf *out, uint64_t seq);
+void tsd_line_reply(struct ts_buf *out, const struct tsd_line_result *result, uint64_t number);
+/* Append the reply to a hello, and an ack. */
+void tsd_line_reply_hello(struct ts_buf *out, uint64_t last_seq, uint64_t max_message);
+void tsd_line_reply_ack(struct ts_buf *out, uint64_t seq);
 
 #endif

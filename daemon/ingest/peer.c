@@ -10,7 +10,7 @@ static void describe_unix_datagram(const struct tsd_peer *peer, char *text, size
     const struct sockaddr_un *address = (const struct sockaddr_un *)(const void *)peer->address;
     size_t len =
         peer->len > offsetof(struct sockaddr_un, sun_path) ? peer->len - offsetof(struct sockaddr_un, sun_path) : 0;
-    if (!len) /* a sender need not have an address of its own */
+    if (!len) /* the sender is not bound to an address */
         snprintf(text, size, "%s", peer->kind);
     else if (!address->sun_path[0])
         snprintf(text, size, "%s @%.*s", peer->kind, (int)len - 1, address->sun_path + 1);
@@ -25,11 +25,11 @@ static void describe_stream(const struct tsd_peer *peer, char *text, size_t size
     socklen_t len = sizeof(address);
     struct ucred credentials;
     socklen_t credentials_len = sizeof(credentials);
-    char words[TSD_ADDRESS_MAX];
+    char address_text[TSD_ADDRESS_MAX];
     if (getpeername(peer->fd, generic, &len)) {
         snprintf(text, size, "%s", peer->kind);
     } else if (generic->sa_family != AF_UNIX) {
-        snprintf(text, size, "%s %s", peer->kind, tsd_address_text(generic, words));
+        snprintf(text, size, "%s %s", peer->kind, tsd_address_text(generic, address_text));
     } else if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) == 0) {
         snprintf(text, size, "%s pid %ld uid %ld", peer->kind, (long)credentials.pid, (long)credentials.uid);
     } else {
@@ -39,11 +39,11 @@ static void describe_stream(const struct tsd_peer *peer, char *text, size_t size
 
 void tsd_peer_describe(const struct tsd_peer *peer, char *text, size_t size)
 {
-    char words[TSD_ADDRESS_MAX];
+    char address_text[TSD_ADDRESS_MAX];
     if (!peer->address)
         describe_stream(peer, text, size);
     else if (peer->len >= sizeof(sa_family_t) && peer->address->sa_family != AF_UNIX)
-        snprintf(text, size, "%s %s", peer->kind, tsd_address_text(peer->address, words));
+        snprintf(text, size, "%s %s", peer->kind, tsd_address_text(peer->address, address_text));
     else
         describe_unix_datagram(peer, text, size);
 }

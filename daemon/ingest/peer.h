@@ -1,6 +1,6 @@
 /*
- * Who sent something, in words: "udp 127.0.0.1:5555", "tcp [::1]:40000", "unix_stream pid 812 uid 1000".
- * Put into words only when a message is rejected; until then it is an address and nothing is spent on it.
+ * The sender of a message, as text: "udp 127.0.0.1:5555", "tcp [::1]:40000", "unix_stream pid 812 uid 1000".
+ * The text is made only when a message is rejected, so an accepted message costs nothing here.
  */
 #ifndef TSD_INGEST_PEER_H
 #define TSD_INGEST_PEER_H
@@ -14,7 +14,7 @@ struct tsd_peer {
     const char *kind;               /* udp, tcp, unix_stream, unix_datagram */
     const struct sockaddr *address; /* of a datagram; else NULL */
     socklen_t len;
-    int fd; /* of a stream: asked for its peer; else -1 */
+    int fd; /* of a stream, to look up its peer; else -1 */
 };
 
 void tsd_peer_describe(const struct tsd_peer *peer, char *text, size_t size);

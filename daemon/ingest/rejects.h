@@ -1,4 +1,4 @@
-/* The last rejected messages, for GET /v1/rejects. Thread safe; a rejection is rare enough for a lock. */
+/* The last rejected messages, for GET /v1/rejects. Thread-safe: rejections are rare enough for a lock. */
 #ifndef TSD_INGEST_REJECTS_H
 #define TSD_INGEST_REJECTS_H
 
@@ -11,11 +11,11 @@ enum { TSD_REJECTS_KEPT = 100, TSD_REJECT_TEXT = 256 };
 
 struct tsd_reject {
     int64_t time; /* ns since the epoch */
-    int code;
+    int code;     /* enum ts_reject */
     size_t text_len;
     char peer[TSD_PEER_MAX];
     char message[256];
-    char text[TSD_REJECT_TEXT]; /* the first bytes of the message, as they came */
+    char text[TSD_REJECT_TEXT]; /* the first bytes of the message, as received */
 };
 
 struct tsd_rejects {

@@ -1,5 +1,6 @@
 #include "daemon/ingest/session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,14 +43,16 @@ void tsd_session_deinit(struct tsd_session *session)
 
 void tsd_session_open(struct tsd_session *session, uint64_t last_seq)
 {
+    assert(session->client && !session->owned);
     session->owned = true;
-    session->number = session->taken = session->acked = last_seq;
+    session->number = session->processed = session->acked = last_seq;
 }
 
-void tsd_session_take(struct tsd_session *session, struct tsd_ingest *ingest, uint64_t number)
+void tsd_session_advance(struct tsd_session *session, struct tsd_ingest *ingest, uint64_t number)
 {
+    assert(session->owned && number == session->processed + 1);
     struct tsd_mark mark = {.client = session->client, .seq = number};
-    session->taken = number;
+    session->processed = number;
     tsd_ingest_mark(ingest, &session->place, &mark);
 }
 
@@ -57,14 +60,14 @@ void tsd_session_leave(struct tsd_session *session, struct tsd_ingest *ingest, s
                        const void *connection)
 {
     bool forget = session->owned && session->bye && tsd_session_done(session);
-    /* Without memory for it the client only looks as if it had not been used for as long as this stream was open. */
-    if (session->owned && session->taken && tsd_ingest_reserve_mark(ingest) == 0) {
-        struct tsd_mark mark = {.client = session->client, .seq = session->taken, .forget = forget};
+    /* Without memory for the mark, the time that this stream was open does not count as use of the client. */
+    if (session->owned && session->processed && tsd_ingest_reserve_mark(ingest) == 0) {
+        struct tsd_mark mark = {.client = session->client, .seq = session->processed, .forget = forget};
         tsd_ingest_mark(ingest, &session->place, &mark);
     } else {
         forget = false;
     }
-    tsd_clients_leave(clients, session->client, connection, session->taken, forget);
+    tsd_clients_leave(clients, session->client, connection, session->processed, forget);
     session->client = NULL;
     session->owned = false;
 }
@@ -74,16 +77,19 @@ uint64_t tsd_session_due(const struct tsd_session *session)
     if (!session->owned)
         return 0;
     uint64_t committed = atomic_load(&session->client->committed);
+    assert(session->acked <= committed && committed <= session->processed);
     return committed > session->acked || (session->ack_again && committed) ? committed : 0;
 }
 
 void tsd_session_acked(struct tsd_session *session, uint64_t number)
 {
+    assert(number >= session->acked && number <= session->processed);
     session->acked = number;
     session->ack_again = false;
 }
 
 bool tsd_session_done(const struct tsd_session *session)
 {
-    return session->acked == session->taken;
+    assert(session->acked <= session->processed);
+    return session->acked == session->processed;
 }

@@ -1,15 +1,18 @@
 /*
- * Handing over. What a sender had sent before the request was made must be in it, although it may still lie in the
- * kernel: after a request is taken from the list, whole turns of the loop are awaited (the poll does not block
- * meanwhile) until one of them reads nothing, at most COLLECT_NS. One full turn has to begin after the request was
- * taken: the turn that took it may have polled before. Draining at the end is the same with DRAIN_NS.
+ * Hand-over. A batch must include everything sent before the request, even what the kernel still queues. So after a
+ * request is taken from the list, the loop turns without blocking until a complete turn reads nothing, for at most
+ * COLLECT_NS. A complete turn must begin after the request was taken, because the current one may already have polled.
+ * Draining works the same with DRAIN_NS.
  *
- * Memory. Past 80% of ingest.memory_limit, or of what one commit of less than a second takes, the streams of this
- * thread pause and the writer is asked to commit; they go on below 70%, looked for every RESUME_MS. Datagrams have
- * nobody to wait: past 100% they are dropped (datagram.c).
+ * Memory. Above 80% of ingest.memory_limit, or above the commit budget, this thread pauses its streams and asks the
+ * writer to commit. It checks every RESUME_MS whether it may resume: below 70% and 50%. Senders of datagrams cannot be
+ * made to wait: above 100% of the limit their datagrams are dropped (datagram.c).
  *
- * Threads. Everything here runs on the ingest thread except start, collect, drain and free, which leave a request
- * under the lock and wake the loop.
+ * Threads. Everything here runs on the ingest thread except start, collect, update_streams, drain and free, which leave
+ * a request under the lock and wake the loop.
+ *
+ * Close. Closing the sockets calls back when every datagram reader and the streams are closed; the other handles are
+ * closed by tsd_thread_free().
  */
 #include "daemon/ingest/thread.h"
 
@@ -17,19 +20,21 @@
 #include "daemon/ingest/datagram.h"
 #include "daemon/ingest/stream.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define COLLECT_NS (100 * INT64_C(1000000))
 #define DRAIN_NS TS_NS_PER_S
 enum {
     TICK_MS = 1000,
     RESUME_MS = 10,
-    UDP_SLOT = 64 * 1024,   /* a UDP datagram is shorter */
-    UNIX_SLOT = 256 * 1024, /* what a sender's default buffer lets through is shorter */
+    UDP_SLOT = 64 * 1024,   /* longer than any UDP datagram */
+    UNIX_SLOT = 256 * 1024, /* longer than a sender's default buffer allows */
     DATAGRAMS = 2
 };
+
+STAILQ_HEAD(collects, tsd_collect);
 
 struct tsd_thread {
     struct tsd_thread_config config;
@@ -41,40 +46,35 @@ struct tsd_thread {
     uv_loop_t loop;
     uv_thread_t uv;
     uv_async_t wake;
-    uv_idle_t turn;   /* started: the poll does not block */
-    uv_check_t after; /* after each poll, while somebody waits for the sockets to be read */
+    uv_idle_t turn;   /* active: the poll does not block */
+    uv_check_t after; /* after each poll, while a request waits for the sockets to be read */
     uv_timer_t tick;
     uv_timer_t resume;
 
-    uint64_t published; /* bytes this thread has added to shared->waiting_bytes */
-    uint64_t reads;     /* goes up whenever a socket gave something */
+    uint64_t published; /* bytes of this thread in shared->waiting_bytes */
+    uint64_t reads;     /* reads that received something */
     uint64_t reads_before;
-    bool full_turn; /* one has begun since the request was taken */
+    bool complete_turn; /* a turn has begun since the request was taken */
     int64_t deadline;
-    struct tsd_collect *collecting; /* the requests that wait for the sockets */
+    struct collects collecting; /* requests that wait for the sockets to be read */
     bool draining;
-    size_t closing; /* of datagrams and streams */
+    size_t closing; /* datagram readers and streams that are not closed yet */
     _Atomic int64_t pulse;
 
-    uv_mutex_t lock; /* what follows is under it */
-    struct tsd_collect *requests;
-    bool drain_asked;
-    bool look_asked;
-    bool exit_asked;
+    uv_mutex_t lock; /* for the rest */
+    struct collects requests;
+    bool drain_requested;
+    bool update_requested;
+    bool exit_requested;
     void (*drained)(void *data);
     void *drained_data;
 };
-
-uint64_t tsd_shared_waiting(const struct tsd_shared *shared)
-{
-    return atomic_load_explicit(&shared->waiting_bytes, memory_order_relaxed) + tsd_get(shared->writer_waiting_bytes);
-}
 
 /* ---- Memory ---- */
 
 static void publish(struct tsd_thread *thread)
 {
-    uint64_t now = tsd_ingest_waiting(&thread->ingest) + thread->streams.partial_bytes;
+    uint64_t now = tsd_ingest_waiting(&thread->ingest) + thread->streams.connections.partial_bytes;
     if (now == thread->published)
         return;
     atomic_fetch_add_explicit(&thread->shared->waiting_bytes, now - thread->published, memory_order_relaxed);
@@ -82,27 +82,11 @@ static void publish(struct tsd_thread *thread)
     tsd_set(&thread->ingest.stats.waiting_bytes, now);
 }
 
-static bool over(const struct tsd_thread *thread, unsigned percent)
-{
-    uint64_t limit = atomic_load_explicit(&thread->shared->memory_limit, memory_order_relaxed);
-    return tsd_shared_waiting(thread->shared) > limit / 100 * percent;
-}
-
-/* More waits than one short commit takes, as when a year is sent in a minute: questions would wait for that commit. */
-static bool behind(const struct tsd_thread *thread, unsigned percent)
-{
-    const struct tsd_shared *shared = thread->shared;
-    uint64_t budget = atomic_load_explicit(&shared->commit_budget, memory_order_relaxed);
-    uint64_t partial = atomic_load_explicit(&shared->partial_bytes, memory_order_relaxed);
-    uint64_t waiting = tsd_shared_waiting(shared);
-    return budget && waiting > partial && waiting - partial > budget / 100 * percent;
-}
-
 static void on_resume(uv_timer_t *timer)
 {
     struct tsd_thread *thread = timer->data;
-    if (over(thread, 70) || behind(thread, 50)) {
-        thread->shared->on_pressure(thread->shared->data); /* what came during one commit may need another */
+    if (tsd_shared_over_limit(thread->shared, 70) || tsd_shared_over_budget(thread->shared, 50)) {
+        thread->shared->on_pressure(thread->shared->data); /* data received during one commit may need another */
         return;
     }
     uv_timer_stop(timer);
@@ -114,7 +98,8 @@ static void on_read(void *data)
     struct tsd_thread *thread = data;
     thread->reads++;
     publish(thread);
-    if (thread->streams.paused || (!over(thread, 80) && !behind(thread, 100)))
+    bool over = tsd_shared_over_limit(thread->shared, 80) || tsd_shared_over_budget(thread->shared, 100);
+    if (thread->streams.connections.paused || !over)
         return;
     tsd_streams_pause(&thread->streams, true);
     uv_timer_start(&thread->resume, on_resume, RESUME_MS, RESUME_MS);
@@ -136,23 +121,23 @@ static void on_tick(uv_timer_t *timer)
     publish(thread);
 }
 
-/* ---- Handing over, draining ---- */
+/* ---- Hand-over, draining ---- */
 
 static void hand_over(struct tsd_thread *thread)
 {
-    struct tsd_collect *next;
-    for (struct tsd_collect *collect = thread->collecting; collect; collect = next) {
-        next = collect->next;
-        int rc = tsd_ingest_hand_over(&thread->ingest, collect->batch);
+    while (!STAILQ_EMPTY(&thread->collecting)) {
+        struct tsd_collect *collect = STAILQ_FIRST(&thread->collecting);
+        STAILQ_REMOVE_HEAD(&thread->collecting, entry); /* the callback may reuse it */
+        int rc = tsd_batch_fill(collect->batch, &thread->ingest);
         publish(thread);
         collect->cb(collect, rc);
     }
-    thread->collecting = NULL;
 }
 
 static void part_closed(void *data)
 {
     struct tsd_thread *thread = data;
+    assert(thread->closing > 0);
     if (--thread->closing > 0)
         return;
     publish(thread);
@@ -174,15 +159,14 @@ static void close_sockets(struct tsd_thread *thread)
 static void after_poll(uv_check_t *check)
 {
     struct tsd_thread *thread = check->data;
-    bool quiet = thread->full_turn && thread->reads == thread->reads_before;
+    bool quiet = thread->complete_turn && thread->reads == thread->reads_before;
     bool in_time = tsd_clock_mono() < thread->deadline;
-    /* At the end paused streams are not read out: memory has to come back first, and for that the writer needs what
-       is here. */
-    bool held_up = thread->draining && thread->streams.paused && in_time;
-    if (held_up)
+    /* Draining: paused streams are not read until the writer has committed what is here and so freed memory. */
+    bool paused = thread->draining && thread->streams.connections.paused && in_time;
+    if (paused)
         hand_over(thread);
-    if (!thread->full_turn || held_up || (!quiet && in_time)) {
-        thread->full_turn = true;
+    if (!thread->complete_turn || paused || (!quiet && in_time)) {
+        thread->complete_turn = true;
         thread->reads_before = thread->reads;
         return;
     }
@@ -201,12 +185,12 @@ static void on_turn(uv_idle_t *idle)
     (void)idle;
 }
 
-static void read_out(struct tsd_thread *thread, int64_t within)
+static void read_sockets(struct tsd_thread *thread, int64_t within)
 {
     int64_t deadline = tsd_clock_mono() + within;
     if (!uv_is_active((uv_handle_t *)&thread->after) || deadline > thread->deadline)
         thread->deadline = deadline;
-    thread->full_turn = false;
+    thread->complete_turn = false;
     thread->reads_before = thread->reads;
     uv_idle_start(&thread->turn, on_turn);
     uv_check_start(&thread->after, after_poll);
@@ -227,36 +211,32 @@ static void close_rest(uv_handle_t *handle, void *data)
 static void on_wake(uv_async_t *async)
 {
     struct tsd_thread *thread = async->data;
+    struct collects requests = STAILQ_HEAD_INITIALIZER(requests);
     uv_mutex_lock(&thread->lock);
-    struct tsd_collect *requests = thread->requests;
-    bool drain = thread->drain_asked;
-    bool leave = thread->exit_asked;
-    bool look = thread->look_asked;
-    thread->requests = NULL;
-    thread->look_asked = false;
-    thread->drain_asked = false;
+    STAILQ_CONCAT(&requests, &thread->requests);
+    bool drain = thread->drain_requested;
+    bool leave = thread->exit_requested;
+    bool update = thread->update_requested;
+    thread->update_requested = false;
+    thread->drain_requested = false;
     uv_mutex_unlock(&thread->lock);
 
-    if (look)
-        tsd_streams_look(&thread->streams);
-    if (requests && requests->prompt && !thread->collecting && !drain) { /* the writer asks one at a time */
-        thread->collecting = requests;
-        hand_over(thread);
-        requests = NULL;
-    }
-    struct tsd_collect **end = &thread->collecting;
-    while (*end)
-        end = &(*end)->next;
-    *end = requests;
+    if (update)
+        tsd_streams_update(&thread->streams);
+    struct tsd_collect *first = STAILQ_FIRST(&requests);
+    bool prompt = first && first->prompt && STAILQ_EMPTY(&thread->collecting) && !drain;
+    STAILQ_CONCAT(&thread->collecting, &requests);
     if (drain) {
         thread->draining = true;
-        read_out(thread, DRAIN_NS);
-    } else if (requests) {
-        read_out(thread, COLLECT_NS);
+        read_sockets(thread, DRAIN_NS);
+    } else if (prompt) { /* the writer makes one request at a time */
+        hand_over(thread);
+    } else if (first) {
+        read_sockets(thread, COLLECT_NS);
     }
     if (leave) {
         hand_over(thread);
-        if (thread->n_datagrams || thread->streams.open_handles)
+        if (thread->n_datagrams || thread->streams.connections.open_handles)
             close_sockets(thread);
         uv_walk(&thread->loop, close_rest, NULL);
     }
@@ -273,8 +253,7 @@ static void run(void *data)
 void tsd_thread_collect(struct tsd_thread *thread, struct tsd_collect *collect)
 {
     uv_mutex_lock(&thread->lock);
-    collect->next = thread->requests;
-    thread->requests = collect;
+    STAILQ_INSERT_TAIL(&thread->requests, collect, entry);
     uv_mutex_unlock(&thread->lock);
     uv_async_send(&thread->wake);
 }
@@ -282,17 +261,17 @@ void tsd_thread_collect(struct tsd_thread *thread, struct tsd_collect *collect)
 void tsd_thread_drain(struct tsd_thread *thread, void (*cb)(void *data), void *data)
 {
     uv_mutex_lock(&thread->lock);
-    thread->drain_asked = true;
+    thread->drain_requested = true;
     thread->drained = cb;
     thread->drained_data = data;
     uv_mutex_unlock(&thread->lock);
     uv_async_send(&thread->wake);
 }
 
-void tsd_thread_look(struct tsd_thread *thread)
+void tsd_thread_update_streams(struct tsd_thread *thread)
 {
     uv_mutex_lock(&thread->lock);
-    thread->look_asked = true;
+    thread->update_requested = true;
     uv_mutex_unlock(&thread->lock);
     uv_async_send(&thread->wake);
 }
@@ -347,7 +326,7 @@ static int open_handles(struct tsd_thread *thread)
     thread->wake.data = thread->after.data = thread->tick.data = thread->resume.data = thread;
     if (uv_async_init(loop, &thread->wake, on_wake))
         return TS_ENOMEM;
-    /* None of these can fail. */
+    /* These cannot fail. */
     uv_idle_init(loop, &thread->turn);
     uv_check_init(loop, &thread->after);
     uv_timer_init(loop, &thread->tick);
@@ -385,12 +364,14 @@ int tsd_thread_start(const struct tsd_thread_config *config, struct tsd_thread *
         free(thread);
         return TS_ENOMEM;
     }
-    thread->streams.ingest = &thread->ingest;
-    thread->streams.shared = thread->shared;
-    thread->streams.loop = &thread->loop;
-    thread->streams.thread = config->number;
-    thread->streams.on_read = on_read;
-    thread->streams.data = thread;
+    STAILQ_INIT(&thread->requests);
+    STAILQ_INIT(&thread->collecting);
+    thread->streams.connections = (struct tsd_connections){.loop = &thread->loop,
+                                                           .ingest = &thread->ingest,
+                                                           .shared = thread->shared,
+                                                           .thread = config->number,
+                                                           .on_read = on_read,
+                                                           .data = thread};
     int rc = tsd_ingest_init(&thread->ingest, &thread->shared->limits, thread->shared->rejects);
     if (!rc)
         rc = tsd_streams_init(&thread->streams);
@@ -401,7 +382,7 @@ int tsd_thread_start(const struct tsd_thread_config *config, struct tsd_thread *
         return rc;
     }
     rc = open_handles(thread);
-    *ret_thread = thread; /* before the thread, which may have it looked at by others */
+    *ret_thread = thread;
     if (!rc && uv_thread_create(&thread->uv, run, thread))
         rc = TS_ENOMEM;
     if (rc) {
@@ -421,7 +402,7 @@ struct tsd_thread *tsd_thread_free(struct tsd_thread *thread)
     if (!thread)
         return NULL;
     uv_mutex_lock(&thread->lock);
-    thread->exit_asked = true;
+    thread->exit_requested = true;
     thread->drained = NULL;
     uv_mutex_unlock(&thread->lock);
     uv_async_send(&thread->wake);

@@ -151,13 +151,13 @@ int tsd_pending_reserve_marks(struct tsd_pending *pending, size_t n)
 void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark)
 {
     struct tsd_client *client = mark->client;
-    if (client->row) { /* the later one says it all */
-        pending->marks[client->row - 1] = *mark;
+    if (client->pending_mark) { /* the later one says it all */
+        pending->marks[client->pending_mark - 1] = *mark;
         atomic_fetch_sub(&client->marks, 1);
         return;
     }
     pending->marks[pending->n_marks++] = *mark;
-    client->row = pending->n_marks;
+    client->pending_mark = pending->n_marks;
 }
 
 int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
@@ -190,9 +190,7 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending)
 
 size_t tsd_pending_bytes(const struct tsd_pending *pending)
 {
-    const struct ts_counters *c = &pending->counters;
-    return names_memory(pending) - pending->names_stored + c->n_rows * (sizeof(*c->rows) + 2 * sizeof(*c->slots)) +
-           c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->slots));
+    return names_memory(pending) - pending->names_stored + ts_counters_used(&pending->counters);
 }
 
 struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending)

@@ -5,7 +5,7 @@
 #ifndef TSD_WRITE_PENDING_H
 #define TSD_WRITE_PENDING_H
 
-#include "daemon/ingest/ingest.h"
+#include "daemon/ingest/batch.h"
 #include "daemon/write/names.h"
 #include "lib/store/store.h"
 

@@ -38,7 +38,6 @@ enum {
     BUDGET_ROWS_FIRST = 200000,
     MEASURED_ROWS_MIN = 10000
 };
-#define ROW_BYTES (sizeof(struct ts_sum_row) + 2 * sizeof(uint32_t))
 
 struct writer_source {
     struct tsd_source source;
@@ -220,7 +219,7 @@ static void set_budget(struct tsd_writer *writer, uint64_t rows, int64_t took)
         return;
     double fit = (double)rows * BUDGET_MS * 1e6 / (double)took;
     uint64_t budget = fit < BUDGET_ROWS_MIN ? BUDGET_ROWS_MIN : fit > 1e9 ? (uint64_t)1e9 : (uint64_t)fit;
-    atomic_store(writer->config.commit_budget, budget * ROW_BYTES);
+    atomic_store(writer->config.commit_budget, budget * TS_SUM_ROW_BYTES);
 }
 
 static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t began)
@@ -236,12 +235,12 @@ static void commit_worked(struct tsd_writer *writer, uint64_t saturated, int64_t
     int64_t uptime = tsd_clients_uptime(writer->config.clients);
     size_t n_marks = writer->pending.n_marks;
     for (size_t i = 0; i < n_marks; i++) {
-        writer->pending.marks[i].client->row = 0;
+        writer->pending.marks[i].client->pending_mark = 0;
         tsd_clients_committed(writer->config.clients, &writer->pending.marks[i], uptime);
     }
     tsd_pending_committed(&writer->pending, tsd_get(&stats->commits));
     for (size_t i = 0; n_marks && i < writer->config.n_threads; i++)
-        tsd_thread_look(writer->config.threads[i]);
+        tsd_thread_update_streams(writer->config.threads[i]);
 }
 
 /* Now and then: who has not come back for too long is forgotten with the next commit. */
@@ -468,7 +467,7 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
     writer->state = config->state;
     writer->last = &writer->first;
     writer->last_task = &writer->task;
-    atomic_store(config->commit_budget, BUDGET_ROWS_FIRST * ROW_BYTES);
+    atomic_store(config->commit_budget, BUDGET_ROWS_FIRST * TS_SUM_ROW_BYTES);
     writer->horizon = tsd_clock_horizon(config->clock);
     writer->max_locations = config->max_locations;
     writer->max_label_sets = config->max_label_sets;

@@ -202,8 +202,7 @@ int ts_counters_merge(struct ts_counters *c, const struct ts_counters *from, con
     return 0;
 }
 
-size_t ts_counters_memory(const struct ts_counters *c)
+size_t ts_counters_used(const struct ts_counters *c)
 {
-    return c->cap_rows * sizeof(*c->rows) + c->cap_profiles * sizeof(*c->profiles) +
-           ((size_t)c->n_slots + c->n_profile_slots) * sizeof(*c->slots);
+    return c->n_rows * TS_SUM_ROW_BYTES + c->n_profiles * (sizeof(*c->profiles) + 2 * sizeof(*c->profile_slots));
 }

@@ -73,7 +73,10 @@ void ts_counters_add_profile(struct ts_counters *counters, int64_t bucket, uint3
 int ts_counters_merge(struct ts_counters *counters, const struct ts_counters *from, const uint32_t *location_map,
                       const uint32_t *labels_map) TS_MUST_USE;
 
-size_t ts_counters_memory(const struct ts_counters *counters);
+/* Bytes of one row of sums, with its share of the index. */
+#define TS_SUM_ROW_BYTES (sizeof(struct ts_sum_row) + 2 * sizeof(uint32_t))
+/* Bytes of what is in the counters now, with its share of the index. Memory kept for reuse does not count. */
+size_t ts_counters_used(const struct ts_counters *counters);
 
 /* Adds one set of sums into another; gives how many of them saturated. */
 unsigned ts_sums_add(struct ts_sums *to, const struct ts_sums *from);

@@ -7,6 +7,7 @@
  *     marks say what was taken, and after their commit all of it is due to be acknowledged
  *     answers are JSON on one line
  */
+#include "daemon/ingest/batch.h"
 #include "daemon/ingest/framer.h"
 #include "daemon/ingest/line.h"
 #include "lib/base/json.h"
@@ -61,11 +62,11 @@ static void check_answers(struct ts_buf *answers)
 /* What the writer does, and the ack that follows. */
 static void commit(struct stream *s)
 {
-    CHECK(tsd_ingest_hand_over(&s->ingest, &s->batch) == 0);
+    CHECK(tsd_batch_fill(&s->batch, &s->ingest) == 0);
     for (size_t i = 0; i < s->batch.n_marks; i++) {
         const struct tsd_mark *mark = &s->batch.marks[i];
         if (mark->client == s->session.client) {
-            CHECK(mark->seq == s->session.taken && mark->seq >= s->stored);
+            CHECK(mark->seq == s->session.processed && mark->seq >= s->stored);
             s->stored = mark->seq;
         }
         tsd_clients_committed(&s->clients, mark, 1);
@@ -73,9 +74,9 @@ static void commit(struct stream *s)
     tsd_batch_clear(&s->batch);
     uint64_t due = tsd_session_due(&s->session);
     if (due) {
-        CHECK(due == s->session.taken);
+        CHECK(due == s->session.processed);
         tsd_session_acked(&s->session, due);
-        tsd_line_answer_ack(&s->answers, due);
+        tsd_line_reply_ack(&s->answers, due);
     }
     CHECK(!s->session.owned || tsd_session_done(&s->session));
 }
@@ -91,24 +92,24 @@ static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_
                                        .peer = &peer,
                                        .max_message = MAX_MESSAGE};
     struct tsd_line_result result;
-    uint64_t taken = s->session.taken;
+    uint64_t taken = s->session.processed;
     uint64_t before = tsd_get(&s->ingest.stats.received);
-    tsd_line_take(&context, frame, line, len, number, &result);
+    tsd_line_process(&context, frame, line, len, number, &result);
     uint64_t received = tsd_get(&s->ingest.stats.received) - before;
     CHECK(received <= 1);
-    CHECK(s->session.taken == taken || (s->session.taken == taken + 1 && received == 1));
+    CHECK(s->session.processed == taken || (s->session.processed == taken + 1 && received == 1));
     if (result.code)
-        tsd_line_answer(&s->answers, &result, number);
+        tsd_line_reply(&s->answers, &result, number);
     if (result.next == TSD_LINE_HELLO) {
         uint64_t last_seq = 99;
         CHECK(number == 1 && s->session.client && strlen(s->session.client->id) > 0);
         CHECK(tsd_clients_claim(&s->clients, s->session.client, s, &last_seq) == TSD_CLAIM_OWNED && last_seq == 0);
         tsd_session_open(&s->session, last_seq);
-        tsd_line_answer_hello(&s->answers, last_seq, MAX_MESSAGE);
+        tsd_line_reply_hello(&s->answers, last_seq, MAX_MESSAGE);
     }
     check_counts(&s->ingest.stats);
     check_answers(&s->answers);
-    return result.next == TSD_LINE_GOES_ON || result.next == TSD_LINE_HELLO;
+    return result.next == TSD_LINE_CONTINUE || result.next == TSD_LINE_HELLO;
 }
 
 static void start(struct stream *s)
@@ -157,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     commit(&s);
     if (s.session.client) {
         struct tsd_client *client = s.session.client;
-        uint64_t taken = s.session.taken;
+        uint64_t taken = s.session.processed;
         bool bye = s.session.bye;
         CHECK(atomic_load(&client->committed) == taken && s.stored == taken);
         tsd_session_leave(&s.session, &s.ingest, &s.clients, &s);

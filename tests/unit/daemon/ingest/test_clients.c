@@ -152,7 +152,7 @@ static void test_interleavings(void **state)
         /* One of them always had it in the end, so it is forgotten now; or nobody ever came. */
         if (atomic_load(&clients->n)) {
             struct tsd_mark all[4];
-            clients->uptime_before += 1000;
+            clients->previous_uptime += 1000;
             assert_int_equal(tsd_clients_expire(clients, 0, all, 4), 1);
             tsd_clients_committed(clients, &all[0], 1);
         }

@@ -74,7 +74,7 @@ static int feed(struct fixture *f, int source, const char *message)
 
 static void hand_over(struct fixture *f, int source)
 {
-    assert_int_equal(tsd_ingest_hand_over(&f->ingest[source], &f->sources[source].batch), 0);
+    assert_int_equal(tsd_batch_fill(&f->sources[source].batch, &f->ingest[source]), 0);
     f->sources[source].full = true;
 }
 
