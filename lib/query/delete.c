@@ -1,6 +1,6 @@
 /*
- * Deletion requests. The range has to begin and end where buckets do, because a part of a bucket cannot be told from
- * the rest of it.
+ * Deletion requests. The range must begin and end where buckets do, because the store does not know which rows of a
+ * bucket belong to a part of it.
  */
 #include "lib/query/delete.h"
 
@@ -30,7 +30,7 @@ static int fail_end(const struct ts_query *query, const struct ts_level *level, 
     return TS_EINVAL;
 }
 
-/* One end of the range. It has to be an end of the first or the last bucket that is deleted; the bucket on the other
+/* One end of the range. It must be an end of the first or the last bucket that is deleted; the bucket on the other
    side of `to` may be wider or narrower. */
 static int check_end(const struct ts_query *query, const struct ts_levels *levels, ts_i128 ns, bool last,
                      int64_t *ret_position, struct ts_query_error *error)

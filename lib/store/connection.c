@@ -17,6 +17,10 @@ int ts_store_ready(struct ts_store *store, struct ts_store_error *ret_error)
         return TS_ESYNC;
     }
     ts_store_roll_back(store);
+    if (!sqlite3_get_autocommit(store->db)) { /* no memory to roll back; not reached by tests */
+        ts_sql_format_error(ret_error, "cannot roll back an earlier transaction");
+        return TS_ESTORE;
+    }
     errno = 0;
     return 0;
 }

@@ -35,7 +35,7 @@ struct ts_store {
 
 /*
  * To be called before a transaction: TS_ESYNC if the store is dead. Ends a transaction that an earlier failure has left
- * open, and clears errno for ts_sql_set_error().
+ * open (TS_ESTORE if that fails), and clears errno for ts_sql_set_error().
  */
 int ts_store_ready(struct ts_store *store, struct ts_store_error *ret_error) TS_MUST_USE;
 /* BEGIN IMMEDIATE and COMMIT, with SQLite's codes. A failed COMMIT may leave the transaction open. */

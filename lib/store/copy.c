@@ -7,6 +7,7 @@
 #include "lib/store/file.h"
 #include "lib/store/regrid.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 struct ts_copy {
     char *path;
     sqlite3 *db;
-    sqlite3_backup *backup;
+    sqlite3_backup *backup; /* until the last step; then db is NULL too */
 };
 
 static int fail(struct ts_store_error *error, const char *what, int number)
@@ -78,6 +79,7 @@ static int clear_wal_mode(const char *path)
 
 int ts_copy_step(struct ts_copy *copy, int pages, bool *ret_more, struct ts_store_error *ret_error)
 {
+    assert(copy->backup);
     errno = 0;
     int rc = sqlite3_backup_step(copy->backup, pages);
     *ret_more = rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
@@ -98,6 +100,7 @@ int ts_copy_step(struct ts_copy *copy, int pages, bool *ret_more, struct ts_stor
 
 int ts_copy_regrid(struct ts_copy *copy, int64_t time_slice, struct ts_store_error *ret_error)
 {
+    assert(!copy->backup && !copy->db);
     int rc = open_copy(copy);
     if (rc) {
         ts_sql_set_error(ret_error, copy->db, rc, "cannot open the copy");
@@ -114,6 +117,7 @@ int ts_copy_regrid(struct ts_copy *copy, int64_t time_slice, struct ts_store_err
 int ts_copy_open(struct ts_copy *copy, int *ret_fd, int64_t *ret_len, struct ts_store_error *ret_error)
 {
     struct stat st;
+    assert(!copy->backup && !copy->db);
     int fd = open(copy->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         int r = fail(ret_error, "cannot read the copy", errno);

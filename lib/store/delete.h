@@ -36,7 +36,8 @@ struct ts_deletion_counts {
     ts_i128 pcalls;
 };
 
-/* False while a retiring level's width does not divide that of a new one: nothing can be deleted until it is gone. */
+/* False while the width of a retiring level does not divide that of a new one: nothing can be deleted until the
+   retiring level is deleted. */
 bool ts_deletion_possible(const struct ts_levels *levels);
 
 /* Copies the selection. */

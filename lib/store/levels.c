@@ -1,5 +1,5 @@
 /*
- * The table of levels: lib/aggregate/levels.h says what its columns mean.
+ * The table of levels: its columns are the members of struct ts_level (lib/aggregate/levels.h).
  */
 #include "lib/store/levels.h"
 

@@ -1,8 +1,8 @@
 /*
  * Pruning: deletes rows that are older than their level keeps them, and the rows of dead levels.
  *
- * With the first rows that it deletes, `since` moves to the first bucket that is young enough. From then on nobody
- * reads what is before it, so that the rest can be deleted over many steps.
+ * With the first rows that it deletes, `since` moves to the first bucket that is young enough. Readers ignore
+ * the rows before it from then on, so that the rest can be deleted over many steps.
  */
 #include "lib/store/prune.h"
 

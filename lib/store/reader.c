@@ -14,6 +14,7 @@
 #include "lib/store/levels.h"
 #include "lib/store/schema.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,9 +204,10 @@ static int next_row(struct ts_reader *reader, sqlite3_stmt *stmt, bool *ret_row)
     return ts_sql_code(rc);
 }
 
-static int range(struct ts_reader *reader, enum statement which, const struct ts_segment *segment,
-                 sqlite3_stmt **ret_stmt)
+static int bind_segment(struct ts_reader *reader, enum statement which, const struct ts_segment *segment,
+                        sqlite3_stmt **ret_stmt)
 {
+    assert(!sqlite3_get_autocommit(reader->db)); /* the segment's level is that of the state being read */
     int r = statement(reader, which, ret_stmt);
     if (r)
         return r;
@@ -220,7 +222,7 @@ int ts_reader_sums(struct ts_reader *reader, const struct ts_segment *segment, b
 {
     sqlite3_stmt *stmt = NULL;
     bool more = false;
-    int r = range(reader, descending ? SUMS_DOWN : SUMS, segment, &stmt);
+    int r = bind_segment(reader, descending ? SUMS_DOWN : SUMS, segment, &stmt);
     if (r)
         return r;
     while (!(r = next_row(reader, stmt, &more)) && more) {
@@ -246,7 +248,7 @@ int ts_reader_profiles(struct ts_reader *reader, const struct ts_segment *segmen
 {
     sqlite3_stmt *stmt = NULL;
     bool more = false;
-    int r = range(reader, descending ? PROFILES_DOWN : PROFILES, segment, &stmt);
+    int r = bind_segment(reader, descending ? PROFILES_DOWN : PROFILES, segment, &stmt);
     if (r)
         return r;
     while (!(r = next_row(reader, stmt, &more)) && more) {

@@ -1,16 +1,16 @@
 /*
- * The store and its queries as a program, with a time that the test makes, for tests written in Python. A command a
- * line on standard input, its words separated by tabs; an answer a line on standard output.
+ * The store and its queries as a program, for tests written in Python, which set the time. One command per line on
+ * standard input, words separated by tabs; one line of response on standard output, unless a command has none.
  *
  *     open PATH TIME_SLICE START_TIME NOW WIDTH:KEEP...   ns             -> ok | error ...
- *     sum POSITION LABELS RAW_NAME CUMTIME TOTTIME NCALLS PCALLS         (no answer)
- *     profile POSITION LABELS PROFILES EXACT TOTAL_TT EXPECTED RECEIVED  (no answer)
+ *     sum POSITION LABELS RAW_NAME CUMTIME TOTTIME NCALLS PCALLS         (no response)
+ *     profile POSITION LABELS PROFILES EXACT TOTAL_TT EXPECTED RECEIVED  (no response)
  *     commit HORIZON                                                     -> ok | error ...
  *     maintain HORIZON ROWS STEPS  at most so many steps                 -> the number of steps that did something
- *     query KIND NOW PARAMETERS    a=b&c=d, nothing decoded              -> the answer | error CODE PARAMETER MESSAGE
- *     delete NOW ROWS PARAMETERS   so many rows a step                   -> the answer | error ...
- *     regrid TIME_SLICE TARGET     a copy, a page at a time              -> ok | error ...
- *     unused                       raw names and label sets              -> one a word, by tabs
+ *     query KIND NOW PARAMETERS    a=b&c=d, not encoded                  -> JSON or CSV | error CODE PARAMETER MESSAGE
+ *     delete NOW ROWS PARAMETERS   so many rows per step                 -> JSON | error ...
+ *     regrid TIME_SLICE TARGET     copies one page per step              -> ok | error ...
+ *     unused                       unreferenced raw names, label sets    -> names separated by tabs
  *     levels                                                             -> JSON
  *     close                                                              -> ok
  */
@@ -54,7 +54,7 @@ static uint32_t intern(struct ts_intern *table, const char *text)
     return id + 1;
 }
 
-static void answer(const struct program *program, int rc)
+static void respond(const struct program *program, int rc)
 {
     if (rc)
         printf("error %d %s\n", rc, program->error.message);
@@ -77,7 +77,7 @@ static void do_open(struct program *program, char **words, int n)
     int rc = ts_store_open(&config, &program->store, &program->grid, &program->error);
     if (!rc)
         rc = ts_reader_open(words[1], &program->reader, &program->error);
-    answer(program, rc);
+    respond(program, rc);
 }
 
 static void do_sum(struct program *program, char **words)
@@ -117,7 +117,7 @@ static void do_commit(struct program *program, char **words)
         program->committed_label_sets = program->label_sets.n;
         ts_counters_clear(&program->counters);
     }
-    answer(program, rc);
+    respond(program, rc);
 }
 
 static void do_maintain(struct program *program, char **words)
@@ -129,7 +129,7 @@ static void do_maintain(struct program *program, char **words)
         struct ts_maintain_result result;
         int rc = ts_store_maintain(program->store, &options, &result, &program->error);
         if (rc) {
-            answer(program, rc);
+            respond(program, rc);
             return;
         }
         if (!result.more)
@@ -162,7 +162,7 @@ static size_t split_params(char *text, struct ts_query_param *params)
     return n;
 }
 
-static void answer_query(int rc, const struct ts_buf *out, const struct ts_query_error *error)
+static void respond_query(int rc, const struct ts_buf *out, const struct ts_query_error *error)
 {
     if (rc)
         printf("error %s %s %s\n", error->code, *error->parameter ? error->parameter : "-", error->message);
@@ -181,7 +181,7 @@ static void do_query(struct program *program, char **words)
     int rc = ts_query_parse(kind_of(words[1]), params, n, &program->grid, number(words[2]), &query, &error);
     if (!rc)
         rc = ts_query_run(query, program->reader, &out, &error);
-    answer_query(rc, &out, &error);
+    respond_query(rc, &out, &error);
     ts_buf_deinit(&out);
     ts_query_free(query);
 }
@@ -210,7 +210,7 @@ static void do_delete(struct program *program, char **words)
         ts_query_put_deletion(query, deletion, &out);
     if (!rc)
         out.len--; /* its line feed */
-    answer_query(rc, &out, &error);
+    respond_query(rc, &out, &error);
     ts_deletion_free(deletion);
     ts_query_free(query);
     ts_buf_deinit(&out);
@@ -243,7 +243,7 @@ static void do_regrid(struct program *program, char **words)
     if (!rc)
         rc = write_copy(fd, len, words[2]);
     ts_copy_free(copy);
-    answer(program, rc);
+    respond(program, rc);
 }
 
 static void print_name(const struct ts_intern *table, uint32_t id)

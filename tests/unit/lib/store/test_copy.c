@@ -57,7 +57,7 @@ static int64_t differences(struct model *m, const char *path, const char *table)
     return n;
 }
 
-/* What is committed between the steps is in the copy; what is committed after the last one is not. */
+/* The copy has the commits between its steps, and none after the last step. */
 static void copy_has_the_state_of_its_last_step(void **state)
 {
     static const char *const tables[] = {"grid", "levels", "label_sets", "locations", "sums", "profiles", "uptime"};

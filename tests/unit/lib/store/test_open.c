@@ -183,27 +183,27 @@ static void truncated_files_are_refused(void **state)
 {
     struct fixture *f = *state;
     seed(f);
-    struct bytes whole = slurp(f->path);
-    for (size_t len = 1; len < whole.len; len += len < 200 ? 33 : 1777) {
-        spill(f->path, whole.data, len);
+    struct bytes full = slurp(f->path);
+    for (size_t len = 1; len < full.len; len += len < 200 ? 33 : 1777) {
+        spill(f->path, full.data, len);
         expect_refused(f, len < 100 ? "not a database" : "damaged");
     }
-    spill(f->path, whole.data, whole.len);
+    spill(f->path, full.data, full.len);
     ts_store_close(open_ok(f));
-    free(whole.data);
+    free(full.data);
 }
 
 static void damaged_header_or_schema(void **state)
 {
     struct fixture *f = *state;
     seed(f);
-    struct bytes whole = slurp(f->path);
+    struct bytes full = slurp(f->path);
     /* Each byte of the first page in turn: opened or refused, never a crash, and a refused file is never changed. */
     for (size_t i = 0; i < 4096; i += i < 110 ? 1 : 13) {
-        char kept = whole.data[i];
-        whole.data[i] = (char)(kept ^ 0x55);
-        spill(f->path, whole.data, whole.len);
-        whole.data[i] = kept;
+        char kept = full.data[i];
+        full.data[i] = (char)(kept ^ 0x55);
+        spill(f->path, full.data, full.len);
+        full.data[i] = kept;
         struct bytes before = slurp(f->path);
         struct ts_store *store = NULL;
         int r = ts_store_open(&f->config, &store, &f->grid, &f->error);
@@ -220,19 +220,19 @@ static void damaged_header_or_schema(void **state)
         free(before.data);
         assert_false(there(f, "-wal"));
     }
-    spill(f->path, whole.data, whole.len);
+    spill(f->path, full.data, full.len);
     change(f, "DROP TABLE levels");
     expect_refused(f, "damaged");
-    spill(f->path, whole.data, whole.len);
+    spill(f->path, full.data, full.len);
     change(f, "UPDATE levels SET width = 1");
     expect_refused(f, "levels do not fit");
-    spill(f->path, whole.data, whole.len);
+    spill(f->path, full.data, full.len);
     change(f, "DELETE FROM grid");
     expect_refused(f, "damaged");
-    spill(f->path, whole.data, whole.len);
+    spill(f->path, full.data, full.len);
     change(f, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE x(' WHERE name='sums'");
     expect_refused(f, "damaged");
-    free(whole.data);
+    free(full.data);
 }
 
 /* A process is killed right after a commit: the next one finds the commit in the log. */
