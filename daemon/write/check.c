@@ -19,13 +19,12 @@ static void run(void *data)
     int64_t began = tsd_clock_mono();
     int rc = ts_reader_check(check->reader, &error);
     if (!rc) {
-        tsd_log_info("the last stop was not a clean one; the database was checked in %.1f s and is whole",
-                     (double)(tsd_clock_mono() - began) / 1e9);
+        tsd_log_info("unclean shutdown; integrity check passed in %.1f s", (double)(tsd_clock_mono() - began) / 1e9);
     } else if (rc == TS_EREFUSED) {
         tsd_log_error("%s", error.message);
         tsd_state_set_damage(check->state, error.message);
     } else if (rc != TS_ECANCELED) {
-        tsd_log_warning("the last stop was not a clean one, and the database could not be checked: %s", error.message);
+        tsd_log_warning("unclean shutdown; the integrity check of the database failed to run: %s", error.message);
     }
 }
 
@@ -40,7 +39,7 @@ struct tsd_check *tsd_check_start(struct tsd_state *state)
         ts_reader_close(check->reader);
         free(check);
     }
-    tsd_log_warning("the last stop was not a clean one, and the database cannot be checked: %s", error.message);
+    tsd_log_warning("unclean shutdown; cannot start an integrity check of the database: %s", error.message);
     return NULL;
 }
 

@@ -1,7 +1,8 @@
 /*
- * After an unclean stop: the database is checked in the background, on a thread and a read-only connection of its own.
+ * After an unclean shutdown: checks the integrity of the database in the background, on a thread and a read-only
+ * connection of its own.
  *
- * The daemon works meanwhile. What is found wrong is logged, and shown by /healthz and /v1/status until the end.
+ * The daemon works meanwhile. Damage is logged, and shown by /healthz and /v1/status for as long as the daemon runs.
  */
 #ifndef TSD_WRITE_CHECK_H
 #define TSD_WRITE_CHECK_H
@@ -10,9 +11,9 @@
 
 struct tsd_check;
 
-/* NULL, after a line in the log, where it cannot be started: the daemon does without. */
+/* NULL if it cannot be started; the reason is logged, and the daemon continues without it. */
 struct tsd_check *tsd_check_start(struct tsd_state *state);
-/* Ends it, wherever it is. NULL is fine. */
+/* Interrupts it if it is still running, and frees it. NULL is fine. */
 struct tsd_check *tsd_check_stop(struct tsd_check *check);
 
 #endif

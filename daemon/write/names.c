@@ -1,5 +1,8 @@
 #include "daemon/write/names.h"
 
+#include "lib/base/array.h"
+
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,51 +23,31 @@ void tsd_names_deinit(struct tsd_names *names)
     names->items = NULL;
     names->fresh = NULL;
     names->place_of = NULL;
-    names->cap = names->cap_fresh = names->n_fresh = names->cap_places = 0;
-}
-
-static int grow(void **array, uint32_t *cap, size_t size, uint32_t n)
-{
-    if (n <= *cap)
-        return 0;
-    uint32_t to = *cap ? *cap : 128;
-    while (to < n)
-        to *= 2;
-    void *grown = realloc(*array, to * size);
-    if (!grown)
-        return TS_ENOMEM;
-    *array = grown;
-    *cap = to;
-    return 0;
+    names->cap = names->cap_fresh = names->cap_places = 0;
+    names->n_fresh = 0;
 }
 
 static int grow_places(struct tsd_names *names, uint32_t n)
 {
-    uint32_t before = names->cap_places;
-    void *array = names->place_of;
-    int rc = grow(&array, &names->cap_places, sizeof(*names->place_of), n);
-    names->place_of = array;
+    size_t before = names->cap_places;
+    int rc = TS_ARRAY_RESERVE(&names->place_of, &names->cap_places, n);
     if (!rc && names->cap_places > before)
         memset(names->place_of + before, 0, (names->cap_places - before) * sizeof(*names->place_of));
     return rc;
 }
 
-/* Room for one more of everything: what follows cannot fail half-way. */
+/* Makes room for one more name of this number (0: the next) in every array, so that adding it cannot fail half-way. */
 static int make_room(struct tsd_names *names, uint32_t number)
 {
-    void *array = names->items;
-    int rc = grow(&array, &names->cap, sizeof(*names->items), names->known.table.n + 1);
-    names->items = array;
-    if (!rc) {
-        array = names->fresh;
-        rc = grow(&array, &names->cap_fresh, sizeof(*names->fresh), names->n_fresh + 1);
-        names->fresh = array;
-    }
+    int rc = TS_ARRAY_RESERVE(&names->items, &names->cap, names->known.table.n + (size_t)1);
+    if (!rc)
+        rc = TS_ARRAY_RESERVE(&names->fresh, &names->cap_fresh, names->n_fresh + (size_t)1);
     return rc ? rc : grow_places(names, number > names->next ? number : names->next);
 }
 
 static void set(struct tsd_names *names, uint32_t id, uint32_t number, int64_t last)
 {
+    assert(number > 0 && number <= names->cap_places && id < names->cap);
     names->items[id] = (struct tsd_name){.number = number, .last = last};
     names->place_of[number - 1] = id + 1;
 }
@@ -82,8 +65,8 @@ int tsd_names_load(struct tsd_names *names, uint32_t number, const struct ts_loc
     return 0;
 }
 
-/* The table has got a new name: as the store numbers it, else as a fresh one. */
-static int adopt(struct tsd_names *names, uint32_t id)
+/* Numbers a name that was added to the table: with its number in the store, or as a fresh one. */
+static int assign_number(struct tsd_names *names, uint32_t id)
 {
     uint32_t number = 0;
     const struct ts_location *key = &names->known.table.items[id];
@@ -101,6 +84,7 @@ static int adopt(struct tsd_names *names, uint32_t id)
     }
     if (!names->n_fresh)
         names->first_fresh = names->next;
+    assert(names->n_fresh < names->cap_fresh && names->first_fresh + names->n_fresh == names->next);
     names->fresh[names->n_fresh++] = *key;
     set(names, id, names->next++, INT64_MIN);
     return 0;
@@ -117,9 +101,9 @@ int tsd_names_number(struct tsd_names *names, const struct ts_location *key, boo
         return rc;
     if (names->known.table.n > before)
         names->items[id] = (struct tsd_name){0};
-    /* Also one that an earlier attempt has added and could not number. */
+    /* Also a name that an earlier attempt added but could not number. */
     if (!names->items[id].number)
-        rc = adopt(names, id);
+        rc = assign_number(names, id);
     if (!rc)
         *ret_number = names->items[id].number;
     return rc;
@@ -127,6 +111,7 @@ int tsd_names_number(struct tsd_names *names, const struct ts_location *key, boo
 
 void tsd_names_used(struct tsd_names *names, uint32_t number, int64_t bucket, uint64_t commit)
 {
+    assert(number > 0);
     uint32_t place = number <= names->cap_places ? names->place_of[number - 1] : 0;
     if (!place)
         return;
@@ -137,7 +122,9 @@ void tsd_names_used(struct tsd_names *names, uint32_t number, int64_t bucket, ui
 
 const struct tsd_name *tsd_names_held(const struct tsd_names *names, uint32_t number)
 {
+    assert(number > 0);
     uint32_t place = number <= names->cap_places ? names->place_of[number - 1] : 0;
+    assert(!place || names->items[place - 1].number == number);
     return place ? &names->items[place - 1] : NULL;
 }
 
@@ -151,14 +138,14 @@ const struct ts_location *tsd_names_fresh(const struct tsd_names *names, uint32_
 void tsd_names_committed(struct tsd_names *names)
 {
     names->n_fresh = 0;
-    if (names->cap_fresh > FRESH_KEPT) { /* all names of an application at once: not soon again */
+    if (names->cap_fresh > FRESH_KEPT) { /* the first profiles of an application bring many, later ones few */
         free(names->fresh);
         names->fresh = NULL;
         names->cap_fresh = 0;
     }
 }
 
-uint32_t tsd_names_past(const struct tsd_names *names, int64_t bucket)
+uint32_t tsd_names_count_before(const struct tsd_names *names, int64_t bucket)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < names->known.table.n; i++)
@@ -169,12 +156,13 @@ uint32_t tsd_names_past(const struct tsd_names *names, int64_t bucket)
 int tsd_names_renew(struct tsd_names *names, tsd_names_keep_fn keep, void *data, bool in_store)
 {
     struct tsd_names next;
-    uint64_t gone = 0;
+    uint64_t removed = 0;
+    assert(!names->n_fresh);
     tsd_names_init(&next, names->known.max, names->known.overflow);
     for (uint32_t i = 0; i < names->known.table.n; i++) {
         const struct tsd_name *name = &names->items[i];
         if (!name->number || !keep(data, name)) {
-            gone += name->number != 0;
+            removed += name->number != 0;
             continue;
         }
         int rc = tsd_names_load(&next, name->number, &names->known.table.items[i], name->last);
@@ -185,7 +173,7 @@ int tsd_names_renew(struct tsd_names *names, tsd_names_keep_fn keep, void *data,
         next.items[next.known.table.n - 1].used_at = name->used_at;
     }
     next.next = names->next;
-    next.not_held = names->not_held + (in_store ? gone : 0);
+    next.not_held = names->not_held + (in_store ? removed : 0);
     next.find = names->find;
     next.data = names->data;
     tsd_names_deinit(names);

@@ -1,5 +1,8 @@
 #include "daemon/write/pending.h"
 
+#include "lib/base/array.h"
+
+#include <assert.h>
 #include <stdlib.h>
 
 void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint32_t max_label_sets)
@@ -12,7 +15,7 @@ void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint3
     ts_counters_init(&pending->counters);
     pending->marks = NULL;
     pending->rows = NULL;
-    pending->n_marks = pending->cap_marks = 0;
+    pending->n_marks = pending->cap_marks = pending->cap_rows = 0;
     pending->messages = 0;
     pending->names_stored = 0;
 }
@@ -41,7 +44,7 @@ void tsd_source_deinit(struct tsd_source *source)
     source->locations = source->label_sets = (struct tsd_translation){.n = 0};
 }
 
-/* Of the locations that are new; their names stay where the table of locations has them. */
+/* Adds the functions of new locations. Their names are views of the bytes in the table of locations. */
 static int count_functions(struct tsd_pending *pending)
 {
     const struct ts_intern *known = &pending->locations.known.table;
@@ -86,28 +89,14 @@ int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
     return rc;
 }
 
-/* Room for n more. */
-static int reserve(struct tsd_translation *translation, uint32_t n)
-{
-    if (n <= translation->cap - translation->n)
-        return 0;
-    uint32_t cap = translation->cap ? translation->cap : 128;
-    while (cap - translation->n < n)
-        cap *= 2;
-    uint32_t *numbers = realloc(translation->numbers, cap * sizeof(*numbers));
-    if (!numbers)
-        return TS_ENOMEM;
-    translation->numbers = numbers;
-    translation->cap = cap;
-    return 0;
-}
-
 static int translate_locations(struct tsd_pending *pending, struct tsd_source *source)
 {
     struct tsd_translation *to = &source->locations;
     const struct tsd_batch *batch = &source->batch;
-    int rc = reserve(to, batch->first_location + batch->n_locations - to->n);
-    /* Begins where an attempt that ran out of memory ended. */
+    uint32_t end = batch->first_location + batch->n_locations;
+    assert(to->n >= batch->first_location && to->n <= end);
+    int rc = TS_ARRAY_RESERVE(&to->numbers, &to->cap, end);
+    /* Continues where an attempt that ran out of memory stopped. */
     for (uint32_t i = to->n - batch->first_location; !rc && i < batch->n_locations; i++) {
         rc = tsd_names_number(&pending->locations, &batch->locations[i], false, &to->numbers[to->n]);
         if (!rc)
@@ -120,10 +109,12 @@ static int translate_label_sets(struct tsd_pending *pending, struct tsd_source *
 {
     struct tsd_translation *to = &source->label_sets;
     const struct tsd_batch *batch = &source->batch;
-    int rc = reserve(to, batch->first_label_set + batch->n_label_sets - to->n);
+    uint32_t end = batch->first_label_set + batch->n_label_sets;
+    assert(to->n >= batch->first_label_set && to->n <= end);
+    int rc = TS_ARRAY_RESERVE(&to->numbers, &to->cap, end);
     for (uint32_t i = to->n - batch->first_label_set; !rc && i < batch->n_label_sets; i++) {
         const struct ts_location *key = &batch->label_sets[i];
-        bool none = key->raw_name.len == 2; /* "{}": no labels is no label set that somebody could have too many of */
+        bool none = key->raw_name.len == 2; /* "{}": the bound is for label sets that senders make up */
         rc = tsd_names_number(&pending->label_sets, key, none, &to->numbers[to->n]);
         if (!rc)
             to->n++;
@@ -133,29 +124,22 @@ static int translate_label_sets(struct tsd_pending *pending, struct tsd_source *
 
 int tsd_pending_reserve_marks(struct tsd_pending *pending, size_t n)
 {
-    if (pending->n_marks + n <= pending->cap_marks)
-        return 0;
-    size_t cap = pending->cap_marks * 2 + n;
-    struct tsd_mark *marks = realloc(pending->marks, cap * sizeof(*marks));
-    if (marks)
-        pending->marks = marks;
-    struct ts_client_row *rows = realloc(pending->rows, cap * sizeof(*rows));
-    if (rows)
-        pending->rows = rows;
-    if (!marks || !rows)
-        return TS_ENOMEM;
-    pending->cap_marks = cap;
-    return 0;
+    int rc = TS_ARRAY_RESERVE(&pending->marks, &pending->cap_marks, pending->n_marks + n);
+    return rc ? rc : TS_ARRAY_RESERVE(&pending->rows, &pending->cap_rows, pending->n_marks + n);
 }
 
 void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark)
 {
     struct tsd_client *client = mark->client;
-    if (client->pending_mark) { /* the later one says it all */
-        pending->marks[client->pending_mark - 1] = *mark;
+    if (client->pending_mark) { /* the later mark includes the earlier one */
+        struct tsd_mark *earlier = &pending->marks[client->pending_mark - 1];
+        assert(client->pending_mark <= pending->n_marks && earlier->client == client);
+        assert(earlier->seq <= mark->seq && !earlier->forget);
+        *earlier = *mark;
         atomic_fetch_sub(&client->marks, 1);
         return;
     }
+    assert(pending->n_marks < pending->cap_marks && pending->n_marks < pending->cap_rows); /* reserved */
     pending->marks[pending->n_marks++] = *mark;
     client->pending_mark = pending->n_marks;
 }
@@ -163,6 +147,7 @@ void tsd_pending_mark(struct tsd_pending *pending, const struct tsd_mark *mark)
 int tsd_pending_merge(struct tsd_pending *pending, struct tsd_source *source)
 {
     struct tsd_batch *batch = &source->batch;
+    assert(source->full);
     int rc = translate_locations(pending, source);
     if (!rc)
         rc = translate_label_sets(pending, source);
@@ -208,6 +193,7 @@ struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending)
 
 int tsd_pending_renew_locations(struct tsd_pending *pending, tsd_names_keep_fn keep, void *data)
 {
+    assert(tsd_pending_is_empty(pending));
     int rc = tsd_names_renew(&pending->locations, keep, data, true);
     if (rc)
         return rc;
@@ -215,13 +201,23 @@ int tsd_pending_renew_locations(struct tsd_pending *pending, tsd_names_keep_fn k
     ts_intern_init(&pending->functions);
     pending->functions.views = true;
     pending->counted = 0;
-    /* A count that memory is short for goes on with the next new names. */
+    /* Without memory the count continues with the next new names. */
     (void)!count_functions(pending);
     pending->names_stored = names_memory(pending);
     return 0;
 }
 
-void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit)
+static void release_marks(struct tsd_pending *pending, struct tsd_clients *clients)
+{
+    int64_t uptime = tsd_clients_uptime(clients);
+    for (size_t i = 0; i < pending->n_marks; i++) {
+        pending->marks[i].client->pending_mark = 0;
+        tsd_clients_committed(clients, &pending->marks[i], uptime); /* may free the client */
+    }
+    pending->n_marks = 0;
+}
+
+void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit, struct tsd_clients *clients)
 {
     const struct ts_counters *counters = &pending->counters;
     for (uint32_t i = 0; i < counters->n_rows; i++)
@@ -231,7 +227,7 @@ void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit)
     tsd_names_committed(&pending->locations);
     tsd_names_committed(&pending->label_sets);
     ts_counters_clear(&pending->counters);
-    pending->n_marks = 0;
+    release_marks(pending, clients);
     pending->names_stored = names_memory(pending);
     pending->messages = 0;
 }

@@ -1,9 +1,8 @@
 /*
- * The one thread and the one connection that write the database.
+ * The writer: the only thread and the only connection that write to the database.
  *
- * Every flush_interval, or when somebody asks, a cycle: collect from every ingest thread -> translate numbers, merge
- * into what is pending -> one transaction. A transaction that fails keeps what is pending and is tried again with
- * growing pauses; a sync that fails ends the process.
+ * Every flush_interval, or on request, it runs a cycle (cycle.h): collect from every ingest thread, merge, commit. A
+ * failed commit is retried with growing pauses; a failed sync ends the process. Between cycles it does maintenance.
  */
 #ifndef TSD_WRITE_WRITER_H
 #define TSD_WRITE_WRITER_H
@@ -14,64 +13,67 @@
 #include "lib/store/store.h"
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 struct tsd_writer;
 struct tsd_flush;
 
 /*
  * status 0: everything that the ingest threads could read from their sockets before the request was made is on stable
- * storage. Else TS_ESTORE (why in tsd_state_store_error()) or TS_ECANCELED (the daemon stops).
+ * storage. TS_ESTORE: the commit failed, for the reason in tsd_state_store_error(). TS_ECANCELED: the daemon stops.
  */
 typedef void (*tsd_flush_cb)(struct tsd_flush *flush, int status);
 
-/* Owned by the caller, in place until the callback, which fires exactly once, on the writer's thread. */
+/* Owned by the caller; in place until the callback, which is called exactly once, on the writer's thread. */
 struct tsd_flush {
     void *data;
     tsd_flush_cb cb;
-    bool at_once;           /* false: the commits that such requests force are shared, at most 20 a second */
-    struct tsd_flush *next; /* the writer's */
+    bool at_once;                  /* false: such requests share commits, at most 20 per second */
+    STAILQ_ENTRY(tsd_flush) entry; /* used by the writer */
 };
 
 struct tsd_writer_config {
-    struct ts_store *store; /* owned by the writer from a successful start on */
+    struct ts_store *store; /* owned by the writer after a successful start */
     struct tsd_state *state;
     struct tsd_thread **threads;
     size_t n_threads;
     uint32_t max_locations;
     uint32_t max_label_sets;
-    _Atomic uint64_t *commit_budget; /* kept up here: struct tsd_shared has its meaning */
+    _Atomic uint64_t *commit_budget; /* kept up to date: member of struct tsd_shared */
     struct tsd_clients *clients;
-    const struct tsd_clock *clock;  /* its horizon */
+    const struct tsd_clock *clock;  /* for the horizon */
     int64_t flush_interval;         /* ns */
     int64_t ack_interval;           /* ns */
     int64_t client_expiry;          /* ns */
-    void (*on_fatal)(void *data);   /* on the writer's thread, once, after it has been logged: end the process */
-    void (*on_stopped)(void *data); /* on the writer's thread, its last act */
+    void (*on_fatal)(void *data);   /* once, on the writer's thread, after logging the reason: end the process */
+    void (*on_stopped)(void *data); /* on the writer's thread, at its end */
     void *data;
 };
 
-/* Reads the names that the store has, then starts the thread. TS_ENOMEM or TS_ESTORE with ret_error. */
+/* Loads the stored names, then starts the thread. TS_ENOMEM, TS_ESTORE or TS_EREFUSED with ret_error. */
 int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer **ret_writer,
                      struct ts_store_error *ret_error) TS_MUST_USE;
 
-/* After the writer's end it is called back at once, on this thread. */
+/* After the writer's end it calls back at once, on the caller's thread. */
 void tsd_writer_flush(struct tsd_writer *writer, struct tsd_flush *flush);
-/* Does a task between commits, one after the other. After the writer's end it is done at once, on this thread. */
+/* Runs tasks between commits, one after the other. After the writer's end it cancels at once, on the caller's thread.
+ */
 void tsd_writer_task(struct tsd_writer *writer, struct tsd_task *task);
-/* Memory is short: a cycle now. */
+/* Memory is short: run a cycle now. */
 void tsd_writer_hurry(struct tsd_writer *writer);
-/* A mark of an acknowledged stream waits: a cycle within ack_interval. */
+/* A mark of an acknowledged stream waits: run a cycle within ack_interval. */
 void tsd_writer_ack(struct tsd_writer *writer);
-/* When it began the cycle or step that it is at, or until when it waits: monotonic ns. */
+/* The start of its current cycle or step, or the time until which it waits: monotonic ns. */
 int64_t tsd_writer_pulse(const struct tsd_writer *writer);
-/* At a reload. Limits hold for names that are new from now on. */
+/* For a reload. The limits apply to names that are new from now on. */
 void tsd_writer_reconfigure(struct tsd_writer *writer, uint32_t max_locations, uint32_t max_label_sets,
                             int64_t flush_interval, int64_t ack_interval, int64_t client_expiry);
 
-/* Ends the thread after a last cycle, which is tried for a few seconds; then on_stopped. The threads still answer. */
+/* Ends the thread after a last cycle, which is retried for a few seconds; then on_stopped. The ingest threads must
+   still hand over. */
 void tsd_writer_stop(struct tsd_writer *writer);
-/* Joins the thread, which has been told to stop, and closes the store. True where everything was committed. The ingest
-   threads may still call tsd_writer_hurry() until tsd_writer_free(). */
+/* Joins the thread after tsd_writer_stop() and closes the store. True: everything was committed. The ingest threads may
+   call tsd_writer_hurry() until tsd_writer_free(). */
 bool tsd_writer_join(struct tsd_writer *writer);
 struct tsd_writer *tsd_writer_free(struct tsd_writer *writer); /* NULL is fine */
 

@@ -191,7 +191,7 @@ def test_names_go_and_come_again(daemon):
             time.sleep(chance.choice([0, 0.1, 0.4]))
         load.end()
     assert problems == []
-    assert "names that nothing refers to any more are gone" in one.log_text()
+    assert " unreferenced names" in one.log_text()
     one.restart()
     assert disagreements(one.db) == []
     # All go: also after a restart.
@@ -243,7 +243,7 @@ def test_levels_that_are_built_behind_it(daemon, prepare):
                                         "function": "f*"})
         assert found["functions"] == expected["functions"]
     assert "building buckets of" in one.log_text()
-    wait_until(lambda: "buckets of 1m are built" in one.log_text(), one.log_text)
+    wait_until(lambda: "built buckets of 1m" in one.log_text(), one.log_text)
     assert disagreements(one.db) == [] and calls(one) == total
     assert one.stop() == 0
     one.settings["aggregation.retention"] = "1s:1h 60s:1d"
