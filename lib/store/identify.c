@@ -68,7 +68,7 @@ int ts_store_identify_fail(struct ts_store *store, int rc, const char *path, str
 
 #define FROM_2 "DROP VIEW bucket_totals; DROP TABLE levels;" TS_SCHEMA_LEVELS TS_SCHEMA_VIEW "PRAGMA user_version=3;"
 
-/* By stored version. */
+/* The SQL that upgrades from each version. */
 static const char *const upgrades[TS_SCHEMA_VERSION] = {
     [1] = TS_SCHEMA_CLIENTS TS_SCHEMA_UPTIME FROM_2,
     [2] = TS_SCHEMA_HORIZON FROM_2,
@@ -110,10 +110,11 @@ int ts_store_identify(struct ts_store *store, const struct ts_store_config *conf
             return ts_store_identify_fail(store, rc, path, ret_error);
     }
     if (!sound) {
-        ts_sql_format_error(ret_error,
-                            "the database %.200s is damaged: its levels do not fit its grid; restore it from a"
-                            " backup, or choose another store.path",
-                            path);
+        ts_sql_format_error(
+            ret_error,
+            "the database %.200s is damaged: its levels do not fit its grid or each other; restore it from a"
+            " backup, or choose another store.path",
+            path);
         return TS_EREFUSED;
     }
     *ret_upgrade = version == TS_SCHEMA_VERSION ? NULL : upgrades[version];

@@ -17,6 +17,7 @@
 #include "lib/store/file.h"
 #include "lib/store/identify.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -157,7 +158,9 @@ struct ts_store *ts_store_close(struct ts_store *store)
         sqlite3_finalize(store->stmts[i]);
     if (store->dead)
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    sqlite3_close(store->db);
+    int rc = sqlite3_close(store->db);
+    assert(rc == SQLITE_OK); /* no statement and no copy is left */
+    (void)rc;
     /* Last: when another process gets the lock, this one has no connection to the file. */
     if (store->lock >= 0)
         close(store->lock);
