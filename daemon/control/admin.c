@@ -46,7 +46,7 @@ struct chore {
     struct ts_deletion *deletion;
     int rc; /* of the last stage */
     struct ts_store_error error;
-    struct ts_query_error refusal;     /* status 0: none */
+    struct ts_query_error refusal;     /* of kind TS_QUERY_NO_ERROR: none */
     void (*next)(struct chore *chore); /* on the loop, once the stage under way has ended */
 };
 
@@ -97,9 +97,8 @@ static void fail(struct chore *chore)
     struct tsd_reply reply;
     if (chore->chores->closing || chore->rc == TS_ECANCELED)
         tsd_reply_error(503, "stopping", NULL, "the daemon is stopping", &reply);
-    else if (chore->refusal.status)
-        tsd_reply_error((unsigned)chore->refusal.status, chore->refusal.code, chore->refusal.parameter,
-                        chore->refusal.message, &reply);
+    else if (chore->refusal.kind)
+        tsd_reply_query_error(&chore->refusal, &reply);
     else if (chore->rc == TS_EINVAL)
         tsd_reply_error(400, "bad_parameter", "time_slice", chore->error.message, &reply);
     else if (chore->rc == TS_ENOMEM)
@@ -181,7 +180,7 @@ static void on_work(uv_work_t *work)
     }
     chore->rc = ts_reader_open(chore->chores->state->store_path, &reader, &chore->error);
     if (!chore->rc) {
-        chore->refusal.status = 0;
+        chore->refusal.kind = TS_QUERY_NO_ERROR;
         chore->rc = ts_query_deletion(chore->query, reader, &chore->deletion, &chore->refusal);
     }
     ts_reader_close(reader);

@@ -181,7 +181,7 @@ static int open_reader(struct tsd_job *job)
     struct ts_store_error error = {""};
     int rc = ts_reader_open(job->answers->state->store_path, &reader, &error);
     if (rc) {
-        job->error = (struct ts_query_error){.status = 503, .code = "store_unavailable"};
+        job->error = (struct ts_query_error){.kind = TS_QUERY_STORE_UNAVAILABLE};
         snprintf(job->error.message, sizeof(job->error.message), "%.255s", error.message);
         return rc;
     }
@@ -204,7 +204,7 @@ static void drop_reader(struct slot *slot)
 static void on_work(uv_work_t *work)
 {
     struct tsd_job *job = work->data;
-    job->error = (struct ts_query_error){.status = 500, .code = "internal", .message = "the query failed"};
+    job->error = (struct ts_query_error){.kind = TS_QUERY_INTERNAL, .message = "the query failed"};
     job->rc = atomic_load(&job->canceled) ? TS_ECANCELED : 0;
     if (!job->rc && !job->slot->reader)
         job->rc = open_reader(job);
@@ -305,9 +305,9 @@ static void on_worked(uv_work_t *work, int status)
     } else if (answers->closing) {
         answer_stopping(job);
     } else {
-        unsigned http = job->error.status >= 400 && job->error.status <= 599 ? (unsigned)job->error.status : 500;
-        struct ts_query_error error = job->error;
-        answer_error(job, http, error.code, error.parameter, error.message);
+        struct tsd_reply reply;
+        tsd_reply_query_error(&job->error, &reply);
+        answer(job, &reply);
     }
     start_waiting(answers);
     check_closed(answers);

@@ -34,3 +34,13 @@ void tsd_reply_error(unsigned status, const char *code, const char *parameter, c
     ts_buf_puts(&out, "}}\n");
     tsd_reply_take(&out, status, TSD_TYPE_JSON, ret_reply);
 }
+
+void tsd_reply_query_error(const struct ts_query_error *error, struct tsd_reply *ret_reply)
+{
+    static const unsigned statuses[TS_QUERY_ERROR_KINDS] = {
+        [TS_QUERY_BAD_PARAMETER] = 400,     [TS_QUERY_TOO_LARGE] = 400, [TS_QUERY_NOT_KEPT] = 400,
+        [TS_QUERY_STORE_UNAVAILABLE] = 503, [TS_QUERY_INTERNAL] = 500,
+    };
+    tsd_reply_error(statuses[error->kind], ts_query_error_code(error->kind), error->parameter, error->message,
+                    ret_reply);
+}

@@ -3,6 +3,7 @@
 #define TSD_CONTROL_REPLY_H
 
 #include "lib/base/buf.h"
+#include "lib/query/query.h"
 
 #include <stdint.h>
 
@@ -40,5 +41,7 @@ void tsd_reply_take(struct ts_buf *buf, unsigned status, const char *type, struc
 /* {"error": {"code", "parameter", "message"}}, without parameter where it is NULL or "". */
 void tsd_reply_error(unsigned status, const char *code, const char *parameter, const char *message,
                      struct tsd_reply *ret_reply);
+/* Likewise, with the HTTP status for the kind of error. */
+void tsd_reply_query_error(const struct ts_query_error *error, struct tsd_reply *ret_reply);
 
 #endif

@@ -33,6 +33,13 @@ static void reply_error(struct tsd_client *client, unsigned status, const char *
     tsd_client_reply(client, &reply);
 }
 
+static void reply_query_error(struct tsd_client *client, const struct ts_query_error *error)
+{
+    struct tsd_reply reply;
+    tsd_reply_query_error(error, &reply);
+    tsd_client_reply(client, &reply);
+}
+
 static void reply_buf(struct tsd_client *client, struct ts_buf *out, unsigned status, const char *type)
 {
     struct tsd_reply reply;
@@ -59,11 +66,11 @@ static void wait_for(struct tsd_client *client, struct tsd_job *job, const struc
 static struct ts_query *parse(const struct request *request, const struct route *route)
 {
     struct ts_query *query = NULL;
-    struct ts_query_error error = {.status = 500, .code = "internal", .message = "out of memory"};
+    struct ts_query_error error = {.kind = TS_QUERY_INTERNAL, .message = "out of memory"};
     int rc = ts_query_parse(route->kind, request->url.params, request->url.n_params, &request->routes->state->grid,
                             tsd_clock_wall(), &query, &error);
     if (rc)
-        reply_error(request->client, (unsigned)error.status, error.code, error.parameter, error.message);
+        reply_query_error(request->client, &error);
     return rc ? NULL : query;
 }
 
@@ -223,7 +230,7 @@ void tsd_routes_request(void *data, struct tsd_client *client)
         reply_error(client, 403, "forbidden_host", NULL,
                     "the Host header is neither an address, nor localhost, nor in control.allowed_hosts");
     } else if (tsd_url_parse(tsd_client_target(client), &request.url, &error)) {
-        reply_error(client, (unsigned)error.status, error.code, error.parameter, error.message);
+        reply_query_error(client, &error);
     } else {
         serve(&request);
         tsd_url_deinit(&request.url);

@@ -61,7 +61,7 @@ static bool is_utf8(const char *text)
 
 static int fail(struct ts_query_error *error, const char *parameter, const char *message)
 {
-    *error = (struct ts_query_error){.status = 400, .code = "bad_parameter"};
+    *error = (struct ts_query_error){.kind = TS_QUERY_BAD_PARAMETER};
     if (parameter && is_utf8(parameter))
         snprintf(error->parameter, sizeof(error->parameter), "%s", parameter);
     snprintf(error->message, sizeof(error->message), "%s", message);
@@ -97,7 +97,7 @@ int tsd_url_parse(const char *target, struct tsd_url *ret_url, struct ts_query_e
     url->n_params = 0;
     url->text = strdup(target);
     if (!url->text) {
-        *ret_error = (struct ts_query_error){.status = 500, .code = "internal", .message = "out of memory"};
+        *ret_error = (struct ts_query_error){.kind = TS_QUERY_INTERNAL, .message = "out of memory"};
         return TS_ENOMEM;
     }
     url->path = url->text;

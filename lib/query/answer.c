@@ -28,7 +28,7 @@ static int collect(const struct ts_query *query, struct ts_reader *reader, struc
     case TS_QUERY_LABELS:
         return ts_query_list_collect(query, reader, &answer->list, error);
     default:
-        return ts_query_fail(error, 500, "internal", "", "this is no query");
+        return ts_query_fail(error, TS_QUERY_INTERNAL, "", "this is no query");
     }
 }
 

@@ -17,7 +17,7 @@
 
 static int too_many(struct ts_query_error *error, const char *parameter, const char *advice)
 {
-    return ts_query_fail(error, 400, "too_large", parameter, "the answer has more than %d values; %s",
+    return ts_query_fail(error, TS_QUERY_TOO_LARGE, parameter, "the answer has more than %d values; %s",
                          TS_QUERY_VALUES_MAX, advice);
 }
 

@@ -21,7 +21,7 @@ static int fail_end(const struct ts_query *query, const struct ts_level *level, 
     int64_t bucket = ts_level_bucket(level, position);
     ts_put_seconds(&begin, ts_grid_begin(&query->grid, ts_level_position(level, bucket)));
     ts_put_seconds(&end, ts_grid_begin(&query->grid, ts_level_position(level, bucket + 1)));
-    ts_query_fail(error, 400, "not_kept", name,
+    ts_query_fail(error, TS_QUERY_NOT_KEPT, name,
                   "it lies within a bucket of %s, the finest that is kept there; use %.*s or %.*s",
                   ts_format_duration(level->width, width), (int)begin.len, begin.data ? begin.data : "", (int)end.len,
                   end.data ? end.data : "");
@@ -51,7 +51,7 @@ static int select_range(const struct ts_query *query, const struct ts_levels *le
     int64_t begin;
     int r = 0;
     if (!ts_deletion_possible(levels))
-        return ts_query_fail(error, 503, "store_unavailable", "",
+        return ts_query_fail(error, TS_QUERY_STORE_UNAVAILABLE, "",
                              "levels of retention are being rebuilt; try again later");
     ts_plan_axis(levels, &begin, &selection->to);
     selection->from = begin;

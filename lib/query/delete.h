@@ -9,7 +9,7 @@
 
 /*
  * Makes the deletion that a query of kind TS_QUERY_DELETE asks for: reads the names and checks that the range ends
- * where buckets end. Any thread. TS_EINVAL with ret_error (400 not_kept, too_large; 503 store_unavailable), TS_ENOMEM,
+ * where buckets end. Any thread. TS_EINVAL with ret_error (not kept, too large, store unavailable), TS_ENOMEM,
  * TS_ESTORE, TS_ECANCELED.
  */
 int ts_query_deletion(const struct ts_query *query, struct ts_reader *reader, struct ts_deletion **ret_deletion,

@@ -64,8 +64,8 @@ const char *ts_metric_name(enum ts_metric metric);
 bool ts_metric_is_time(enum ts_metric metric);
 
 /* Fills the error, makes its texts valid UTF-8, and gives TS_EINVAL. */
-int ts_query_fail(struct ts_query_error *error, int status, const char *code, const char *parameter, const char *format,
-                  ...) TS_PRINTF(5, 6);
+int ts_query_fail(struct ts_query_error *error, enum ts_query_error_kind kind, const char *parameter,
+                  const char *format, ...) TS_PRINTF(4, 5);
 /* The words for TS_ENOMEM, TS_ESTORE, TS_ECANCELED; TS_EINVAL has them already. Gives the code back. */
 int ts_query_explain(struct ts_query_error *error, int code);
 

@@ -143,7 +143,7 @@ static int on_set(void *data, uint32_t id, const char *json, size_t len)
     if (!r)
         r = ts_intern_add(&walk->list->sets, &key, &number);
     if (!r && walk->list->sets.memory > TS_QUERY_BYTES_MAX)
-        r = ts_query_fail(walk->error, 400, "too_large", "", "the label sets alone are more than %llu MiB",
+        r = ts_query_fail(walk->error, TS_QUERY_TOO_LARGE, "", "the label sets alone are more than %llu MiB",
                           (unsigned long long)(TS_QUERY_BYTES_MAX >> 20));
     return r ? r : ts_query_map_put(&walk->list->numbers, id, number);
 }

@@ -110,7 +110,7 @@ static int add_group(struct walk *walk, const struct ts_location *key, uint32_t 
 {
     int r = ts_intern_add(&walk->names->groups, key, ret_group);
     if (!r && walk->names->groups.memory > TS_QUERY_BYTES_MAX)
-        return ts_query_fail(walk->error, 400, "too_large", "",
+        return ts_query_fail(walk->error, TS_QUERY_TOO_LARGE, "",
                              "the names alone are more than %llu MiB; ask for fewer with function",
                              (unsigned long long)(TS_QUERY_BYTES_MAX >> 20));
     return r;

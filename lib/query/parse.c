@@ -8,6 +8,7 @@
 #include "lib/base/units.h"
 #include "lib/query/internal.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,15 +79,25 @@ static void make_utf8(char *text)
     }
 }
 
-int ts_query_fail(struct ts_query_error *error, int status, const char *code, const char *parameter, const char *format,
-                  ...)
+const char *ts_query_error_code(enum ts_query_error_kind kind)
+{
+    static const char *const codes[TS_QUERY_ERROR_KINDS] = {
+        [TS_QUERY_BAD_PARAMETER] = "bad_parameter", [TS_QUERY_TOO_LARGE] = "too_large",
+        [TS_QUERY_NOT_KEPT] = "not_kept",           [TS_QUERY_STORE_UNAVAILABLE] = "store_unavailable",
+        [TS_QUERY_INTERNAL] = "internal",
+    };
+    assert(kind > TS_QUERY_NO_ERROR && kind < TS_QUERY_ERROR_KINDS);
+    return codes[kind];
+}
+
+int ts_query_fail(struct ts_query_error *error, enum ts_query_error_kind kind, const char *parameter,
+                  const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(error->message, sizeof(error->message), format, args);
     va_end(args);
-    error->status = status;
-    snprintf(error->code, sizeof(error->code), "%s", code);
+    error->kind = kind;
     snprintf(error->parameter, sizeof(error->parameter), "%s", parameter);
     make_utf8(error->message);
     make_utf8(error->parameter);
@@ -96,17 +107,17 @@ int ts_query_fail(struct ts_query_error *error, int status, const char *code, co
 int ts_query_explain(struct ts_query_error *error, int code)
 {
     if (code == TS_ENOMEM)
-        (void)ts_query_fail(error, 500, "internal", "", "out of memory");
+        (void)ts_query_fail(error, TS_QUERY_INTERNAL, "", "out of memory");
     else if (code == TS_ECANCELED)
-        (void)ts_query_fail(error, 503, "store_unavailable", "",
+        (void)ts_query_fail(error, TS_QUERY_STORE_UNAVAILABLE, "",
                             "the query was stopped before it was done: it took too long, or the daemon stops");
     else if (code != TS_EINVAL)
-        (void)ts_query_fail(error, 503, "store_unavailable", "",
+        (void)ts_query_fail(error, TS_QUERY_STORE_UNAVAILABLE, "",
                             "the store cannot be read: it is busy, out of reach or damaged");
     return code;
 }
 
-#define BAD(parser, ...) ts_query_fail((parser)->error, 400, "bad_parameter", (parser)->name, __VA_ARGS__)
+#define BAD(parser, ...) ts_query_fail((parser)->error, TS_QUERY_BAD_PARAMETER, (parser)->name, __VA_ARGS__)
 
 /* ---- Values ---- */
 

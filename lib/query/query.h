@@ -27,13 +27,24 @@ struct ts_query_param {
     const char *value;
 };
 
-/* What the caller answers with: {"error": {"code", "parameter", "message"}}. */
+enum ts_query_error_kind {
+    TS_QUERY_NO_ERROR,
+    TS_QUERY_BAD_PARAMETER,     /* unknown, repeated, malformed, or in conflict with another parameter */
+    TS_QUERY_TOO_LARGE,         /* the response would exceed a limit */
+    TS_QUERY_NOT_KEPT,          /* buckets that narrow are not kept for all of the range */
+    TS_QUERY_STORE_UNAVAILABLE, /* the store cannot be read now, or the query was interrupted */
+    TS_QUERY_INTERNAL,          /* out of memory */
+    TS_QUERY_ERROR_KINDS
+};
+
 struct ts_query_error {
-    int status;         /* of HTTP: 400, 500, 503 */
-    char code[32];      /* bad_parameter, too_large, not_kept, store_unavailable, internal */
-    char parameter[96]; /* "" where none is to blame */
+    enum ts_query_error_kind kind;
+    char parameter[96]; /* its name; "" if the error concerns none */
     char message[256];
 };
+
+/* The code of the contract, such as "bad_parameter". Not for TS_QUERY_NO_ERROR. */
+const char *ts_query_error_code(enum ts_query_error_kind kind);
 
 struct ts_query;
 

@@ -227,7 +227,7 @@ static int refuse_width(const struct ts_query *query, const struct ts_levels *le
     ts_buf_init(&at);
     ts_put_seconds(&at, ts_grid_begin(&query->grid, gap));
     ts_query_fail(
-        error, 400, "not_kept", "time_slice",
+        error, TS_QUERY_NOT_KEPT, "time_slice",
         "buckets of %s are not kept over the whole range: at %.*s they are %s wide; ask for a multiple of that, or"
         " for a later range",
         ts_format_duration(query->unit * query->grid.time_slice, asked), (int)at.len, at.data ? at.data : "",
@@ -277,7 +277,7 @@ int ts_query_range_find(const struct ts_query *query, struct ts_reader *reader, 
     }
     if (r == TS_PLAN_GAP && query->unit)
         return refuse_width(query, levels, gap, ret_error);
-    return r > 0 ? ts_query_fail(ret_error, 503, "store_unavailable", "",
+    return r > 0 ? ts_query_fail(ret_error, TS_QUERY_STORE_UNAVAILABLE, "",
                                  "levels of retention are being rebuilt, and no one of them covers the range yet")
                  : r;
 }

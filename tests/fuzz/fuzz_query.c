@@ -24,7 +24,7 @@ static void check_text(const char *text, size_t size)
 
 static void check_error(const struct ts_query_error *error)
 {
-    if (error->status != 400 || strcmp(error->code, "bad_parameter") != 0 || !error->message[0])
+    if (error->kind != TS_QUERY_BAD_PARAMETER || !error->message[0])
         abort();
     check_text(error->parameter, sizeof(error->parameter));
     check_text(error->message, sizeof(error->message));

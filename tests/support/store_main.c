@@ -165,7 +165,8 @@ static size_t split_params(char *text, struct ts_query_param *params)
 static void respond_query(int rc, const struct ts_buf *out, const struct ts_query_error *error)
 {
     if (rc)
-        printf("error %s %s %s\n", error->code, *error->parameter ? error->parameter : "-", error->message);
+        printf("error %s %s %s\n", ts_query_error_code(error->kind), *error->parameter ? error->parameter : "-",
+               error->message);
     else
         printf("%.*s\n", (int)out->len, out->data);
 }
@@ -202,7 +203,7 @@ static void do_delete(struct program *program, char **words)
     while (!rc && more) {
         rc = ts_deletion_step(deletion, program->store, (uint32_t)number(words[2]), &more, &program->error);
         if (rc) {
-            snprintf(error.code, sizeof(error.code), "step");
+            error.kind = TS_QUERY_STORE_UNAVAILABLE;
             snprintf(error.message, sizeof(error.message), "%.200s", program->error.message);
         }
     }

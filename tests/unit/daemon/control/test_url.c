@@ -57,8 +57,7 @@ static void assert_refused(const char *target, const char *parameter, const char
     struct ts_query_error error;
     if (tsd_url_parse(target, &url, &error) != TS_EINVAL)
         fail_msg("%s was taken", target);
-    assert_int_equal(error.status, 400);
-    assert_string_equal(error.code, "bad_parameter");
+    assert_int_equal(error.kind, TS_QUERY_BAD_PARAMETER);
     assert_string_equal(error.parameter, parameter);
     assert_non_null(strstr(error.message, word));
 }

@@ -205,7 +205,7 @@ static inline void expect(struct fixture *f, enum ts_query_kind kind, const char
 {
     const char *text = ask(f, kind, params);
     if (!text)
-        fail_msg("%s: %s: %s", params, f->error.code, f->error.message);
+        fail_msg("%s: %s: %s", params, ts_query_error_code(f->error.kind), f->error.message);
     if (strcmp(text, expected) != 0)
         fail_msg("%s:\n%s\nis not\n%s", params, text, expected);
 }

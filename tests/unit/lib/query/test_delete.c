@@ -49,7 +49,7 @@ static void expect_response(struct model *m, const char *const *params, const ch
     struct request request;
     bool more = true;
     if (prepare(m, &request, params))
-        fail_msg("%s: %s", request.error.code, request.error.message);
+        fail_msg("%s: %s", ts_query_error_code(request.error.kind), request.error.message);
     while (more)
         assert_int_equal(ts_deletion_step(request.deletion, m->store, 3, &more, &m->f->error), 0);
     ts_query_put_deletion(request.query, request.deletion, &request.out);
@@ -97,14 +97,13 @@ static void response(void **state)
     model_end(&m);
 }
 
-static void expect_error(struct model *m, const char *const *params, int status, const char *code,
+static void expect_error(struct model *m, const char *const *params, enum ts_query_error_kind kind,
                          const char *parameter, const char *message)
 {
     struct request request;
     assert_int_equal(prepare(m, &request, params), TS_EINVAL);
     assert_null(request.deletion);
-    assert_int_equal(request.error.status, status);
-    assert_string_equal(request.error.code, code);
+    assert_int_equal(request.error.kind, kind);
     assert_string_equal(request.error.parameter, parameter);
     if (!strstr(request.error.message, message))
         fail_msg("%s", request.error.message);
@@ -123,14 +122,14 @@ static void ends_within_a_bucket(void **state)
         ;
     model_add(&m, 10099, 1, 1, S); /* level 0 has the buckets from 10070 on */
     model_commit(&m);
-    expect_error(&m, (const char *const[]){"from=99910", "function=a", NULL}, 400, "not_kept", "from",
+    expect_error(&m, (const char *const[]){"from=99910", "function=a", NULL}, TS_QUERY_NOT_KEPT, "from",
                  "within a bucket of 1m, the finest that is kept there; use 99900 or 99960");
-    expect_error(&m, (const char *const[]){"to=99910", "function=a", NULL}, 400, "not_kept", "to",
+    expect_error(&m, (const char *const[]){"to=99910", "function=a", NULL}, TS_QUERY_NOT_KEPT, "to",
                  "use 99900 or 99960");
-    expect_error(&m, (const char *const[]){"from=100995", "function=a", NULL}, 400, "not_kept", "from",
+    expect_error(&m, (const char *const[]){"from=100995", "function=a", NULL}, TS_QUERY_NOT_KEPT, "from",
                  "within a bucket of 10s, the finest that is kept there; use 100990 or 101000");
     /* The last bucket that is deleted counts, not the narrower one after the end. */
-    expect_error(&m, (const char *const[]){"to=100700", "function=a", NULL}, 400, "not_kept", "to",
+    expect_error(&m, (const char *const[]){"to=100700", "function=a", NULL}, TS_QUERY_NOT_KEPT, "to",
                  "within a bucket of 1m, the finest that is kept there; use 100680 or 100740");
     assert_int_equal(prepare(&m, &request, (const char *const[]){"from=99900", "to=100990", "function=a", NULL}), 0);
     end(&request);
@@ -152,7 +151,7 @@ static void levels_being_rebuilt(void **state)
     ts_store_close(m.store);
     model_open(&m, after);
     assert_false(ts_deletion_possible(ts_store_levels(m.store)));
-    expect_error(&m, params, 503, "store_unavailable", "", "being rebuilt; try again later");
+    expect_error(&m, params, TS_QUERY_STORE_UNAVAILABLE, "", "being rebuilt; try again later");
     while (model_maintain(&m, 10).more)
         ;
     assert_int_equal(prepare(&m, &request, params), 0);

@@ -253,8 +253,7 @@ static void refuse(struct fixture *f, enum ts_query_kind kind, const char *param
     int r = parse(f, kind, params, &query);
     if (r != TS_EINVAL || query)
         fail_msg("\"%s\" is taken (%d)", params, r);
-    assert_int_equal(f->error.status, 400);
-    assert_string_equal(f->error.code, "bad_parameter");
+    assert_int_equal(f->error.kind, TS_QUERY_BAD_PARAMETER);
     assert_string_equal(f->error.parameter, parameter);
     if (!strstr(f->error.message, words))
         fail_msg("%s: \"%s\" is not in: %s", params, words, f->error.message);
@@ -395,8 +394,7 @@ static void too_large(struct fixture *f, enum ts_query_kind kind, const char *pa
 {
     if (ask(f, kind, params))
         fail_msg("%s is answered", params);
-    assert_int_equal(f->error.status, 400);
-    assert_string_equal(f->error.code, "too_large");
+    assert_int_equal(f->error.kind, TS_QUERY_TOO_LARGE);
     assert_non_null(strstr(f->error.message, "more than 1000000 values"));
 }
 
@@ -456,8 +454,7 @@ static void unavailable(struct fixture *f, enum ts_query_kind kind, const char *
 {
     if (ask(f, kind, params))
         fail_msg("%s is answered", params);
-    assert_int_equal(f->error.status, 503);
-    assert_string_equal(f->error.code, "store_unavailable");
+    assert_int_equal(f->error.kind, TS_QUERY_STORE_UNAVAILABLE);
     assert_true(f->error.message[0]);
 }
 
@@ -564,7 +561,7 @@ static void test_canceled(void **state)
         interrupter.done = true;
         pthread_join(thread, NULL);
         assert_null(text);
-        assert_int_equal(f->error.status, 503);
+        assert_int_equal(f->error.kind, TS_QUERY_STORE_UNAVAILABLE);
         assert_non_null(strstr(f->error.message, "stopped"));
     }
     /* The reader is as good as before. */
@@ -610,8 +607,7 @@ static void test_no_memory(void **state)
             assert_int_equal(r == 0, out.len > 0);
             if (r) {
                 assert_int_equal(r, TS_ENOMEM);
-                assert_int_equal(error.status, 500);
-                assert_string_equal(error.code, "internal");
+                assert_int_equal(error.kind, TS_QUERY_INTERNAL);
             }
             ts_query_free(query);
             ts_buf_deinit(&out);
