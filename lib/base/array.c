@@ -27,5 +27,6 @@ int ts_array_reserve(void *items, size_t *cap, size_t need, size_t size)
         return TS_ENOMEM;
     memcpy(items, &grown, sizeof(grown));
     *cap = grown_cap;
+    /* cppcheck-suppress memleak -- it is stored through items */
     return 0;
 }

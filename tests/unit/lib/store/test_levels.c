@@ -80,8 +80,8 @@ static void inconsistent_rows_are_refused(void **state)
         "UPDATE grid SET time_slice = 0",
         "UPDATE grid SET time_slice = -10000000000",
         "DELETE FROM grid",
-        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 50) INSERT INTO levels SELECT i,"
-        " 600000000000, 0, 3, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0 FROM n", /* too many */
+        ("WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 50) INSERT INTO levels SELECT i,"
+         " 600000000000, 0, 3, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0 FROM n"), /* too many */
     };
     (void)state;
     for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
