@@ -1,7 +1,7 @@
 """The steps of script/test. One line each; of a failed one the whole output.
 
-What is counted: the test cases of unit tests (meson), of integration tests (pytest) and of the Python package
-(unittest); every other step counts as one. A step that says nothing of its cases, or ends badly though all of them
+What is counted: the test cases of unit tests (meson), of integration tests (pytest), of the Python package and of
+script/ (unittest); every other step counts as one. A step that says nothing of its cases, or ends badly though all of them
 passed, counts as one failure: nothing fails unseen.
 
 Every step's command runs in a process group of its own. What is left of the group when the command ends is ended, and
@@ -260,9 +260,9 @@ class Build:
         return run
 
 
-def python_tests(runner, python):
+def unittests(runner, python, folder):
     def run(log):
-        code = runner.command([python, "-m", "unittest", "discover", "-v", "-s", "python/tests"], log,
+        code = runner.command([python, "-m", "unittest", "discover", "-v", "-s", folder], log,
                               {"PYTHONPATH": str(ROOT / "python")})
         return count_unittest(log, code)
     return run
@@ -370,6 +370,7 @@ def run_all(runner, options):
     names = subprocess.run(["script/lint", "--list"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     for name in names.stdout.split():
         runner.step(f"lint: {name}", lambda log, name=name: runner.command(["script/lint", name], log))
+    runner.step("script/", unittests(runner, PYTHON, "tests/scripts"))
 
     if runner.step("build", plain.run):
         runner.step("unit tests", plain.unit(1))
@@ -382,7 +383,7 @@ def run_all(runner, options):
         ["mypy", "--cache-dir=/dev/null", "--config-file=pyproject.toml", "timesliced"], log, cwd=ROOT / "python"))
     pythons = [("3", PYTHON)] if options.quick else find_pythons()
     print(f"        Pythons found: {', '.join(f'{version} ({python})' for version, python in pythons)}", flush=True)
-    runner.together([(f"python/, Python {version}", python_tests(runner, python)) for version, python in pythons])
+    runner.together([(f"python/, Python {version}", unittests(runner, python, "python/tests")) for version, python in pythons])
     if options.quick:
         return
 
