@@ -64,8 +64,8 @@ struct tsd_job {
     /* While RUNNING these are the worker's, but for canceled. */
     uv_work_t work;
     struct slot *slot;
-    struct ts_buf out;        /* the first piece, or all of it */
-    struct ts_answer *answer; /* what is left */
+    struct ts_buf out;          /* the first piece, or all of it */
+    struct ts_response *answer; /* what is left */
     int rc;
     struct ts_query_error error;
     atomic_bool canceled;
@@ -129,7 +129,7 @@ static void job_free(struct tsd_job *job)
         answers->n_pending--;
     if (job->flush)
         job->flush->job = NULL;
-    ts_answer_free(job->answer);
+    ts_response_free(job->answer);
     ts_query_free(job->query);
     ts_buf_deinit(&job->out);
     free(job);
@@ -209,9 +209,9 @@ static void on_work(uv_work_t *work)
     if (!job->rc && !job->slot->reader)
         job->rc = open_reader(job);
     if (!job->rc)
-        job->rc = ts_query_start(job->query, job->slot->reader, &job->answer, &job->error);
-    if (!job->rc && !ts_answer_write(job->answer, &job->out, PIECE)) {
-        job->answer = ts_answer_free(job->answer);
+        job->rc = ts_query_run(job->query, job->slot->reader, &job->answer, &job->error);
+    if (!job->rc && !ts_response_write(job->answer, &job->out, PIECE)) {
+        job->answer = ts_response_free(job->answer);
         if (!ts_query_csv(job->query))
             ts_buf_putc(&job->out, '\n'); /* as every other answer ends */
     }
@@ -225,7 +225,7 @@ static void start_waiting(struct tsd_answers *answers);
 struct sending {
     struct tsd_answers *answers;
     struct ts_query *query;
-    struct ts_answer *answer; /* NULL: its text has ended */
+    struct ts_response *answer; /* NULL: its text has ended */
     struct ts_buf first;
     size_t held;
 };
@@ -240,8 +240,8 @@ static int send_next(void *data, struct ts_buf *out)
     }
     if (!sending->answer)
         return 0;
-    if (!ts_answer_write(sending->answer, out, PIECE)) {
-        sending->answer = ts_answer_free(sending->answer);
+    if (!ts_response_write(sending->answer, out, PIECE)) {
+        sending->answer = ts_response_free(sending->answer);
         if (!ts_query_csv(sending->query))
             ts_buf_putc(out, '\n');
     }
@@ -252,7 +252,7 @@ static void free_sending(void *data)
 {
     struct sending *sending = data;
     sending->answers->held -= sending->held;
-    ts_answer_free(sending->answer);
+    ts_response_free(sending->answer);
     ts_query_free(sending->query);
     ts_buf_deinit(&sending->first);
     free(sending);
@@ -268,7 +268,7 @@ static bool stream(struct tsd_job *job, struct tsd_reply *ret_reply)
                                 .query = job->query,
                                 .answer = job->answer,
                                 .first = job->out,
-                                .held = ts_answer_memory(job->answer) + job->out.cap};
+                                .held = ts_response_memory(job->answer) + job->out.cap};
     job->answers->held += sending->held;
     job->query = NULL;
     job->answer = NULL;

@@ -564,9 +564,9 @@ struct ts_query *ts_query_free(struct ts_query *query)
     return NULL;
 }
 
-bool ts_query_fresh(const struct ts_query *query, bool otherwise)
+bool ts_query_fresh(const struct ts_query *query, bool default_value)
 {
-    return query->fresh < 0 ? otherwise : query->fresh;
+    return query->fresh < 0 ? default_value : query->fresh;
 }
 
 bool ts_query_csv(const struct ts_query *query)

@@ -1,6 +1,8 @@
 /*
- * A query: parameters -> plan -> rows -> JSON or CSV. No clock, no HTTP, no threads: the time is given, the store read
- * through lib/store/store.h's readers. The contract of parameters and answers is docs/interfaces.md.
+ * Queries: parameters -> struct ts_query -> result read from the store -> JSON or CSV.
+ *
+ * docs/interfaces.md specifies the parameters and the responses. The caller passes the current time and the store's
+ * reader. No clock, no HTTP, no threads.
  */
 #ifndef TS_QUERY_QUERY_H
 #define TS_QUERY_QUERY_H
@@ -17,11 +19,11 @@ enum ts_query_kind {
     TS_QUERY_FUNCTIONS,
     TS_QUERY_LABELS,
     TS_QUERY_DIFF,
-    TS_QUERY_DELETE, /* of lib/query/delete.h, not to be run */
+    TS_QUERY_DELETE, /* for lib/query/delete.h; ts_query_run() does not accept it */
     TS_QUERY_KINDS
 };
 
-/* One parameter as the URL gave it, decoded; value NULL where there was no "=". */
+/* A URL parameter, percent-decoded. value is NULL if the URL has no "=" after the name. */
 struct ts_query_param {
     const char *name;
     const char *value;
@@ -31,7 +33,7 @@ enum ts_query_error_kind {
     TS_QUERY_NO_ERROR,
     TS_QUERY_BAD_PARAMETER,     /* unknown, repeated, malformed, or in conflict with another parameter */
     TS_QUERY_TOO_LARGE,         /* the response would exceed a limit */
-    TS_QUERY_NOT_KEPT,          /* buckets that narrow are not kept for all of the range */
+    TS_QUERY_NOT_KEPT,          /* buckets that narrow are not kept for the entire range */
     TS_QUERY_STORE_UNAVAILABLE, /* the store cannot be read now, or the query was interrupted */
     TS_QUERY_INTERNAL,          /* out of memory */
     TS_QUERY_ERROR_KINDS
@@ -43,41 +45,40 @@ struct ts_query_error {
     char message[256];
 };
 
-/* The code of the contract, such as "bad_parameter". Not for TS_QUERY_NO_ERROR. */
+/* The code in the error response, such as "bad_parameter". Not for TS_QUERY_NO_ERROR. */
 const char *ts_query_error_code(enum ts_query_error_kind kind);
 
 struct ts_query;
 
-/* TS_EINVAL with ret_error set: an unknown, repeated (where not repeatable) or malformed parameter. now_ns: `now`. */
+/*
+ * Parses and validates the parameters. now_ns is the time that "now" and relative times refer to. TS_EINVAL and
+ * TS_ENOMEM set ret_error.
+ */
 int ts_query_parse(enum ts_query_kind kind, const struct ts_query_param *params, size_t n_params,
                    const struct ts_grid *grid, int64_t now_ns, struct ts_query **ret_query,
                    struct ts_query_error *ret_error) TS_MUST_USE;
 struct ts_query *ts_query_free(struct ts_query *query);
 
-bool ts_query_fresh(const struct ts_query *query, bool otherwise); /* the parameter `fresh`, else otherwise */
+bool ts_query_fresh(const struct ts_query *query, bool default_value); /* the parameter `fresh` if given */
 bool ts_query_csv(const struct ts_query *query);
 bool ts_query_dry_run(const struct ts_query *query);
 
 /*
- * Reads, between a ts_reader_begin() and ts_reader_end() of its own, all that the answer needs; its text is written
- * then, a piece at a time. TS_EINVAL (too large, not kept), TS_ENOMEM, TS_ESTORE, TS_ECANCELED with ret_error. The
- * query has to outlive its answer.
+ * Reads everything that the response needs in one transaction of the reader; ts_response_write() then needs no reader.
+ * The query must outlive its response. TS_EINVAL (too large, not kept), TS_ENOMEM, TS_ESTORE, TS_ECANCELED set
+ * ret_error.
  *
- * Orders, so that equal data gives equal answers: buckets ascend; functions descend by total, then ascend by name
- * (bytes), raw name, file, line; of diff they descend by the size of their change; `functions` ascends by the same;
- * `labels` ascends by the canonical text of the set. A bucket is shown where a profile with the labels asked for fell
- * into it, whatever `function` says.
+ * The order is defined, so that equal data gives equal responses: buckets ascend; functions descend by total, then
+ * ascend by name (bytes), raw name, file, line; functions of a diff descend by the size of their change; the list of
+ * functions ascends by name; label sets ascend by their canonical text. A bucket is included if it has a profile with
+ * the requested labels, regardless of `function`.
  */
-struct ts_answer;
-int ts_query_start(const struct ts_query *query, struct ts_reader *reader, struct ts_answer **ret_answer,
-                   struct ts_query_error *ret_error) TS_MUST_USE;
-/* Appends at least `enough` bytes, and little more, or all that is left. True: there is more. */
-bool ts_answer_write(struct ts_answer *answer, struct ts_buf *out, size_t enough);
-size_t ts_answer_memory(const struct ts_answer *answer); /* bytes held, nearly */
-struct ts_answer *ts_answer_free(struct ts_answer *answer);
-
-/* Both: the whole answer at once, appended to out; a failure leaves out as it was. */
-int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct ts_buf *out,
+struct ts_response;
+int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct ts_response **ret_response,
                  struct ts_query_error *ret_error) TS_MUST_USE;
+/* Appends at least min_len bytes and little more, or the rest. Returns true if there is more. */
+bool ts_response_write(struct ts_response *response, struct ts_buf *out, size_t min_len);
+size_t ts_response_memory(const struct ts_response *response); /* in bytes, approximately */
+struct ts_response *ts_response_free(struct ts_response *response);
 
 #endif

@@ -19,6 +19,7 @@
 #include "lib/store/copy.h"
 #include "lib/store/maintain.h"
 #include "lib/store/unused.h"
+#include "tests/support/query_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -181,7 +182,7 @@ static void do_query(struct program *program, char **words)
     ts_buf_init(&out);
     int rc = ts_query_parse(kind_of(words[1]), params, n, &program->grid, number(words[2]), &query, &error);
     if (!rc)
-        rc = ts_query_run(query, program->reader, &out, &error);
+        rc = query_text(query, program->reader, &out, &error);
     respond_query(rc, &out, &error);
     ts_buf_deinit(&out);
     ts_query_free(query);

@@ -5,6 +5,7 @@
 #define TESTS_QUERY_STORE_H
 
 #include "lib/query/query.h"
+#include "tests/support/query_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -182,7 +183,7 @@ static inline const char *ask(struct fixture *f, enum ts_query_kind kind, const 
     f->text = NULL;
     int r = parse(f, kind, params, &query);
     if (!r)
-        r = ts_query_run(query, f->reader, &out, &f->error);
+        r = query_text(query, f->reader, &out, &f->error);
     ts_query_free(query);
     if (r) {
         assert_int_equal(out.len, 6); /* as it was */

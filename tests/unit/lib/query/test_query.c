@@ -602,7 +602,7 @@ static void test_no_memory(void **state)
             r = ts_query_parse((enum ts_query_kind)table[i].kind, table[i].params, table[i].n, &f->grid, NOW, &query,
                                &error);
             if (!r)
-                r = ts_query_run(query, f->reader, &out, &error);
+                r = query_text(query, f->reader, &out, &error);
             alloc_fail_at = -1;
             assert_int_equal(r == 0, out.len > 0);
             if (r) {
