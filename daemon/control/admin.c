@@ -1,5 +1,5 @@
 /*
- * A chore:
+ * A task:
  *
  *     FLUSH -> COPY ----------------> answered      backup
  *     FLUSH -> COPY -> WORK --------> answered      regrid
@@ -31,14 +31,14 @@ enum { PAGES = 256, ROWS = 2000, BLOCK = 64 * 1024 };
 
 enum kind { BACKUP, REGRID, DELETE };
 
-struct chore {
+struct background_task {
     enum kind kind;
-    struct tsd_chores *chores;
-    tsd_answer_cb cb; /* NULL: abandoned */
+    struct tsd_admin *admin;
+    tsd_reply_cb cb; /* NULL: abandoned */
     void *data;
     atomic_bool canceled;
     struct tsd_flush flush;
-    struct tsd_task task;
+    struct tsd_task step;
     uv_work_t work;
     int64_t time_slice;
     struct ts_query *query;
@@ -46,15 +46,15 @@ struct chore {
     struct ts_deletion *deletion;
     int rc; /* of the last stage */
     struct ts_store_error error;
-    struct ts_query_error refusal;     /* of kind TS_QUERY_NO_ERROR: none */
-    void (*next)(struct chore *chore); /* on the loop, once the stage under way has ended */
+    struct ts_query_error refusal;              /* of kind TS_QUERY_NO_ERROR: none */
+    void (*next)(struct background_task *task); /* on the loop, once the stage under way has ended */
 };
 
-struct tsd_chores {
+struct tsd_admin {
     uv_loop_t *loop;
     struct tsd_state *state;
     struct tsd_writer *writer;
-    struct chore *chore; /* under way */
+    struct background_task *task; /* under way */
     uv_async_t async;
     atomic_bool ended; /* a stage on the writer's thread */
     bool closing;
@@ -62,26 +62,26 @@ struct tsd_chores {
     void *closed_data;
 };
 
-/* ---- The end of a chore ---- */
+/* ---- The end of a task ---- */
 
-static void check_closed(struct tsd_chores *chores);
+static void check_closed(struct tsd_admin *admin);
 
-static void free_chore(struct chore *chore)
+static void free_task(struct background_task *task)
 {
-    ts_copy_free(chore->copy);
-    ts_deletion_free(chore->deletion);
-    ts_query_free(chore->query);
-    free(chore);
+    ts_copy_free(task->copy);
+    ts_deletion_free(task->deletion);
+    ts_query_free(task->query);
+    free(task);
 }
 
 /* Takes the reply, which is dropped where nobody waits for it. */
-static void end(struct chore *chore, struct tsd_reply *reply)
+static void end(struct background_task *task, struct tsd_reply *reply)
 {
-    struct tsd_chores *chores = chore->chores;
-    tsd_answer_cb cb = chore->cb;
-    void *data = chore->data;
-    chores->chore = NULL;
-    free_chore(chore);
+    struct tsd_admin *admin = task->admin;
+    tsd_reply_cb cb = task->cb;
+    void *data = task->data;
+    admin->task = NULL;
+    free_task(task);
     if (cb) {
         cb(data, reply);
     } else {
@@ -89,115 +89,115 @@ static void end(struct chore *chore, struct tsd_reply *reply)
             reply->stream.free(reply->stream.data);
         free(reply->body);
     }
-    check_closed(chores);
+    check_closed(admin);
 }
 
-static void fail(struct chore *chore)
+static void fail(struct background_task *task)
 {
     struct tsd_reply reply;
-    if (chore->chores->closing || chore->rc == TS_ECANCELED)
+    if (task->admin->closing || task->rc == TS_ECANCELED)
         tsd_reply_error(503, "stopping", NULL, "the daemon is stopping", &reply);
-    else if (chore->refusal.kind)
-        tsd_reply_query_error(&chore->refusal, &reply);
-    else if (chore->rc == TS_EINVAL)
-        tsd_reply_error(400, "bad_parameter", "time_slice", chore->error.message, &reply);
-    else if (chore->rc == TS_ENOMEM)
+    else if (task->refusal.kind)
+        tsd_reply_query_error(&task->refusal, &reply);
+    else if (task->rc == TS_EINVAL)
+        tsd_reply_error(400, "bad_parameter", "time_slice", task->error.message, &reply);
+    else if (task->rc == TS_ENOMEM)
         tsd_reply_error(500, "internal", NULL, "out of memory", &reply);
     else
-        tsd_reply_error(503, "store_unavailable", NULL, chore->error.message, &reply);
-    end(chore, &reply);
+        tsd_reply_error(503, "store_unavailable", NULL, task->error.message, &reply);
+    end(task, &reply);
 }
 
 /* ---- Stages ---- */
 
 static void on_async(uv_async_t *async)
 {
-    struct tsd_chores *chores = async->data;
-    if (atomic_exchange(&chores->ended, false) && chores->chore)
-        chores->chore->next(chores->chore);
+    struct tsd_admin *admin = async->data;
+    if (atomic_exchange(&admin->ended, false) && admin->task)
+        admin->task->next(admin->task);
 }
 
 /* On the writer's thread. */
-static void stage_ended(struct chore *chore, int rc)
+static void stage_ended(struct background_task *task, int rc)
 {
-    struct tsd_chores *chores = chore->chores;
-    chore->rc = rc;
-    atomic_store(&chores->ended, true);
-    uv_async_send(&chores->async);
+    struct tsd_admin *admin = task->admin;
+    task->rc = rc;
+    atomic_store(&admin->ended, true);
+    uv_async_send(&admin->async);
 }
 
 static void on_flushed(struct tsd_flush *flush, int status)
 {
-    struct chore *chore = flush->data;
+    struct background_task *task = flush->data;
     if (status == TS_ESTORE)
-        tsd_state_store_error(chore->chores->state, chore->error.message, sizeof(chore->error.message));
-    stage_ended(chore, status);
+        tsd_state_store_error(task->admin->state, task->error.message, sizeof(task->error.message));
+    stage_ended(task, status);
 }
 
-static int step_copy(struct tsd_task *task, struct ts_store *store, bool *ret_more)
+static int step_copy(struct tsd_task *step, struct ts_store *store, bool *ret_more)
 {
-    struct chore *chore = task->data;
+    struct background_task *task = step->data;
     *ret_more = true;
-    if (atomic_load(&chore->canceled))
+    if (atomic_load(&task->canceled))
         return TS_ECANCELED;
-    int rc = chore->copy ? 0 : ts_copy_start(store, &chore->copy, &chore->error);
-    return rc ? rc : ts_copy_step(chore->copy, PAGES, ret_more, &chore->error);
+    int rc = task->copy ? 0 : ts_copy_start(store, &task->copy, &task->error);
+    return rc ? rc : ts_copy_step(task->copy, PAGES, ret_more, &task->error);
 }
 
-static int step_delete(struct tsd_task *task, struct ts_store *store, bool *ret_more)
+static int step_delete(struct tsd_task *step, struct ts_store *store, bool *ret_more)
 {
-    struct chore *chore = task->data;
-    if (atomic_load(&chore->canceled))
+    struct background_task *task = step->data;
+    if (atomic_load(&task->canceled))
         return TS_ECANCELED;
-    return ts_deletion_step(chore->deletion, store, ROWS, ret_more, &chore->error);
+    return ts_deletion_step(task->deletion, store, ROWS, ret_more, &task->error);
 }
 
 /* On the writer's thread: the source of the copy is closed with the writer. */
-static void on_task_done(struct tsd_task *task, int status)
+static void on_task_done(struct tsd_task *step, int status)
 {
-    struct chore *chore = task->data;
+    struct background_task *task = step->data;
     if (status)
-        chore->copy = ts_copy_free(chore->copy);
-    stage_ended(chore, status);
+        task->copy = ts_copy_free(task->copy);
+    stage_ended(task, status);
 }
 
-static void run_task(struct chore *chore, int (*step)(struct tsd_task *, struct ts_store *, bool *),
-                     void (*next)(struct chore *))
+static void run_task(struct background_task *task, int (*step)(struct tsd_task *, struct ts_store *, bool *),
+                     void (*next)(struct background_task *))
 {
-    chore->task = (struct tsd_task){.data = chore, .step = step, .done = on_task_done};
-    chore->next = next;
-    tsd_writer_task(chore->chores->writer, &chore->task);
+    task->step = (struct tsd_task){.data = task, .step = step, .done = on_task_done};
+    task->next = next;
+    tsd_writer_task(task->admin->writer, &task->step);
 }
 
 /* On a worker thread. */
 static void on_work(uv_work_t *work)
 {
-    struct chore *chore = work->data;
+    struct background_task *task = work->data;
     struct ts_reader *reader = NULL;
-    if (chore->kind == REGRID) {
-        chore->rc = ts_copy_regrid(chore->copy, chore->time_slice, &chore->error);
+    if (task->kind == REGRID) {
+        task->rc = ts_copy_regrid(task->copy, task->time_slice, &task->error);
         return;
     }
-    chore->rc = ts_reader_open(chore->chores->state->store_path, &reader, &chore->error);
-    if (!chore->rc) {
-        chore->refusal.kind = TS_QUERY_NO_ERROR;
-        chore->rc = ts_query_deletion(chore->query, reader, &chore->deletion, &chore->refusal);
+    task->rc = ts_reader_open(task->admin->state->store_path, &reader, &task->error);
+    if (!task->rc) {
+        task->refusal.kind = TS_QUERY_NO_ERROR;
+        task->rc = ts_query_deletion(task->query, reader, &task->deletion, &task->refusal);
     }
     ts_reader_close(reader);
 }
 
 static void on_worked(uv_work_t *work, int status)
 {
-    struct chore *chore = work->data;
+    struct background_task *task = work->data;
     (void)status;
-    chore->next(chore);
+    task->next(task);
 }
 
-static void run_work(struct chore *chore, void (*next)(struct chore *))
+static void run_work(struct background_task *task, void (*next)(struct background_task *))
 {
-    chore->next = next;
-    chore->work.data = chore;
-    uv_queue_work(chore->chores->loop, &chore->work, on_work, on_worked); /* fails only without a function */
+    task->next = next;
+    task->work.data = task;
+    uv_queue_work(task->admin->loop, &task->work, on_work, on_worked); /* fails only without a function */
 }
 
 /* ---- A copy on its way ---- */
@@ -230,171 +230,170 @@ static void free_sending(void *data)
     free(sending);
 }
 
-static void send_copy(struct chore *chore)
+static void send_copy(struct background_task *task)
 {
-    struct sending *sending = chore->rc ? NULL : malloc(sizeof(*sending));
+    struct sending *sending = task->rc ? NULL : malloc(sizeof(*sending));
     int64_t len = 0;
-    if (!chore->rc && !sending)
-        chore->rc = TS_ENOMEM;
-    if (!chore->rc)
-        chore->rc = ts_copy_open(chore->copy, &sending->fd, &len, &chore->error);
-    if (chore->rc) {
+    if (!task->rc && !sending)
+        task->rc = TS_ENOMEM;
+    if (!task->rc)
+        task->rc = ts_copy_open(task->copy, &sending->fd, &len, &task->error);
+    if (task->rc) {
         free(sending);
-        fail(chore);
+        fail(task);
         return;
     }
     sending->left = len;
     struct tsd_reply reply = {
         .status = 200, .type = TSD_TYPE_SQLITE, .stream = {send_next, free_sending, sending, len}};
-    end(chore, &reply);
+    end(task, &reply);
 }
 
 /* ---- From stage to stage ---- */
 
-static void send_deleted(struct chore *chore)
+static void send_deleted(struct background_task *task)
 {
-    if (chore->rc) {
-        fail(chore);
+    if (task->rc) {
+        fail(task);
         return;
     }
     struct ts_buf out;
     struct tsd_reply reply;
-    const struct ts_deletion_counts *deleted = ts_deletion_result(chore->deletion);
-    if (!ts_query_dry_run(chore->query))
+    const struct ts_deletion_counts *deleted = ts_deletion_result(task->deletion);
+    if (!ts_query_dry_run(task->query))
         tsd_log_info("deleted by an operator: %llu rows of %llu functions in %llu buckets",
                      (unsigned long long)deleted->rows, (unsigned long long)deleted->functions,
                      (unsigned long long)deleted->buckets);
     ts_buf_init(&out);
-    ts_query_put_deletion(chore->query, chore->deletion, &out);
+    ts_query_put_deletion(task->query, task->deletion, &out);
     tsd_reply_take(&out, 200, TSD_TYPE_JSON, &reply);
-    end(chore, &reply);
+    end(task, &reply);
 }
 
-static void after_names(struct chore *chore)
+static void after_names(struct background_task *task)
 {
-    if (chore->rc)
-        fail(chore);
+    if (task->rc)
+        fail(task);
     else
-        run_task(chore, step_delete, send_deleted);
+        run_task(task, step_delete, send_deleted);
 }
 
-static void after_copy(struct chore *chore)
+static void after_copy(struct background_task *task)
 {
-    if (chore->rc || chore->kind == BACKUP)
-        send_copy(chore);
+    if (task->rc || task->kind == BACKUP)
+        send_copy(task);
     else
-        run_work(chore, send_copy);
+        run_work(task, send_copy);
 }
 
-static void after_flush(struct chore *chore)
+static void after_flush(struct background_task *task)
 {
-    if (chore->rc)
-        fail(chore);
-    else if (chore->kind == DELETE)
-        run_work(chore, after_names);
+    if (task->rc)
+        fail(task);
+    else if (task->kind == DELETE)
+        run_work(task, after_names);
     else
-        run_task(chore, step_copy, after_copy);
+        run_task(task, step_copy, after_copy);
 }
 
-static bool begin(struct tsd_chores *chores, enum kind kind, struct ts_query *query, int64_t time_slice,
-                  tsd_answer_cb cb, void *data, struct tsd_reply *ret_reply)
+static bool begin(struct tsd_admin *admin, enum kind kind, struct ts_query *query, int64_t time_slice, tsd_reply_cb cb,
+                  void *data, struct tsd_reply *ret_reply)
 {
-    struct chore *chore = chores->closing || chores->chore ? NULL : calloc(1, sizeof(*chore));
-    if (!chore) {
+    struct background_task *task = admin->closing || admin->task ? NULL : calloc(1, sizeof(*task));
+    if (!task) {
         ts_query_free(query);
-        if (chores->closing)
+        if (admin->closing)
             tsd_reply_error(503, "stopping", NULL, "the daemon is stopping", ret_reply);
-        else if (chores->chore)
+        else if (admin->task)
             tsd_reply_error(503, "busy", NULL, "another backup, regrid or deletion is under way; try again", ret_reply);
         else
             tsd_reply_error(500, "internal", NULL, "out of memory", ret_reply);
         return false;
     }
-    chore->kind = kind;
-    chore->chores = chores;
-    chore->cb = cb;
-    chore->data = data;
-    chore->query = query;
-    chore->time_slice = time_slice;
-    atomic_init(&chore->canceled, false);
-    snprintf(chore->error.message, sizeof(chore->error.message), "the store did not commit");
-    chore->flush = (struct tsd_flush){.data = chore, .cb = on_flushed, .at_once = true};
-    chore->next = after_flush;
-    chores->chore = chore;
-    tsd_writer_flush(chores->writer, &chore->flush);
+    task->kind = kind;
+    task->admin = admin;
+    task->cb = cb;
+    task->data = data;
+    task->query = query;
+    task->time_slice = time_slice;
+    atomic_init(&task->canceled, false);
+    snprintf(task->error.message, sizeof(task->error.message), "the store did not commit");
+    task->flush = (struct tsd_flush){.data = task, .cb = on_flushed, .at_once = true};
+    task->next = after_flush;
+    admin->task = task;
+    tsd_writer_flush(admin->writer, &task->flush);
     return true;
 }
 
-bool tsd_chores_backup(struct tsd_chores *chores, tsd_answer_cb cb, void *data, struct tsd_reply *ret_reply)
+bool tsd_admin_backup(struct tsd_admin *admin, tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
-    return begin(chores, BACKUP, NULL, 0, cb, data, ret_reply);
+    return begin(admin, BACKUP, NULL, 0, cb, data, ret_reply);
 }
 
-bool tsd_chores_regrid(struct tsd_chores *chores, int64_t time_slice, tsd_answer_cb cb, void *data,
-                       struct tsd_reply *ret_reply)
+bool tsd_admin_regrid(struct tsd_admin *admin, int64_t time_slice, tsd_reply_cb cb, void *data,
+                      struct tsd_reply *ret_reply)
 {
-    return begin(chores, REGRID, NULL, time_slice, cb, data, ret_reply);
+    return begin(admin, REGRID, NULL, time_slice, cb, data, ret_reply);
 }
 
-bool tsd_chores_delete(struct tsd_chores *chores, struct ts_query *query, tsd_answer_cb cb, void *data,
-                       struct tsd_reply *ret_reply)
+bool tsd_admin_delete(struct tsd_admin *admin, struct ts_query *query, tsd_reply_cb cb, void *data,
+                      struct tsd_reply *ret_reply)
 {
-    return begin(chores, DELETE, query, 0, cb, data, ret_reply);
+    return begin(admin, DELETE, query, 0, cb, data, ret_reply);
 }
 
-bool tsd_chores_abandon(struct tsd_chores *chores, const void *data)
+bool tsd_admin_cancel(struct tsd_admin *admin, const void *data)
 {
-    struct chore *chore = chores->chore;
-    if (!chore || chore->data != data || !chore->cb)
+    struct background_task *task = admin->task;
+    if (!task || task->data != data || !task->cb)
         return false;
-    chore->cb = NULL;
-    atomic_store(&chore->canceled, true);
+    task->cb = NULL;
+    atomic_store(&task->canceled, true);
     return true;
 }
 
 /* ---- Start and close ---- */
 
-int tsd_chores_start(uv_loop_t *loop, struct tsd_state *state, struct tsd_writer *writer,
-                     struct tsd_chores **ret_chores)
+int tsd_admin_start(uv_loop_t *loop, struct tsd_state *state, struct tsd_writer *writer, struct tsd_admin **ret_admin)
 {
-    struct tsd_chores *chores = calloc(1, sizeof(*chores));
-    if (!chores)
+    struct tsd_admin *admin = calloc(1, sizeof(*admin));
+    if (!admin)
         return TS_ENOMEM;
-    *chores = (struct tsd_chores){.loop = loop, .state = state, .writer = writer};
-    atomic_init(&chores->ended, false);
-    if (uv_async_init(loop, &chores->async, on_async)) {
-        free(chores);
+    *admin = (struct tsd_admin){.loop = loop, .state = state, .writer = writer};
+    atomic_init(&admin->ended, false);
+    if (uv_async_init(loop, &admin->async, on_async)) {
+        free(admin);
         return TS_ENOMEM;
     }
-    chores->async.data = chores;
-    *ret_chores = chores;
+    admin->async.data = admin;
+    *ret_admin = admin;
     return 0;
 }
 
 static void on_async_closed(uv_handle_t *handle)
 {
-    struct tsd_chores *chores = handle->data;
-    chores->on_closed(chores->closed_data);
+    struct tsd_admin *admin = handle->data;
+    admin->on_closed(admin->closed_data);
 }
 
-static void check_closed(struct tsd_chores *chores)
+static void check_closed(struct tsd_admin *admin)
 {
-    if (chores->closing && !chores->chore && !uv_is_closing((uv_handle_t *)&chores->async))
-        uv_close((uv_handle_t *)&chores->async, on_async_closed);
+    if (admin->closing && !admin->task && !uv_is_closing((uv_handle_t *)&admin->async))
+        uv_close((uv_handle_t *)&admin->async, on_async_closed);
 }
 
-void tsd_chores_close(struct tsd_chores *chores, void (*cb)(void *data), void *data)
+void tsd_admin_close(struct tsd_admin *admin, void (*cb)(void *data), void *data)
 {
-    chores->closing = true;
-    chores->on_closed = cb;
-    chores->closed_data = data;
-    if (chores->chore)
-        atomic_store(&chores->chore->canceled, true);
-    check_closed(chores);
+    admin->closing = true;
+    admin->on_closed = cb;
+    admin->closed_data = data;
+    if (admin->task)
+        atomic_store(&admin->task->canceled, true);
+    check_closed(admin);
 }
 
-struct tsd_chores *tsd_chores_free(struct tsd_chores *chores)
+struct tsd_admin *tsd_admin_free(struct tsd_admin *admin)
 {
-    free(chores);
+    free(admin);
     return NULL;
 }

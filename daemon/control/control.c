@@ -1,8 +1,7 @@
 /*
- * Puts the parts together: daemon/http twice (Unix socket, TCP), daemon/routes over both, daemon/answer and
- * daemon/chore under them.
+ * Puts the parts together: http twice (Unix socket, TCP), routes over both, queries and admin below them.
  *
- * On close, in this order: no new connections; answers and chores end, which answers every request that waits; http
+ * On close, in this order: no new connections; queries and admin end, which replies to every waiting request; http
  * sends that and closes; the callback.
  */
 #include "daemon/control/control.h"
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENTS_MAX = 64, LISTENERS = 2 };
+enum { REQUESTS_MAX = 64, LISTENERS = 2 };
 
 struct tsd_control {
     struct tsd_http *https[LISTENERS];
@@ -33,7 +32,7 @@ static int listen_on(struct tsd_control *control, uv_loop_t *loop, int fd, bool 
         .loop = loop,
         .fd = fd,
         .tcp = tcp,
-        .max_clients = CLIENTS_MAX,
+        .max_requests = REQUESTS_MAX,
         .on_request = tsd_routes_request,
         .on_gone = tsd_routes_gone,
         .data = &control->routes,
@@ -58,9 +57,9 @@ static void abort_start(struct tsd_control *control)
         tsd_http_disown(control->https[i]);
         tsd_http_close(control->https[i], on_failed_part_closed, control);
     }
-    if (control->routes.chores)
-        tsd_chores_close(control->routes.chores, on_failed_part_closed, control);
-    tsd_answers_close(control->routes.answers, on_failed_part_closed, control);
+    if (control->routes.admin)
+        tsd_admin_close(control->routes.admin, on_failed_part_closed, control);
+    tsd_queries_close(control->routes.queries, on_failed_part_closed, control);
 }
 
 int tsd_control_start(const struct tsd_control_config *config, struct tsd_control **ret_control)
@@ -72,9 +71,9 @@ int tsd_control_start(const struct tsd_control_config *config, struct tsd_contro
     control->routes.rejects = config->rejects;
     int rc = tsd_control_set_allowed_hosts(control, config->allowed_hosts);
     if (!rc)
-        rc = tsd_answers_start(config->loop, config->state, config->writer, &control->routes.answers);
+        rc = tsd_queries_start(config->loop, config->state, config->writer, &control->routes.queries);
     if (!rc) {
-        rc = tsd_chores_start(config->loop, config->state, config->writer, &control->routes.chores);
+        rc = tsd_admin_start(config->loop, config->state, config->writer, &control->routes.admin);
         if (rc) {
             control->n_closed++; /* there are none to close */
             abort_start(control);
@@ -113,7 +112,7 @@ static void on_http_closed(void *data)
         control->on_closed(control->closed_data);
 }
 
-static void on_chores_closed(void *data)
+static void on_admin_closed(void *data)
 {
     struct tsd_control *control = data;
     if (!control->n_https) {
@@ -124,10 +123,10 @@ static void on_chores_closed(void *data)
         tsd_http_close(control->https[i], on_http_closed, control);
 }
 
-static void on_answers_closed(void *data)
+static void on_queries_closed(void *data)
 {
     struct tsd_control *control = data;
-    tsd_chores_close(control->routes.chores, on_chores_closed, control);
+    tsd_admin_close(control->routes.admin, on_admin_closed, control);
 }
 
 void tsd_control_close(struct tsd_control *control, tsd_control_closed_cb cb, void *data)
@@ -136,7 +135,7 @@ void tsd_control_close(struct tsd_control *control, tsd_control_closed_cb cb, vo
     control->closed_data = data;
     for (unsigned i = 0; i < control->n_https; i++)
         tsd_http_stop(control->https[i]);
-    tsd_answers_close(control->routes.answers, on_answers_closed, control);
+    tsd_queries_close(control->routes.queries, on_queries_closed, control);
 }
 
 struct tsd_control *tsd_control_free(struct tsd_control *control)
@@ -145,8 +144,8 @@ struct tsd_control *tsd_control_free(struct tsd_control *control)
         return NULL;
     for (unsigned i = 0; i < control->n_https; i++)
         tsd_http_free(control->https[i]);
-    tsd_answers_free(control->routes.answers);
-    tsd_chores_free(control->routes.chores);
+    tsd_queries_free(control->routes.queries);
+    tsd_admin_free(control->routes.admin);
     free(control->routes.allowed_hosts);
     free(control);
     return NULL;

@@ -30,7 +30,7 @@ int tsd_control_start(const struct tsd_control_config *config, struct tsd_contro
 int tsd_control_set_allowed_hosts(struct tsd_control *control, const char *allowed_hosts) TS_MUST_USE;
 
 /*
- * Takes no new connections, interrupts running queries, answers waiting requests with 503, closes. The callback comes
+ * Takes no new connections, interrupts running queries, queries waiting requests with 503, closes. The callback comes
  * on the loop, once no request, work item or handle is left; it may free. Call after the writer has stopped (every
  * flush has called back by then).
  */

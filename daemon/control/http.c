@@ -13,7 +13,7 @@
  *
  * What happens:   accept, request whole, on_request, reply, response sent, the next one.
  * What may fail:  no descriptor or memory (accepting pauses); peer leaves (on_gone where it waits); deadline; body too
- *                 long (413); no memory for a client or response (the connection is closed).
+ *                 long (413); no memory for a request or response (the connection is closed).
  * On close:       stop accepting; MHD_stop_daemon closes all connections, each is told to on_connection(); handles.
  */
 #include "daemon/control/http.h"
@@ -32,7 +32,7 @@
 
 enum {
     BODY_MAX = 64 * 1024,
-    MEMORY_PER_CLIENT = 64 * 1024, /* request line, headers and what libmicrohttpd makes of them */
+    MEMORY_PER_CONNECTION = 64 * 1024, /* request line, headers and what libmicrohttpd makes of them */
     RECEIVING_MS = 10 * 1000,
     SENDING_MS = 120 * 1000,
     SENDING_BYTES_PER_MS = 64, /* who takes a long answer has a millisecond more for each of them */
@@ -47,10 +47,10 @@ static const char no_memory[] = "{\"error\": {\"code\": \"internal\", \"message\
 
 enum phase { RECEIVING, WORKING, SENDING, IDLE };
 
-struct tsd_client {
+struct tsd_request {
     struct tsd_http *http;
     struct MHD_Connection *connection;
-    struct tsd_client *prev, *next;
+    struct tsd_request *prev, *next;
     int fd;
     enum phase phase;
     uint64_t since; /* of the phase; the loop's ms */
@@ -72,8 +72,8 @@ struct tsd_client {
 struct tsd_http {
     struct tsd_http_config config;
     struct MHD_Daemon *mhd;
-    struct tsd_client *clients;
-    unsigned n_clients;
+    struct tsd_request *requests;
+    unsigned n_requests;
     uv_poll_t accepting;
     uv_poll_t epoll;
     uv_timer_t timeout; /* libmicrohttpd's */
@@ -91,39 +91,39 @@ static uint64_t now_ms(const struct tsd_http *http)
     return uv_now(http->config.loop);
 }
 
-static void enter(struct tsd_client *client, enum phase phase)
+static void enter(struct tsd_request *request, enum phase phase)
 {
-    client->phase = phase;
-    client->since = now_ms(client->http);
+    request->phase = phase;
+    request->since = now_ms(request->http);
 }
 
 static void on_timeout(uv_timer_t *timer);
 
-/* ---- Clients ---- */
+/* ---- Requests ---- */
 
-bool tsd_client_tcp(const struct tsd_client *client)
+bool tsd_request_tcp(const struct tsd_request *request)
 {
-    return client->http->config.tcp;
+    return request->http->config.tcp;
 }
 
-const char *tsd_client_method(const struct tsd_client *client)
+const char *tsd_request_method(const struct tsd_request *request)
 {
-    return client->method;
+    return request->method;
 }
 
-const char *tsd_client_target(const struct tsd_client *client)
+const char *tsd_request_target(const struct tsd_request *request)
 {
-    return client->target;
+    return request->target;
 }
 
-void tsd_client_set_data(struct tsd_client *client, void *data)
+void tsd_request_set_data(struct tsd_request *request, void *data)
 {
-    client->data = data;
+    request->data = data;
 }
 
-void *tsd_client_data(const struct tsd_client *client)
+void *tsd_request_data(const struct tsd_request *request)
 {
-    return client->data;
+    return request->data;
 }
 
 struct host {
@@ -142,10 +142,10 @@ static enum MHD_Result find_host(void *data, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-const char *tsd_client_host(const struct tsd_client *client)
+const char *tsd_request_host(const struct tsd_request *request)
 {
     struct host host = {0};
-    MHD_get_connection_values(client->connection, MHD_HEADER_KIND, find_host, &host);
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, find_host, &host);
     return host.n == 1 ? host.value : NULL;
 }
 
@@ -168,8 +168,8 @@ static void release_body(void *data)
 }
 
 struct stream {
-    struct tsd_client *client; /* outlives the reading: libmicrohttpd reads for an open connection only */
-    struct tsd_stream source;
+    struct tsd_request *request; /* outlives the reading: libmicrohttpd reads for an open connection only */
+    struct tsd_body source;
     struct ts_buf buf;
     size_t at;
 };
@@ -191,7 +191,7 @@ static ssize_t read_stream(void *data, uint64_t position, char *bytes, size_t ro
     n = n < room ? n : room;
     memcpy(bytes, stream->buf.data + stream->at, n);
     stream->at += n;
-    stream->client->sent += n;
+    stream->request->sent += n;
     return (ssize_t)n;
 }
 
@@ -204,14 +204,14 @@ static void free_stream(void *data)
 }
 
 /* Takes the stream. */
-static struct MHD_Response *make_streamed(struct tsd_client *client, const struct tsd_stream *source)
+static struct MHD_Response *make_streamed(struct tsd_request *request, const struct tsd_body *source)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     if (!stream) {
         source->free(source->data);
         return NULL;
     }
-    *stream = (struct stream){.client = client, .source = *source};
+    *stream = (struct stream){.request = request, .source = *source};
     ts_buf_init(&stream->buf);
     uint64_t len = source->len < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)source->len;
     struct MHD_Response *response = MHD_create_response_from_callback(len, BLOCK, read_stream, stream, free_stream);
@@ -221,14 +221,14 @@ static struct MHD_Response *make_streamed(struct tsd_client *client, const struc
 }
 
 /* Takes the reply's body. NULL where there is no memory. */
-static struct MHD_Response *make_response(struct tsd_client *client, const struct tsd_reply *reply,
+static struct MHD_Response *make_response(struct tsd_request *request, const struct tsd_reply *reply,
                                           unsigned *ret_status)
 {
     struct body *body = reply->body ? malloc(sizeof(*body)) : NULL;
     struct MHD_Response *response;
     bool streamed = reply->stream.next;
     if (streamed) {
-        response = make_streamed(client, &reply->stream);
+        response = make_streamed(request, &reply->stream);
     } else if (body) {
         *body = (struct body){reply->body, reply->len, reply->on_released, reply->data};
         response = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->bytes, release_body, body);
@@ -261,35 +261,35 @@ static struct MHD_Response *make_response(struct tsd_client *client, const struc
     return NULL;
 }
 
-static enum MHD_Result queue_response(struct tsd_client *client)
+static enum MHD_Result queue_response(struct tsd_request *request)
 {
-    struct MHD_Response *response = client->response;
-    client->response = NULL;
-    enter(client, SENDING);
-    enum MHD_Result result = MHD_queue_response(client->connection, client->status, response);
+    struct MHD_Response *response = request->response;
+    request->response = NULL;
+    enter(request, SENDING);
+    enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
     MHD_destroy_response(response); /* the connection holds its own reference */
     return result;
 }
 
-void tsd_client_reply(struct tsd_client *client, const struct tsd_reply *reply)
+void tsd_request_reply(struct tsd_request *request, const struct tsd_reply *reply)
 {
-    client->with_receiver = false;
-    client->data = NULL;
-    client->response = make_response(client, reply, &client->status);
-    client->broken = !client->response;
-    if (client->suspended) { /* on_access() is called again and queues it */
-        client->suspended = false;
-        MHD_resume_connection(client->connection);
-        uv_timer_start(&client->http->timeout, on_timeout, 0, 0); /* it takes effect at the next MHD_run() */
+    request->with_receiver = false;
+    request->data = NULL;
+    request->response = make_response(request, reply, &request->status);
+    request->broken = !request->response;
+    if (request->suspended) { /* on_access() is called again and queues it */
+        request->suspended = false;
+        MHD_resume_connection(request->connection);
+        uv_timer_start(&request->http->timeout, on_timeout, 0, 0); /* it takes effect at the next MHD_run() */
     }
 }
 
-static void reply_too_large(struct tsd_client *client)
+static void reply_too_large(struct tsd_request *request)
 {
     struct tsd_reply reply;
     tsd_reply_error(MHD_HTTP_CONTENT_TOO_LARGE, "too_large", NULL,
                     "a request's body is ignored, and has 64 KiB at most", &reply);
-    tsd_client_reply(client, &reply);
+    tsd_request_reply(request, &reply);
 }
 
 /* ---- What libmicrohttpd calls ---- */
@@ -299,120 +299,120 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
 {
     (void)data;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct tsd_client *client = info->socket_context;
-    if (!client)
+    struct tsd_request *request = info->socket_context;
+    if (!request)
         return NULL;
-    free(client->target);
-    client->target = strdup(target);
-    client->body = 0;
-    client->sent = 0;
-    client->begun = false;
-    if (client->phase == IDLE)
-        enter(client, RECEIVING);
-    return client;
+    free(request->target);
+    request->target = strdup(target);
+    request->body = 0;
+    request->sent = 0;
+    request->begun = false;
+    if (request->phase == IDLE)
+        enter(request, RECEIVING);
+    return request;
 }
 
-static enum MHD_Result begin(struct tsd_client *client, const char *method)
+static enum MHD_Result begin(struct tsd_request *request, const char *method)
 {
-    client->begun = true;
-    client->method = method;
+    request->begun = true;
+    request->method = method;
     const char *length =
-        MHD_lookup_connection_value(client->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
         return MHD_YES;
-    reply_too_large(client);
-    return client->broken ? MHD_NO : queue_response(client);
+    reply_too_large(request);
+    return request->broken ? MHD_NO : queue_response(request);
 }
 
 /* First without body, then for each piece of it, then once more when the request is whole; and again on resumption. */
 static enum MHD_Result on_access(void *data, struct MHD_Connection *connection, const char *url, const char *method,
-                                 const char *version, const char *upload, size_t *upload_size, void **request)
+                                 const char *version, const char *upload, size_t *upload_size, void **context)
 {
     (void)data, (void)connection, (void)url, (void)version, (void)upload;
-    struct tsd_client *client = *request;
-    if (!client || !client->target || client->broken)
+    struct tsd_request *request = *context;
+    if (!request || !request->target || request->broken)
         return MHD_NO;
-    if (client->response)
-        return queue_response(client);
-    if (!client->begun)
-        return begin(client, method);
+    if (request->response)
+        return queue_response(request);
+    if (!request->begun)
+        return begin(request, method);
     if (*upload_size) {
-        client->body += *upload_size;
+        request->body += *upload_size;
         *upload_size = 0;
         return MHD_YES;
     }
-    enter(client, WORKING);
-    client->with_receiver = true;
-    if (client->body > BODY_MAX) /* in chunks, which do not tell beforehand */
-        reply_too_large(client);
+    enter(request, WORKING);
+    request->with_receiver = true;
+    if (request->body > BODY_MAX) /* in chunks, which do not tell beforehand */
+        reply_too_large(request);
     else
-        client->http->config.on_request(client->http->config.data, client);
-    if (client->broken)
+        request->http->config.on_request(request->http->config.data, request);
+    if (request->broken)
         return MHD_NO;
-    if (client->response)
-        return queue_response(client);
-    client->suspended = true;
+    if (request->response)
+        return queue_response(request);
+    request->suspended = true;
     MHD_suspend_connection(connection);
     return MHD_YES;
 }
 
-static void forget_request(struct tsd_client *client)
+static void forget_request(struct tsd_request *request)
 {
-    if (client->with_receiver) {
-        client->with_receiver = false;
-        client->http->config.on_gone(client->http->config.data, client);
-        client->data = NULL;
+    if (request->with_receiver) {
+        request->with_receiver = false;
+        request->http->config.on_gone(request->http->config.data, request);
+        request->data = NULL;
     }
-    if (client->response)
-        MHD_destroy_response(client->response);
-    client->response = NULL;
-    client->method = NULL;
-    free(client->target);
-    client->target = NULL;
-    client->begun = false;
+    if (request->response)
+        MHD_destroy_response(request->response);
+    request->response = NULL;
+    request->method = NULL;
+    free(request->target);
+    request->target = NULL;
+    request->begun = false;
 }
 
-static void on_completed(void *data, struct MHD_Connection *connection, void **request,
+static void on_completed(void *data, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode how)
 {
     (void)data, (void)connection, (void)how;
-    struct tsd_client *client = *request;
-    if (!client)
+    struct tsd_request *request = *context;
+    if (!request)
         return;
-    forget_request(client);
-    enter(client, IDLE);
+    forget_request(request);
+    enter(request, IDLE);
 }
 
 static void resume_accepting(struct tsd_http *http);
 static void on_sweep(uv_timer_t *timer);
 
-static struct tsd_client *client_new(struct tsd_http *http, struct MHD_Connection *connection)
+static struct tsd_request *request_new(struct tsd_http *http, struct MHD_Connection *connection)
 {
-    struct tsd_client *client = calloc(1, sizeof(*client));
-    if (!client)
+    struct tsd_request *request = calloc(1, sizeof(*request));
+    if (!request)
         return NULL;
-    client->http = http;
-    client->connection = connection;
-    client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    enter(client, RECEIVING);
-    client->next = http->clients;
-    if (client->next)
-        client->next->prev = client;
-    http->clients = client;
-    if (!http->n_clients++)
+    request->http = http;
+    request->connection = connection;
+    request->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    enter(request, RECEIVING);
+    request->next = http->requests;
+    if (request->next)
+        request->next->prev = request;
+    http->requests = request;
+    if (!http->n_requests++)
         uv_timer_start(&http->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    return client;
+    return request;
 }
 
-static void client_free(struct tsd_client *client)
+static void request_free(struct tsd_request *request)
 {
-    struct tsd_http *http = client->http;
-    forget_request(client);
-    if (client->next)
-        client->next->prev = client->prev;
-    *(client->prev ? &client->prev->next : &http->clients) = client->next;
-    free(client);
-    if (!--http->n_clients)
+    struct tsd_http *http = request->http;
+    forget_request(request);
+    if (request->next)
+        request->next->prev = request->prev;
+    *(request->prev ? &request->prev->next : &http->requests) = request->next;
+    free(request);
+    if (!--http->n_requests)
         uv_timer_stop(&http->sweep);
     resume_accepting(http);
 }
@@ -421,9 +421,9 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
                           enum MHD_ConnectionNotificationCode what)
 {
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = client_new(data, connection);
+        *context = request_new(data, connection);
     } else if (*context) {
-        client_free(*context);
+        request_free(*context);
         *context = NULL;
     }
 }
@@ -465,52 +465,52 @@ static void on_epoll(uv_poll_t *poll, int status, int events)
 }
 
 /* libmicrohttpd sees the end of both directions at its next run, and lets go of the connection. */
-static void shut(struct tsd_client *client)
+static void shut(struct tsd_request *request)
 {
-    shutdown(client->fd, SHUT_RDWR);
+    shutdown(request->fd, SHUT_RDWR);
 }
 
 /* A peer that waits has closed, not merely ended its side: a Unix socket tells the two apart. TCP does not; whoever
  * half-closes there is taken to have left, as web servers do. */
-static bool has_left(const struct tsd_client *client)
+static bool has_left(const struct tsd_request *request)
 {
-    struct pollfd look = {.fd = client->fd, .events = client->http->config.tcp ? POLLRDHUP : 0};
-    return client->with_receiver && poll(&look, 1, 0) > 0;
+    struct pollfd look = {.fd = request->fd, .events = request->http->config.tcp ? POLLRDHUP : 0};
+    return request->with_receiver && poll(&look, 1, 0) > 0;
 }
 
 /* No request will come: the peer has ended its side, some time ago. libmicrohttpd does not see it where the end came
  * together with the last bytes, as its epoll is edge-triggered. */
-static bool has_ended(const struct tsd_client *client)
+static bool has_ended(const struct tsd_request *request)
 {
-    struct pollfd look = {.fd = client->fd, .events = POLLRDHUP};
-    return (client->phase == RECEIVING || client->phase == IDLE) && now_ms(client->http) - client->since >= SWEEP_MS &&
-           poll(&look, 1, 0) > 0;
+    struct pollfd look = {.fd = request->fd, .events = POLLRDHUP};
+    return (request->phase == RECEIVING || request->phase == IDLE) &&
+           now_ms(request->http) - request->since >= SWEEP_MS && poll(&look, 1, 0) > 0;
 }
 
-static void leave(struct tsd_client *client)
+static void leave(struct tsd_request *request)
 {
     struct tsd_reply reply;
-    client->http->config.on_gone(client->http->config.data, client);
+    request->http->config.on_gone(request->http->config.data, request);
     tsd_reply_error(MHD_HTTP_SERVICE_UNAVAILABLE, "canceled", NULL, "the connection was closed", &reply);
-    tsd_client_reply(client, &reply); /* nobody reads it, but so the request ends */
+    tsd_request_reply(request, &reply); /* nobody reads it, but so the request ends */
 }
 
-static bool is_late(const struct tsd_client *client)
+static bool is_late(const struct tsd_request *request)
 {
     static const uint64_t limits[] = {
         [RECEIVING] = RECEIVING_MS, [WORKING] = UINT64_MAX / 2, [SENDING] = SENDING_MS, [IDLE] = IDLE_MS};
-    uint64_t more = client->phase == SENDING ? client->sent / SENDING_BYTES_PER_MS : 0;
-    return now_ms(client->http) - client->since >= limits[client->phase] + more;
+    uint64_t more = request->phase == SENDING ? request->sent / SENDING_BYTES_PER_MS : 0;
+    return now_ms(request->http) - request->since >= limits[request->phase] + more;
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
     struct tsd_http *http = timer->data;
-    for (struct tsd_client *client = http->clients; client; client = client->next) {
-        if (has_left(client))
-            leave(client);
-        else if (is_late(client) || has_ended(client))
-            shut(client);
+    for (struct tsd_request *request = http->requests; request; request = request->next) {
+        if (has_left(request))
+            leave(request);
+        else if (is_late(request) || has_ended(request))
+            shut(request);
     }
 }
 
@@ -532,10 +532,10 @@ static void on_pause_over(uv_timer_t *timer)
 /* Whoever has been idle longest makes room. */
 static void make_room(struct tsd_http *http)
 {
-    struct tsd_client *oldest = NULL;
-    for (struct tsd_client *client = http->clients; client; client = client->next) {
-        if (client->phase == IDLE && (!oldest || client->since <= oldest->since))
-            oldest = client;
+    struct tsd_request *oldest = NULL;
+    for (struct tsd_request *request = http->requests; request; request = request->next) {
+        if (request->phase == IDLE && (!oldest || request->since <= oldest->since))
+            oldest = request;
     }
     if (oldest)
         shut(oldest);
@@ -572,7 +572,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
     (void)status, (void)events;
     struct tsd_http *http = poll->data;
-    unsigned room = http->config.max_clients - http->n_clients;
+    unsigned room = http->config.max_requests - http->n_requests;
     if (!room) {
         uv_poll_stop(&http->accepting); /* until one is closed */
         make_room(http);
@@ -587,14 +587,14 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 static struct MHD_Daemon *start_mhd(struct tsd_http *http)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http,                         //
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, http,                      //
-                            MHD_OPTION_URI_LOG_CALLBACK, on_target, http,                  //
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,             //
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,               //
-                            MHD_OPTION_CONNECTION_LIMIT, http->config.max_clients,         //
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CLIENT, //
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,            //
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http,                             //
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, http,                          //
+                            MHD_OPTION_URI_LOG_CALLBACK, on_target, http,                      //
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,                 //
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,                   //
+                            MHD_OPTION_CONNECTION_LIMIT, http->config.max_requests,            //
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION, //
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,                //
                             MHD_OPTION_END);
 }
 

@@ -2,7 +2,7 @@
  * HTTP/1.1 on one listening socket, on libuv's loop: libmicrohttpd parses and formats, without a thread of its own.
  *
  * A connection has at most one request at a time. It is handed over once it is whole and stays with the receiver until
- * tsd_client_reply(), called at once or at any later time, or until on_gone: exactly one of the two. All on the loop.
+ * tsd_request_reply(), called at once or at any later time, or until on_gone: exactly one of the two. All on the loop.
  */
 #ifndef TSD_CONTROL_HTTP_H
 #define TSD_CONTROL_HTTP_H
@@ -12,15 +12,15 @@
 #include <uv.h>
 
 struct tsd_http;
-struct tsd_client;
+struct tsd_request;
 
 struct tsd_http_config {
     uv_loop_t *loop;
     int fd;   /* listening, non-blocking; http's own from a successful start on */
-    bool tcp; /* what tsd_client_tcp() says */
-    unsigned max_clients;
-    void (*on_request)(void *data, struct tsd_client *client);
-    void (*on_gone)(void *data, struct tsd_client *client); /* the peer left while it waited; no reply any more */
+    bool tcp; /* what tsd_request_tcp() says */
+    unsigned max_requests;
+    void (*on_request)(void *data, struct tsd_request *request);
+    void (*on_gone)(void *data, struct tsd_request *request); /* the peer left while it waited; no reply any more */
     void *data;
 };
 
@@ -35,15 +35,15 @@ void tsd_http_stop(struct tsd_http *http);
 void tsd_http_close(struct tsd_http *http, void (*cb)(void *data), void *data);
 struct tsd_http *tsd_http_free(struct tsd_http *http);
 
-bool tsd_client_tcp(const struct tsd_client *client);
-const char *tsd_client_method(const struct tsd_client *client);
-const char *tsd_client_target(const struct tsd_client *client); /* as sent: "/path?query", not decoded */
+bool tsd_request_tcp(const struct tsd_request *request);
+const char *tsd_request_method(const struct tsd_request *request);
+const char *tsd_request_target(const struct tsd_request *request); /* as sent: "/path?query", not decoded */
 /* The one Host header; NULL where there is none, or more than one. */
-const char *tsd_client_host(const struct tsd_client *client);
+const char *tsd_request_host(const struct tsd_request *request);
 /* For the receiver, NULL when a request is handed over. */
-void tsd_client_set_data(struct tsd_client *client, void *data);
-void *tsd_client_data(const struct tsd_client *client);
+void tsd_request_set_data(struct tsd_request *request, void *data);
+void *tsd_request_data(const struct tsd_request *request);
 /* Takes the reply. */
-void tsd_client_reply(struct tsd_client *client, const struct tsd_reply *reply);
+void tsd_request_reply(struct tsd_request *request, const struct tsd_reply *reply);
 
 #endif

@@ -39,7 +39,7 @@ enum job_state { FLUSHING, WAITING, RUNNING };
 
 struct flush {
     struct tsd_flush flush;
-    struct tsd_answers *answers;
+    struct tsd_queries *queries;
     struct tsd_job *job; /* the loop's; NULL once it is gone */
     int status;
     struct flush *next;
@@ -52,11 +52,11 @@ struct slot {
 };
 
 struct tsd_job {
-    struct tsd_answers *answers;
+    struct tsd_queries *queries;
     struct tsd_job *prev, *next;
     enum job_state state;
-    uint64_t since;   /* in ms of the loop: of the creation, then of being ready to run */
-    tsd_answer_cb cb; /* NULL: abandoned */
+    uint64_t since;  /* in ms of the loop: of the creation, then of being ready to run */
+    tsd_reply_cb cb; /* NULL: abandoned */
     void *data;
     struct flush *flush;    /* while FLUSHING */
     struct ts_query *query; /* NULL: a flush is all */
@@ -72,7 +72,7 @@ struct tsd_job {
     bool timed_out; /* the loop's */
 };
 
-struct tsd_answers {
+struct tsd_queries {
     uv_loop_t *loop;
     struct tsd_state *state;
     struct tsd_writer *writer;
@@ -81,7 +81,7 @@ struct tsd_answers {
     unsigned n_running;
     unsigned n_flushes; /* not called back */
     size_t held;        /* bytes of replies given out and not released */
-    struct slot slots[TSD_ANSWERS_RUNNING];
+    struct slot slots[TSD_QUERIES_RUNNING];
 
     uv_async_t async;
     uv_timer_t tick; /* while there are jobs, or closing */
@@ -95,38 +95,38 @@ struct tsd_answers {
 };
 
 static void on_tick(uv_timer_t *timer);
-static void check_closed(struct tsd_answers *answers);
+static void check_closed(struct tsd_queries *queries);
 
 /* ---- Jobs ---- */
 
-static struct tsd_job *job_new(struct tsd_answers *answers, struct ts_query *query, tsd_answer_cb cb, void *data)
+static struct tsd_job *job_new(struct tsd_queries *queries, struct ts_query *query, tsd_reply_cb cb, void *data)
 {
     struct tsd_job *job = calloc(1, sizeof(*job));
     if (!job)
         return NULL;
-    *job = (struct tsd_job){.answers = answers, .state = WAITING, .cb = cb, .data = data, .query = query};
-    job->since = uv_now(answers->loop);
+    *job = (struct tsd_job){.queries = queries, .state = WAITING, .cb = cb, .data = data, .query = query};
+    job->since = uv_now(queries->loop);
     job->work.data = job;
     ts_buf_init(&job->out);
     atomic_init(&job->canceled, false);
-    job->prev = answers->last;
-    *(job->prev ? &job->prev->next : &answers->first) = job;
-    answers->last = job;
-    answers->n_pending++;
-    if (!uv_is_active((uv_handle_t *)&answers->tick))
-        uv_timer_start(&answers->tick, on_tick, TICK_MS, TICK_MS);
+    job->prev = queries->last;
+    *(job->prev ? &job->prev->next : &queries->first) = job;
+    queries->last = job;
+    queries->n_pending++;
+    if (!uv_is_active((uv_handle_t *)&queries->tick))
+        uv_timer_start(&queries->tick, on_tick, TICK_MS, TICK_MS);
     return job;
 }
 
 static void job_free(struct tsd_job *job)
 {
-    struct tsd_answers *answers = job->answers;
-    *(job->prev ? &job->prev->next : &answers->first) = job->next;
-    *(job->next ? &job->next->prev : &answers->last) = job->prev;
+    struct tsd_queries *queries = job->queries;
+    *(job->prev ? &job->prev->next : &queries->first) = job->next;
+    *(job->next ? &job->next->prev : &queries->last) = job->prev;
     if (job->state == RUNNING)
-        answers->n_running--;
+        queries->n_running--;
     else
-        answers->n_pending--;
+        queries->n_pending--;
     if (job->flush)
         job->flush->job = NULL;
     ts_response_free(job->answer);
@@ -137,18 +137,18 @@ static void job_free(struct tsd_job *job)
 
 static void on_released(void *data, size_t len)
 {
-    struct tsd_answers *answers = data;
-    answers->held -= len; /* what waits for it is started by the tick: this may be called within a callback of a job */
+    struct tsd_queries *queries = data;
+    queries->held -= len; /* what waits for it is started by the tick: this may be called within a callback of a job */
 }
 
 static void answer(struct tsd_job *job, struct tsd_reply *reply)
 {
-    tsd_answer_cb cb = job->cb;
+    tsd_reply_cb cb = job->cb;
     void *data = job->data;
     if (reply->body) {
-        job->answers->held += reply->len;
+        job->queries->held += reply->len;
         reply->on_released = on_released;
-        reply->data = job->answers;
+        reply->data = job->queries;
     }
     job_free(job);
     cb(data, reply);
@@ -179,7 +179,7 @@ static int open_reader(struct tsd_job *job)
 {
     struct ts_reader *reader = NULL;
     struct ts_store_error error = {""};
-    int rc = ts_reader_open(job->answers->state->store_path, &reader, &error);
+    int rc = ts_reader_open(job->queries->state->store_path, &reader, &error);
     if (rc) {
         job->error = (struct ts_query_error){.kind = TS_QUERY_STORE_UNAVAILABLE};
         snprintf(job->error.message, sizeof(job->error.message), "%.255s", error.message);
@@ -219,11 +219,11 @@ static void on_work(uv_work_t *work)
         drop_reader(job->slot); /* the next one begins with a new connection */
 }
 
-static void start_waiting(struct tsd_answers *answers);
+static void start_waiting(struct tsd_queries *queries);
 
 /* An answer that is longer than a piece, on its way to the client. */
 struct sending {
-    struct tsd_answers *answers;
+    struct tsd_queries *queries;
     struct ts_query *query;
     struct ts_response *answer; /* NULL: its text has ended */
     struct ts_buf first;
@@ -251,7 +251,7 @@ static int send_next(void *data, struct ts_buf *out)
 static void free_sending(void *data)
 {
     struct sending *sending = data;
-    sending->answers->held -= sending->held;
+    sending->queries->held -= sending->held;
     ts_response_free(sending->answer);
     ts_query_free(sending->query);
     ts_buf_deinit(&sending->first);
@@ -264,12 +264,12 @@ static bool stream(struct tsd_job *job, struct tsd_reply *ret_reply)
     struct sending *sending = malloc(sizeof(*sending));
     if (!sending)
         return false;
-    *sending = (struct sending){.answers = job->answers,
+    *sending = (struct sending){.queries = job->queries,
                                 .query = job->query,
                                 .answer = job->answer,
                                 .first = job->out,
                                 .held = ts_response_memory(job->answer) + job->out.cap};
-    job->answers->held += sending->held;
+    job->queries->held += sending->held;
     job->query = NULL;
     job->answer = NULL;
     ts_buf_init(&job->out);
@@ -285,7 +285,7 @@ static void on_worked(uv_work_t *work, int status)
 {
     (void)status; /* nothing here cancels a work item */
     struct tsd_job *job = work->data;
-    struct tsd_answers *answers = job->answers;
+    struct tsd_queries *queries = job->queries;
     job->slot->job = NULL;
     if (!job->cb) {
         job_free(job);
@@ -302,41 +302,41 @@ static void on_worked(uv_work_t *work, int status)
     } else if (job->timed_out) {
         answer_error(job, 503, "timeout", NULL,
                      "the query took over 30 s; ask for a shorter range or a wider time_slice");
-    } else if (answers->closing) {
+    } else if (queries->closing) {
         answer_stopping(job);
     } else {
         struct tsd_reply reply;
         tsd_reply_query_error(&job->error, &reply);
         answer(job, &reply);
     }
-    start_waiting(answers);
-    check_closed(answers);
+    start_waiting(queries);
+    check_closed(queries);
 }
 
-static struct slot *free_slot(struct tsd_answers *answers)
+static struct slot *free_slot(struct tsd_queries *queries)
 {
-    for (unsigned i = 0; i < TSD_ANSWERS_RUNNING; i++) {
-        if (!answers->slots[i].job)
-            return &answers->slots[i];
+    for (unsigned i = 0; i < TSD_QUERIES_RUNNING; i++) {
+        if (!queries->slots[i].job)
+            return &queries->slots[i];
     }
     return NULL;
 }
 
-static void start_waiting(struct tsd_answers *answers)
+static void start_waiting(struct tsd_queries *queries)
 {
-    for (struct tsd_job *job = answers->first; job; job = job->next) {
-        struct slot *slot = free_slot(answers);
-        if (!slot || answers->held > HELD_MAX || answers->closing)
+    for (struct tsd_job *job = queries->first; job; job = job->next) {
+        struct slot *slot = free_slot(queries);
+        if (!slot || queries->held > HELD_MAX || queries->closing)
             return;
         if (job->state != WAITING)
             continue;
         job->state = RUNNING;
-        answers->n_pending--;
-        answers->n_running++;
+        queries->n_pending--;
+        queries->n_running++;
         job->slot = slot;
         slot->job = job;
         /* Fails only without a function. */
-        uv_queue_work(answers->loop, &job->work, on_work, on_worked);
+        uv_queue_work(queries->loop, &job->work, on_work, on_worked);
     }
 }
 
@@ -356,13 +356,13 @@ static void interrupt(struct tsd_job *job)
 static void on_flushed(struct tsd_flush *base, int status)
 {
     struct flush *flush = base->data;
-    struct tsd_answers *answers = flush->answers;
-    uv_mutex_lock(&answers->lock);
+    struct tsd_queries *queries = flush->queries;
+    uv_mutex_lock(&queries->lock);
     flush->status = status;
-    flush->next = answers->flushed;
-    answers->flushed = flush;
-    uv_async_send(&answers->async);
-    uv_mutex_unlock(&answers->lock);
+    flush->next = queries->flushed;
+    queries->flushed = flush;
+    uv_async_send(&queries->async);
+    uv_mutex_unlock(&queries->lock);
 }
 
 static void answer_flush_failed(struct tsd_job *job, int status)
@@ -371,7 +371,7 @@ static void answer_flush_failed(struct tsd_job *job, int status)
         answer_stopping(job);
         return;
     }
-    struct tsd_state *state = job->answers->state;
+    struct tsd_state *state = job->queries->state;
     char why[sizeof(state->store_error)];
     char message[sizeof(why) + 128];
     tsd_state_store_error(state, why, sizeof(why));
@@ -387,7 +387,7 @@ static void answer_flushed(struct tsd_job *job)
     struct tsd_reply reply;
     ts_buf_init(&out);
     ts_buf_printf(&out, "{\"flushed\": true, \"committed\": %" PRIu64 "}\n",
-                  tsd_get(&job->answers->state->writer.committed));
+                  tsd_get(&job->queries->state->writer.committed));
     tsd_reply_take(&out, 200, TSD_TYPE_JSON, &reply);
     answer(job, &reply);
 }
@@ -401,17 +401,17 @@ static void job_flushed(struct tsd_job *job, int status)
         answer_flushed(job);
     } else {
         job->state = WAITING;
-        job->since = uv_now(job->answers->loop);
+        job->since = uv_now(job->queries->loop);
     }
 }
 
 static void on_async(uv_async_t *async)
 {
-    struct tsd_answers *answers = async->data;
-    uv_mutex_lock(&answers->lock);
-    struct flush *flush = answers->flushed;
-    answers->flushed = NULL;
-    uv_mutex_unlock(&answers->lock);
+    struct tsd_queries *queries = async->data;
+    uv_mutex_lock(&queries->lock);
+    struct flush *flush = queries->flushed;
+    queries->flushed = NULL;
+    uv_mutex_unlock(&queries->lock);
     struct flush *in_order = NULL; /* the list has the latest first */
     while (flush) {
         struct flush *next = flush->next;
@@ -425,12 +425,12 @@ static void on_async(uv_async_t *async)
         struct tsd_job *job = flush->job;
         int status = flush->status;
         free(flush);
-        answers->n_flushes--;
+        queries->n_flushes--;
         if (job)
             job_flushed(job, status);
     }
-    start_waiting(answers);
-    check_closed(answers);
+    start_waiting(queries);
+    check_closed(queries);
 }
 
 static int begin_flush(struct tsd_job *job, bool at_once)
@@ -438,15 +438,15 @@ static int begin_flush(struct tsd_job *job, bool at_once)
     struct flush *flush = calloc(1, sizeof(*flush));
     if (!flush)
         return TS_ENOMEM;
-    flush->answers = job->answers;
+    flush->queries = job->queries;
     flush->job = job;
     flush->flush.data = flush;
     flush->flush.cb = on_flushed;
     flush->flush.at_once = at_once;
     job->flush = flush;
     job->state = FLUSHING;
-    job->answers->n_flushes++;
-    tsd_writer_flush(job->answers->writer, &flush->flush);
+    job->queries->n_flushes++;
+    tsd_writer_flush(job->queries->writer, &flush->flush);
     return 0;
 }
 
@@ -460,20 +460,20 @@ static struct tsd_job *refuse(struct ts_query *query, unsigned status, const cha
     return NULL;
 }
 
-static struct tsd_job *begin(struct tsd_answers *answers, struct ts_query *query, bool fresh, tsd_answer_cb cb,
+static struct tsd_job *begin(struct tsd_queries *queries, struct ts_query *query, bool fresh, tsd_reply_cb cb,
                              void *data, struct tsd_reply *ret_reply)
 {
-    if (answers->closing)
+    if (queries->closing)
         return refuse(query, 503, "stopping", "the daemon is stopping", ret_reply);
-    if (answers->n_pending >= TSD_ANSWERS_WAITING)
+    if (queries->n_pending >= TSD_QUERIES_WAITING)
         return refuse(query, 503, "busy", "too many requests are waiting; try again", ret_reply);
-    if (fresh && answers->n_flushes >= FLUSHES_MAX)
+    if (fresh && queries->n_flushes >= FLUSHES_MAX)
         return refuse(query, 503, "store_unavailable", "too many requests wait for the store to commit", ret_reply);
-    struct tsd_job *job = job_new(answers, query, cb, data);
+    struct tsd_job *job = job_new(queries, query, cb, data);
     if (!job)
         return refuse(query, 500, "internal", "out of memory", ret_reply);
     if (!fresh) {
-        start_waiting(answers);
+        start_waiting(queries);
     } else if (begin_flush(job, !query)) {
         job->query = NULL;
         job_free(job);
@@ -482,19 +482,18 @@ static struct tsd_job *begin(struct tsd_answers *answers, struct ts_query *query
     return job;
 }
 
-struct tsd_job *tsd_answers_flush(struct tsd_answers *answers, tsd_answer_cb cb, void *data,
-                                  struct tsd_reply *ret_reply)
+struct tsd_job *tsd_queries_flush(struct tsd_queries *queries, tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
-    return begin(answers, NULL, true, cb, data, ret_reply);
+    return begin(queries, NULL, true, cb, data, ret_reply);
 }
 
-struct tsd_job *tsd_answers_query(struct tsd_answers *answers, struct ts_query *query, bool fresh, tsd_answer_cb cb,
+struct tsd_job *tsd_queries_query(struct tsd_queries *queries, struct ts_query *query, bool fresh, tsd_reply_cb cb,
                                   void *data, struct tsd_reply *ret_reply)
 {
-    return begin(answers, query, fresh, cb, data, ret_reply);
+    return begin(queries, query, fresh, cb, data, ret_reply);
 }
 
-void tsd_job_abandon(struct tsd_job *job)
+void tsd_job_cancel(struct tsd_job *job)
 {
     job->cb = NULL;
     if (job->state == RUNNING)
@@ -509,7 +508,7 @@ static void check_deadline(struct tsd_job *job, uint64_t age)
         answer_flush_failed(job, TS_ESTORE);
     } else if (job->state == WAITING && age >= QUERY_MS) {
         answer_error(job, 503, "busy", NULL, "other queries have taken over 30 s; try again");
-    } else if (job->state == RUNNING && (age >= QUERY_MS || !job->cb || job->answers->closing)) {
+    } else if (job->state == RUNNING && (age >= QUERY_MS || !job->cb || job->queries->closing)) {
         job->timed_out = age >= QUERY_MS;
         interrupt(job);
     }
@@ -517,104 +516,104 @@ static void check_deadline(struct tsd_job *job, uint64_t age)
 
 static void on_tick(uv_timer_t *timer)
 {
-    struct tsd_answers *answers = timer->data;
-    uint64_t now = uv_now(answers->loop);
-    for (struct tsd_job *job = answers->first, *next; job; job = next) {
+    struct tsd_queries *queries = timer->data;
+    uint64_t now = uv_now(queries->loop);
+    for (struct tsd_job *job = queries->first, *next; job; job = next) {
         next = job->next;
         check_deadline(job, now - job->since);
     }
-    start_waiting(answers);
-    if (!answers->first)
+    start_waiting(queries);
+    if (!queries->first)
         uv_timer_stop(timer);
 }
 
 /* ---- Start and close ---- */
 
-static void deinit_locks(struct tsd_answers *answers)
+static void deinit_locks(struct tsd_queries *queries)
 {
-    for (unsigned i = 0; i < TSD_ANSWERS_RUNNING; i++)
-        uv_mutex_destroy(&answers->slots[i].lock);
-    uv_mutex_destroy(&answers->lock);
+    for (unsigned i = 0; i < TSD_QUERIES_RUNNING; i++)
+        uv_mutex_destroy(&queries->slots[i].lock);
+    uv_mutex_destroy(&queries->lock);
 }
 
-static int init_locks(struct tsd_answers *answers)
+static int init_locks(struct tsd_queries *queries)
 {
-    if (uv_mutex_init(&answers->lock))
+    if (uv_mutex_init(&queries->lock))
         return TS_ENOMEM;
-    for (unsigned i = 0; i < TSD_ANSWERS_RUNNING; i++) {
-        if (!uv_mutex_init(&answers->slots[i].lock))
+    for (unsigned i = 0; i < TSD_QUERIES_RUNNING; i++) {
+        if (!uv_mutex_init(&queries->slots[i].lock))
             continue;
         while (i-- > 0)
-            uv_mutex_destroy(&answers->slots[i].lock);
-        uv_mutex_destroy(&answers->lock);
+            uv_mutex_destroy(&queries->slots[i].lock);
+        uv_mutex_destroy(&queries->lock);
         return TS_ENOMEM;
     }
     return 0;
 }
 
-int tsd_answers_start(uv_loop_t *loop, struct tsd_state *state, struct tsd_writer *writer,
-                      struct tsd_answers **ret_answers)
+int tsd_queries_start(uv_loop_t *loop, struct tsd_state *state, struct tsd_writer *writer,
+                      struct tsd_queries **ret_queries)
 {
-    struct tsd_answers *answers = calloc(1, sizeof(*answers));
-    if (!answers)
+    struct tsd_queries *queries = calloc(1, sizeof(*queries));
+    if (!queries)
         return TS_ENOMEM;
-    answers->loop = loop;
-    answers->state = state;
-    answers->writer = writer;
-    int rc = init_locks(answers);
+    queries->loop = loop;
+    queries->state = state;
+    queries->writer = writer;
+    int rc = init_locks(queries);
     if (rc) {
-        free(answers);
+        free(queries);
         return rc;
     }
-    if (uv_async_init(loop, &answers->async, on_async)) {
-        deinit_locks(answers);
-        free(answers);
+    if (uv_async_init(loop, &queries->async, on_async)) {
+        deinit_locks(queries);
+        free(queries);
         return TS_ENOMEM;
     }
-    uv_timer_init(loop, &answers->tick);
-    answers->async.data = answers->tick.data = answers;
-    answers->handles = 2;
-    *ret_answers = answers;
+    uv_timer_init(loop, &queries->tick);
+    queries->async.data = queries->tick.data = queries;
+    queries->handles = 2;
+    *ret_queries = queries;
     return 0;
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct tsd_answers *answers = handle->data;
-    if (!--answers->handles)
-        answers->on_closed(answers->closed_data);
+    struct tsd_queries *queries = handle->data;
+    if (!--queries->handles)
+        queries->on_closed(queries->closed_data);
 }
 
-static void check_closed(struct tsd_answers *answers)
+static void check_closed(struct tsd_queries *queries)
 {
-    if (!answers->closing || answers->n_running || answers->n_flushes || uv_is_closing((uv_handle_t *)&answers->async))
+    if (!queries->closing || queries->n_running || queries->n_flushes || uv_is_closing((uv_handle_t *)&queries->async))
         return;
-    for (unsigned i = 0; i < TSD_ANSWERS_RUNNING; i++)
-        drop_reader(&answers->slots[i]);
-    uv_close((uv_handle_t *)&answers->async, on_handle_closed);
-    uv_close((uv_handle_t *)&answers->tick, on_handle_closed);
+    for (unsigned i = 0; i < TSD_QUERIES_RUNNING; i++)
+        drop_reader(&queries->slots[i]);
+    uv_close((uv_handle_t *)&queries->async, on_handle_closed);
+    uv_close((uv_handle_t *)&queries->tick, on_handle_closed);
 }
 
-void tsd_answers_close(struct tsd_answers *answers, void (*cb)(void *data), void *data)
+void tsd_queries_close(struct tsd_queries *queries, void (*cb)(void *data), void *data)
 {
-    answers->closing = true;
-    answers->on_closed = cb;
-    answers->closed_data = data;
-    for (struct tsd_job *job = answers->first, *next; job; job = next) {
+    queries->closing = true;
+    queries->on_closed = cb;
+    queries->closed_data = data;
+    for (struct tsd_job *job = queries->first, *next; job; job = next) {
         next = job->next;
         if (job->state == RUNNING)
             interrupt(job);
         else
             answer_stopping(job);
     }
-    check_closed(answers);
+    check_closed(queries);
 }
 
-struct tsd_answers *tsd_answers_free(struct tsd_answers *answers)
+struct tsd_queries *tsd_queries_free(struct tsd_queries *queries)
 {
-    if (!answers)
+    if (!queries)
         return NULL;
-    deinit_locks(answers);
-    free(answers);
+    deinit_locks(queries);
+    free(queries);
     return NULL;
 }

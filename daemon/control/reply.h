@@ -14,7 +14,7 @@
 #define TSD_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 /* A body that is made while it is sent, as fast as its reader takes it. On the loop. */
-struct tsd_stream {
+struct tsd_body {
     /* Appends what comes next, at least a byte: 1. 0: that was all. Negative: it is broken off, which the client sees.
      */
     int (*next)(void *data, struct ts_buf *out);
@@ -25,11 +25,11 @@ struct tsd_stream {
 
 struct tsd_reply {
     unsigned status;
-    const char *type;         /* of the body; static */
-    char *body;               /* malloc()ed, belongs to whoever has the reply; NULL where there was no memory for it */
-    size_t len;               /* of the body */
-    struct tsd_stream stream; /* with next: in place of the body */
-    const char *allow;        /* the methods that a 405 names; static, else NULL */
+    const char *type;       /* of the body; static */
+    char *body;             /* malloc()ed, belongs to whoever has the reply; NULL where there was no memory for it */
+    size_t len;             /* of the body */
+    struct tsd_body stream; /* with next: in place of the body */
+    const char *allow;      /* the methods that a 405 names; static, else NULL */
 
     /* Called on the loop with len when the body's memory is free again; NULL: nobody counts it. */
     void (*on_released)(void *data, size_t len);

@@ -11,9 +11,9 @@
 #include <string.h>
 
 /* One request on its way through. */
-struct request {
+struct context {
     struct tsd_routes *routes;
-    struct tsd_client *client;
+    struct tsd_request *request;
     struct tsd_url url;
 };
 
@@ -22,148 +22,148 @@ struct route {
     bool post;       /* else GET, and HEAD */
     bool parameters; /* it takes some */
     enum ts_query_kind kind;
-    void (*serve)(const struct request *request, const struct route *route);
+    void (*serve)(const struct context *context, const struct route *route);
 };
 
-static void reply_error(struct tsd_client *client, unsigned status, const char *code, const char *parameter,
+static void reply_error(struct tsd_request *request, unsigned status, const char *code, const char *parameter,
                         const char *message)
 {
     struct tsd_reply reply;
     tsd_reply_error(status, code, parameter, message, &reply);
-    tsd_client_reply(client, &reply);
+    tsd_request_reply(request, &reply);
 }
 
-static void reply_query_error(struct tsd_client *client, const struct ts_query_error *error)
+static void reply_query_error(struct tsd_request *request, const struct ts_query_error *error)
 {
     struct tsd_reply reply;
     tsd_reply_query_error(error, &reply);
-    tsd_client_reply(client, &reply);
+    tsd_request_reply(request, &reply);
 }
 
-static void reply_buf(struct tsd_client *client, struct ts_buf *out, unsigned status, const char *type)
+static void reply_buf(struct tsd_request *request, struct ts_buf *out, unsigned status, const char *type)
 {
     struct tsd_reply reply;
     tsd_reply_take(out, status, type, &reply);
-    tsd_client_reply(client, &reply);
+    tsd_request_reply(request, &reply);
 }
 
 /* ---- What takes time ---- */
 
 static void on_answer(void *data, const struct tsd_reply *reply)
 {
-    tsd_client_reply(data, reply);
+    tsd_request_reply(data, reply);
 }
 
-static void wait_for(struct tsd_client *client, struct tsd_job *job, const struct tsd_reply *refusal)
+static void wait_for(struct tsd_request *request, struct tsd_job *job, const struct tsd_reply *refusal)
 {
     if (job)
-        tsd_client_set_data(client, job);
+        tsd_request_set_data(request, job);
     else
-        tsd_client_reply(client, refusal);
+        tsd_request_reply(request, refusal);
 }
 
 /* NULL: it has been answered. */
-static struct ts_query *parse(const struct request *request, const struct route *route)
+static struct ts_query *parse(const struct context *context, const struct route *route)
 {
     struct ts_query *query = NULL;
     struct ts_query_error error = {.kind = TS_QUERY_INTERNAL, .message = "out of memory"};
-    int rc = ts_query_parse(route->kind, request->url.params, request->url.n_params, &request->routes->state->grid,
+    int rc = ts_query_parse(route->kind, context->url.params, context->url.n_params, &context->routes->state->grid,
                             tsd_clock_wall(), &query, &error);
     if (rc)
-        reply_query_error(request->client, &error);
+        reply_query_error(context->request, &error);
     return rc ? NULL : query;
 }
 
-static void serve_query(const struct request *request, const struct route *route)
+static void serve_query(const struct context *context, const struct route *route)
 {
-    struct tsd_routes *routes = request->routes;
-    struct ts_query *query = parse(request, route);
+    struct tsd_routes *routes = context->routes;
+    struct ts_query *query = parse(context, route);
     if (!query)
         return;
-    bool fresh = ts_query_fresh(query, !tsd_client_tcp(request->client));
+    bool fresh = ts_query_fresh(query, !tsd_request_tcp(context->request));
     struct tsd_reply refusal;
-    struct tsd_job *job = tsd_answers_query(routes->answers, query, fresh, on_answer, request->client, &refusal);
-    wait_for(request->client, job, &refusal);
+    struct tsd_job *job = tsd_queries_query(routes->queries, query, fresh, on_answer, context->request, &refusal);
+    wait_for(context->request, job, &refusal);
 }
 
-static void serve_flush(const struct request *request, const struct route *route)
+static void serve_flush(const struct context *context, const struct route *route)
 {
     (void)route;
     struct tsd_reply refusal;
-    struct tsd_job *job = tsd_answers_flush(request->routes->answers, on_answer, request->client, &refusal);
-    wait_for(request->client, job, &refusal);
+    struct tsd_job *job = tsd_queries_flush(context->routes->queries, on_answer, context->request, &refusal);
+    wait_for(context->request, job, &refusal);
 }
 
-/* A chore knows its client by the client itself. */
-static void serve_backup(const struct request *request, const struct route *route)
+/* A background task is identified by its request. */
+static void serve_backup(const struct context *context, const struct route *route)
 {
     struct tsd_reply refusal;
     (void)route;
-    if (!tsd_chores_backup(request->routes->chores, on_answer, request->client, &refusal))
-        tsd_client_reply(request->client, &refusal);
+    if (!tsd_admin_backup(context->routes->admin, on_answer, context->request, &refusal))
+        tsd_request_reply(context->request, &refusal);
 }
 
-static void serve_regrid(const struct request *request, const struct route *route)
+static void serve_regrid(const struct context *context, const struct route *route)
 {
-    const struct tsd_url *url = &request->url;
+    const struct tsd_url *url = &context->url;
     struct tsd_reply refusal;
     int64_t width = 0;
     (void)route;
     const char *value = url->n_params == 1 && !strcmp(url->params[0].name, "time_slice") ? url->params[0].value : NULL;
     if (!value || ts_parse_duration(value, &width) || width <= 0)
-        reply_error(request->client, 400, "bad_parameter", "time_slice",
+        reply_error(context->request, 400, "bad_parameter", "time_slice",
                     "regrid takes one parameter, time_slice: the width of the new grid, such as 60s");
-    else if (!tsd_chores_regrid(request->routes->chores, width, on_answer, request->client, &refusal))
-        tsd_client_reply(request->client, &refusal);
+    else if (!tsd_admin_regrid(context->routes->admin, width, on_answer, context->request, &refusal))
+        tsd_request_reply(context->request, &refusal);
 }
 
-static void serve_delete(const struct request *request, const struct route *route)
+static void serve_delete(const struct context *context, const struct route *route)
 {
     struct tsd_reply refusal;
-    struct ts_query *query = parse(request, route);
-    if (query && !tsd_chores_delete(request->routes->chores, query, on_answer, request->client, &refusal))
-        tsd_client_reply(request->client, &refusal);
+    struct ts_query *query = parse(context, route);
+    if (query && !tsd_admin_delete(context->routes->admin, query, on_answer, context->request, &refusal))
+        tsd_request_reply(context->request, &refusal);
 }
 
 /* ---- What is known ---- */
 
-static void serve_status(const struct request *request, const struct route *route)
+static void serve_status(const struct context *context, const struct route *route)
 {
     (void)route;
     struct ts_buf out;
     ts_buf_init(&out);
-    tsd_status_write(request->routes->state, &out);
-    reply_buf(request->client, &out, 200, TSD_TYPE_JSON);
+    tsd_status_write(context->routes->state, &out);
+    reply_buf(context->request, &out, 200, TSD_TYPE_JSON);
 }
 
-static void serve_rejects(const struct request *request, const struct route *route)
+static void serve_rejects(const struct context *context, const struct route *route)
 {
     (void)route;
     struct ts_buf out;
     ts_buf_init(&out);
-    tsd_rejects_write(request->routes->rejects, &out);
-    reply_buf(request->client, &out, 200, TSD_TYPE_JSON);
+    tsd_rejects_write(context->routes->rejects, &out);
+    reply_buf(context->request, &out, 200, TSD_TYPE_JSON);
 }
 
-static void serve_metrics(const struct request *request, const struct route *route)
+static void serve_metrics(const struct context *context, const struct route *route)
 {
     (void)route;
     struct ts_buf out;
     ts_buf_init(&out);
-    tsd_metrics_write(request->routes->state, &out);
-    reply_buf(request->client, &out, 200, TSD_TYPE_METRICS);
+    tsd_metrics_write(context->routes->state, &out);
+    reply_buf(context->request, &out, 200, TSD_TYPE_METRICS);
 }
 
-static void serve_health(const struct request *request, const struct route *route)
+static void serve_health(const struct context *context, const struct route *route)
 {
     (void)route;
-    struct tsd_state *state = request->routes->state;
+    struct tsd_state *state = context->routes->state;
     char error[sizeof(state->store_error)];
     tsd_state_store_error(state, error, sizeof(error));
     struct ts_buf out;
     ts_buf_init(&out);
     ts_buf_printf(&out, "%s\n", *error ? error : "ok");
-    reply_buf(request->client, &out, *error ? 503 : 200, TSD_TYPE_TEXT);
+    reply_buf(context->request, &out, *error ? 503 : 200, TSD_TYPE_TEXT);
 }
 
 /* ---- Routing ---- */
@@ -194,52 +194,52 @@ static const struct route *find_route(const char *path)
     return NULL;
 }
 
-static void reply_method(struct tsd_client *client, const char *allow, const char *message)
+static void reply_method(struct tsd_request *request, const char *allow, const char *message)
 {
     struct tsd_reply reply;
     tsd_reply_error(405, "method_not_allowed", NULL, message, &reply);
     reply.allow = allow;
-    tsd_client_reply(client, &reply);
+    tsd_request_reply(request, &reply);
 }
 
-static void serve(const struct request *request)
+static void serve(const struct context *context)
 {
-    struct tsd_client *client = request->client;
-    const char *method = tsd_client_method(client);
+    struct tsd_request *request = context->request;
+    const char *method = tsd_request_method(request);
     bool get = !strcmp(method, "GET") || !strcmp(method, "HEAD");
-    bool tcp = tsd_client_tcp(client);
-    const struct route *route = find_route(request->url.path);
+    bool tcp = tsd_request_tcp(request);
+    const struct route *route = find_route(context->url.path);
     if (tcp && !get) {
-        reply_method(client, "GET, HEAD", "only GET and HEAD are served here; the rest goes to the control socket");
+        reply_method(request, "GET, HEAD", "only GET and HEAD are served here; the rest goes to the control socket");
     } else if (!route || (tcp && route->post)) {
-        reply_error(client, 404, "not_found", NULL, "there is no such path");
+        reply_error(request, 404, "not_found", NULL, "there is no such path");
     } else if (route->post ? strcmp(method, "POST") != 0 : !get) {
-        reply_method(client, route->post ? "POST" : "GET, HEAD", "this path does not know that method");
-    } else if (!route->parameters && request->url.n_params) {
-        reply_error(client, 400, "bad_parameter", request->url.params[0].name, "this path takes no parameters");
+        reply_method(request, route->post ? "POST" : "GET, HEAD", "this path does not know that method");
+    } else if (!route->parameters && context->url.n_params) {
+        reply_error(request, 400, "bad_parameter", context->url.params[0].name, "this path takes no parameters");
     } else {
-        route->serve(request, route);
+        route->serve(context, route);
     }
 }
 
-void tsd_routes_request(void *data, struct tsd_client *client)
+void tsd_routes_request(void *data, struct tsd_request *request)
 {
-    struct request request = {.routes = data, .client = client};
+    struct context context = {.routes = data, .request = request};
     struct ts_query_error error;
-    if (tsd_client_tcp(client) && !tsd_host_allowed(tsd_client_host(client), request.routes->allowed_hosts)) {
-        reply_error(client, 403, "forbidden_host", NULL,
+    if (tsd_request_tcp(request) && !tsd_host_allowed(tsd_request_host(request), context.routes->allowed_hosts)) {
+        reply_error(request, 403, "forbidden_host", NULL,
                     "the Host header is neither an address, nor localhost, nor in control.allowed_hosts");
-    } else if (tsd_url_parse(tsd_client_target(client), &request.url, &error)) {
-        reply_query_error(client, &error);
+    } else if (tsd_url_parse(tsd_request_target(request), &context.url, &error)) {
+        reply_query_error(request, &error);
     } else {
-        serve(&request);
-        tsd_url_deinit(&request.url);
+        serve(&context);
+        tsd_url_deinit(&context.url);
     }
 }
 
-void tsd_routes_gone(void *data, struct tsd_client *client)
+void tsd_routes_gone(void *data, struct tsd_request *request)
 {
     const struct tsd_routes *all = data;
-    if (!tsd_chores_abandon(all->chores, client))
-        tsd_job_abandon(tsd_client_data(client));
+    if (!tsd_admin_cancel(all->admin, request))
+        tsd_job_cancel(tsd_request_data(request));
 }
