@@ -16,7 +16,7 @@ import time
 
 import daemon
 import timesliced
-from timesliced import capture
+from timesliced.taking import capture
 
 SIZES = (130, 1300)
 ROUNDS = 15

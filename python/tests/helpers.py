@@ -8,8 +8,8 @@ import threading
 import time
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from timesliced.capture import capture
-from timesliced.encode import DROPPED, Encoder
+from timesliced.sending.encode import DROPPED, Encoder
+from timesliced.taking.capture import capture
 
 PATIENCE = 20  # seconds; only a failing test waits that long
 

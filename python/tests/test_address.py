@@ -2,7 +2,7 @@
 import unittest
 
 import timesliced
-from timesliced.address import Address, parse
+from timesliced.base.address import Address, parse
 
 
 class Addresses(unittest.TestCase):

@@ -17,8 +17,8 @@ from unittest import mock
 
 import timesliced
 from helpers import PATIENCE, Acked, Datagrams, accept, many_functions, measured, small, stats_of, wait_until
-from timesliced import encode, sender, transport
-from timesliced.address import parse
+from timesliced.base.address import parse
+from timesliced.sending import encode, sender, transport
 
 
 def descriptors():

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 import timesliced
 from helpers import PATIENCE
 from test_client import Case
-from timesliced import control, results, units
+from timesliced.base import units
+from timesliced.reading import control, results
 
 BUCKETS = {
     "start_time": 1732272000, "time_slice": 10, "metric": "cumtime", "unit": "seconds", "from": 1732272000,

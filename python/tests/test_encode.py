@@ -11,12 +11,12 @@ from fractions import Fraction
 from unittest import mock
 
 from helpers import accept, encode, many_functions, measured, small, stats_of, stored, to_ns
-from timesliced import encode as encode_module
-from timesliced import limits
-from timesliced.capture import Rows, Taken, capture
-from timesliced.encode import DROPPED, Encoder
-from timesliced.encode import to_ns as rounded
-from timesliced.limits import check_timestamp
+from timesliced.base import limits
+from timesliced.base.limits import check_timestamp
+from timesliced.sending import encode as encode_module
+from timesliced.sending.encode import DROPPED, Encoder
+from timesliced.sending.encode import to_ns as rounded
+from timesliced.taking.capture import Rows, Taken, capture
 
 BIG = 10**9
 STAMP = "1732272009.25"

@@ -10,8 +10,8 @@ import xml.etree.ElementTree
 
 from helpers import PATIENCE
 from test_control import BUCKETS, Server
-from timesliced import plot
-from timesliced.results import Buckets
+from timesliced.reading import plot
+from timesliced.reading.results import Buckets
 
 try:
     import matplotlib

@@ -12,8 +12,9 @@ from unittest import mock
 import timesliced
 from helpers import PATIENCE, Acked, accept, measured
 from test_client import Case
-from timesliced import budget, taking, unprofiled
-from timesliced.every import Deltas
+from timesliced.sending import unprofiled
+from timesliced.taking import budget, profiler as taking
+from timesliced.taking.every import Deltas
 
 SHARED = sys.version_info >= (3, 12)
 

@@ -13,7 +13,7 @@ from unittest import mock
 import timesliced
 from helpers import PATIENCE, Acked, accept, many_functions, small, wait_until
 from test_client import Case, free_port, stamps
-from timesliced import session, spool
+from timesliced.sending import session, spool
 
 
 class Files(Case):
@@ -245,7 +245,7 @@ class Clients(Case):
         """A hole in the file: after a kill, what is in it counts under another name."""
         port = free_port()
         self.crash(f"tcp://127.0.0.1:{port}", """
-            from timesliced import spool
+            from timesliced.sending import spool
             client = timesliced.Client(sys.argv[1], spool=sys.argv[2])
             real = spool.Spool.append
             def append(one, line):

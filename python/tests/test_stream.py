@@ -9,8 +9,8 @@ from unittest import mock
 import timesliced
 from helpers import PATIENCE, Acked, Lines, accept, many_functions, measured, small, wait_until
 from test_client import Case, free_port, stamps
-from timesliced import stream, transport, worker
-from timesliced.address import parse
+from timesliced.base.address import parse
+from timesliced.sending import stream, transport, worker
 
 
 class Stream(Case):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from helpers import PATIENCE, Acked, accept
 from test_client import Case
 from test_profiling import rows_by_name, step, work
-from timesliced import taking, web
+from timesliced.taking import profiler as taking, web
 
 
 def environ(path="/", **more):

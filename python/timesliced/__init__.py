@@ -19,10 +19,10 @@ daemon has summed; plots need matplotlib. `python -m timesliced --help` has the 
 from typing import TYPE_CHECKING, Any
 
 from timesliced.client import Client
-from timesliced.sender import ClientStats
+from timesliced.sending.sender import ClientStats
 
 if TYPE_CHECKING:
-    from timesliced.control import Control, ControlError
+    from timesliced.reading.control import Control, ControlError
 
 __all__ = ["Client", "ClientStats", "Control", "ControlError"]
 __version__ = "0.1.0"
@@ -31,6 +31,6 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Those who only send need no HTTP."""
     if name in ("Control", "ControlError"):
-        from timesliced import control
+        from timesliced.reading import control
         return getattr(control, name)
     raise AttributeError(f"module 'timesliced' has no attribute {name!r}")

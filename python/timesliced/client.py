@@ -6,15 +6,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Type, TypeVar, Union, overload
 
-from timesliced import address as addresses
-from timesliced import limits, profiling, spool
-from timesliced.budget import Budget
-from timesliced.capture import Dump, Profile, capture
-from timesliced.every import Every
-from timesliced.sender import ClientStats, Sender
+from timesliced.base import address as addresses
+from timesliced.base import limits
+from timesliced.sending import spool
+from timesliced.sending.sender import ClientStats, Sender
+from timesliced.taking import blocks as profiling
+from timesliced.taking.budget import Budget
+from timesliced.taking.capture import Dump, Profile, capture
+from timesliced.taking.every import Every
 
 if TYPE_CHECKING:
-    from timesliced import web
+    from timesliced.taking import web
 
 DATAGRAM_MAX = 65507  # bytes: the longest UDP takes over IPv4; loopback carries it in one piece
 DATAGRAM_REMOTE = 1400  # fits Ethernet's 1,500 beside IPv6, UDP and a tunnel's head: no fragments, each a risk to all
@@ -202,14 +204,14 @@ class Client:
                       what Flask or Werkzeug matched, else the path with "*" for each part that has a digit in it; past
                       500 different ones "(other)".
         """
-        from timesliced import web
+        from timesliced.taking import web
         return web.WSGIMiddleware(self, app, self._budget(rate, max_overhead), route)
 
     def asgi(self, app: "web.ASGI", *, rate: float = 1.0, max_overhead: Optional[float] = 0.05,
              route: "Optional[web.Route]" = None) -> "web.ASGI":
         """The same for ASGI (Starlette, FastAPI, Django): app = client.asgi(app). `route` is called with the scope. What a
         request does between its awaits is profiled. Lifespan and websocket scopes pass through."""
-        from timesliced import web
+        from timesliced.taking import web
         return web.ASGIMiddleware(self, app, self._budget(rate, max_overhead), route)
 
     def _budget(self, rate: float, max_overhead: Optional[float]) -> Budget:

@@ -10,9 +10,10 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, Iterator, MutableMapping, Optional, Set
 
-from timesliced import limits, taking
-from timesliced.budget import Budget
-from timesliced.profiling import Run, Steps
+from timesliced.base import limits
+from timesliced.taking import profiler as taking
+from timesliced.taking.blocks import Run, Steps
+from timesliced.taking.budget import Budget
 
 if TYPE_CHECKING:
     from timesliced.client import Client

@@ -14,7 +14,7 @@ from collections import deque
 from itertools import islice
 from typing import Callable, Deque, Generic, Iterator, Optional, TypeVar
 
-from timesliced.spool import DEAD_MAX, Leftover, Spool, hello_line, message_line
+from timesliced.sending.spool import DEAD_MAX, Leftover, Spool, hello_line, message_line
 
 Owner = TypeVar("Owner")
 

@@ -12,9 +12,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Generator, Generic, Optional, Type, TypeVar, cast
 
-from timesliced import taking
-from timesliced.budget import Budget
-from timesliced.capture import Taken
+from timesliced.taking import profiler as taking
+from timesliced.taking.budget import Budget
+from timesliced.taking.capture import Taken
 
 if TYPE_CHECKING:
     from timesliced.client import Client

@@ -17,9 +17,9 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any, List, Mapping, Optional, Type
 
 from timesliced.client import Client
-from timesliced.every import MAX_SECONDS
+from timesliced.taking.every import MAX_SECONDS
 
-_OWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 class NoProgram(Exception):

@@ -3,9 +3,9 @@ import os
 import time
 from typing import List, Mapping, Optional, TextIO
 
-from timesliced.capture import size_of
 from timesliced.client import Client
-from timesliced.encode import load
+from timesliced.sending.encode import load
+from timesliced.taking.capture import size_of
 
 EXIT_OK, EXIT_NOT_ALL, EXIT_UNREACHABLE = 0, 1, 3  # as timeslicectl has them
 _MANY = 2  # files from which on there is a bar

@@ -13,10 +13,10 @@ import socket
 import time
 from typing import Any, Dict, List, Optional
 
-from timesliced import transport
-from timesliced.address import Address
-from timesliced.session import Session
-from timesliced.transport import Host
+from timesliced.base.address import Address
+from timesliced.sending import transport
+from timesliced.sending.session import Session
+from timesliced.sending.transport import Host
 
 HELLO_TIMEOUT = 30.0  # seconds; the answer may wait for a commit
 FINISH_TIMEOUT = 1.0  # seconds for the daemon's end of the stream after a bye

@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Any, List, Optional, Protocol, Tuple
 
-from timesliced.address import Address
+from timesliced.base.address import Address
 
 CONNECT_TIMEOUT = 5.0  # seconds, for each address of a name
 USER_TIMEOUT = 60_000  # ms that written data may stay unacknowledged by the peer's kernel

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
 from urllib.parse import urlencode, urlsplit
 
-from timesliced import results
+from timesliced.reading import results
 
 DEFAULT_SOCKET = "/run/timesliced/control.sock"
 TIMEOUT = 30.0  # seconds

@@ -17,14 +17,14 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Protocol, Tuple
 
-from timesliced import spool, stream, transport
-from timesliced.capture import Capture, Dump, modified
-from timesliced.encode import Encoder
-from timesliced.limits import check_timestamp
-from timesliced.session import Session
+from timesliced.base.limits import check_timestamp
+from timesliced.sending import spool, stream, transport
+from timesliced.sending.encode import Encoder
+from timesliced.sending.session import Session
+from timesliced.taking.capture import Capture, Dump, modified
 
 if TYPE_CHECKING:
-    from timesliced.sender import Sender
+    from timesliced.sending.sender import Sender
 
 PAUSE_MIN = 0.05  # seconds between attempts to reach the daemon, doubled each time
 PAUSE_MAX = 5.0

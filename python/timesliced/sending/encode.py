@@ -27,15 +27,15 @@ from math import fsum, isfinite
 from types import CodeType
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
 
-from timesliced import limits
-from timesliced.capture import Capture, Dump, Entries, Place, Rounded, Row, Rows, Stats, Taken
-from timesliced.frame import Frame
+from timesliced.base import limits
+from timesliced.sending.frame import Frame
+from timesliced.taking.capture import Capture, Dump, Entries, Place, Rounded, Row, Rows, Stats, Taken
 
 DROPPED = "(dropped)"
 TEXTS_MAX = 50_000  # functions
 NS = 10**9
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _SWITCHES = ("<method 'disable' of '_lsprof.Profiler' objects>", "<built-in method sys.getprofile>")
 
 _Raw = Tuple[int, int, float, float]  # as Row, its times in seconds

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
-    from timesliced.results import Buckets, Series
+    from timesliced.reading.results import Buckets, Series
 
 FUNCTIONS = 10
 OTHER_COLOUR = "0.78"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
 if TYPE_CHECKING:
-    from timesliced.control import Time
+    from timesliced.reading.control import Time
 
 Range = Union[str, Tuple["Optional[Time]", "Optional[Time]"]]
 Answer = Mapping[str, Any]
@@ -82,7 +82,7 @@ class Buckets:
     def plot(self, ax: Any = None, *, title: Optional[str] = None, functions: int = 10) -> Any:
         """Draws a stacked bar for each bucket, one colour a function, the `functions` largest and the rest as "other", on
         `ax` or on new axes of matplotlib (timesliced[plot]). Gives the axes."""
-        from timesliced import plot
+        from timesliced.reading import plot
         return plot.draw(self, ax, title, functions)
 
 

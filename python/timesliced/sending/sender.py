@@ -23,11 +23,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, List, Optional
 
-from timesliced import taking
-from timesliced.address import Address
-from timesliced.capture import Capture, size_of
-from timesliced.unprofiled import run_unprofiled
-from timesliced.worker import Task, Ticker, Worker
+from timesliced.base.address import Address
+from timesliced.sending.unprofiled import run_unprofiled
+from timesliced.sending.worker import Task, Ticker, Worker
+from timesliced.taking import profiler as taking
+from timesliced.taking.capture import Capture, size_of
 
 EXIT_TIMEOUT = 1.0  # seconds the end of the process may be held up, for all clients together
 FORGOTTEN_TIMEOUT = 5.0  # seconds for the queue of a client that was dropped without close()

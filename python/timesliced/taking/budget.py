@@ -13,7 +13,7 @@ import random
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from timesliced.taking import Taking
+from timesliced.taking.profiler import Taking
 
 # What cProfile costs in real code, whose calls are not in the processor's caches, as against the loop of calibrate():
 # 1.2 to 1.7 times as much (bench/client.py overhead).

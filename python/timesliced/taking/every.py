@@ -16,9 +16,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-from timesliced.capture import Place, Row, Rows
-from timesliced.encode import add, is_own, place_of, to_ns
-from timesliced.taking import SHARED, Taking
+from timesliced.sending.encode import add, is_own, place_of, to_ns
+from timesliced.taking.capture import Place, Row, Rows
+from timesliced.taking.profiler import SHARED, Taking
 
 if TYPE_CHECKING:
     from timesliced.client import Client

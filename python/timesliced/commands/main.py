@@ -7,8 +7,9 @@ import argparse
 import sys
 from typing import Any, Dict, List, Optional
 
-from timesliced import address as addresses
-from timesliced import dumps, limits, units
+from timesliced.base import address as addresses
+from timesliced.base import limits, units
+from timesliced.commands import dumps
 
 SEND_TIMEOUT = 10.0  # seconds without progress
 RUN_TIMEOUT = 5.0  # seconds that the end of a program may be held up
@@ -75,7 +76,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    from timesliced import run
+    from timesliced.commands import run
     if options.module is not None and not options.module or not (options.module or options.script):
         parser.error("run: a script, or -m and a module, is needed")
     labels = _labels(options)
@@ -92,7 +93,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _plot(options: argparse.Namespace) -> int:
-    from timesliced import control, plot
+    from timesliced.reading import control, plot
     if options.top < 1:
         print("timesliced: --top: at least 1", file=sys.stderr)
         return 2
