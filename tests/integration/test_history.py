@@ -3,6 +3,7 @@ backups and deletions under load, interrupted or abandoned, and answers that nob
 import collections
 import json
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -409,25 +410,34 @@ def test_killed_meanwhile(daemon, path):
 # ---- Large answers ----
 
 def connections(one):
-    """Its open sockets."""
-    folder, n = f"/proc/{one.process.pid}/fd", 0
+    """How many peers are connected to its Unix sockets and over TCP."""
+    inodes, n = set(), 0
+    folder = f"/proc/{one.process.pid}/fd"
     for name in os.listdir(folder):
         try:
-            n += os.readlink(f"{folder}/{name}").startswith("socket:")
+            link = os.readlink(f"{folder}/{name}")
         except FileNotFoundError:  # closed since
-            pass
+            continue
+        if link.startswith("socket:["):
+            inodes.add(link[len("socket:["):-1])
+    tables = ("unix", 5, 6, "03"), ("tcp", 3, 9, "01"), ("tcp6", 3, 9, "01")  # the state of a connected socket
+    for table, state, inode, connected in tables:
+        for line in pathlib.Path(f"/proc/{one.process.pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            n += fields[state] == connected and fields[inode] in inodes
     return n
 
 
 def test_a_client_that_reads_slowly_holds_up_nobody(daemon):
     one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h", store__durability="process")
     fill(one, 600, 700)
-    before_all = connections(one)
+    wait_until(lambda: connections(one) == 0)  # of fill(): the daemon may notice their end later
     ways = [begin(one, "GET", "/v1/buckets?by=location") for _ in range(3)]
     for way in ways:
         way.settimeout(30 * SLOW)
         head = way.recv(2000)
         assert b"200" in head[:20] and b"chunked" in head.lower(), head
+    assert connections(one) == 3
     with Load(one) as load:
         before = load.acked
         time.sleep(3)
@@ -446,7 +456,7 @@ def test_a_client_that_reads_slowly_holds_up_nobody(daemon):
             break
     ways[2].close()
     assert len(rest) > 1_000_000
-    wait_until(lambda: connections(one) == before_all)
+    wait_until(lambda: connections(one) == 0)
     whole = one.get("/v1/buckets", {"by": "location"})
     assert whole.headers["Transfer-Encoding"] == "chunked" and len(whole.json["functions"]) >= 700
     assert whole.body.endswith(b"}\n")
