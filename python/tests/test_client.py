@@ -18,7 +18,7 @@ from unittest import mock
 import timesliced
 from helpers import PATIENCE, Acked, Datagrams, accept, many_functions, measured, small, stats_of, wait_until
 from timesliced.base.address import parse
-from timesliced.sending import encode, sender, transport
+from timesliced.sending import encode, sender, transport, worker
 
 
 def descriptors():
@@ -305,6 +305,24 @@ class Life(Case):
         for reader in receiver.readers:
             reader.join()
         self.assertEqual(descriptors(), before)
+
+    def test_send_then_close_just_before_the_worker_ends(self):
+        """After the worker found the queue empty, and before it checks whether the client is closed."""
+        for receiver in (self.receiver(Acked()), self.receiver(Datagrams())):
+            client = self.client(receiver.address)
+            look, late = worker.Worker.intake, threading.Event()
+
+            def intake(one):
+                look(one)
+                if not late.is_set():
+                    late.set()
+                    client.send(small(), 1)
+                    client._sender.release(PATIENCE)
+            with mock.patch.object(worker.Worker, "intake", intake):
+                client._sender.start()
+                wait_until(late.is_set)
+                self.assertTrue(client.close(PATIENCE))
+            self.counts(client, sent=1, dropped=0, last_error=None)
 
     def test_after_the_close(self):
         receiver = self.receiver(Datagrams())

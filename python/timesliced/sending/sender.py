@@ -288,8 +288,9 @@ class Sender:
             self._sleeping = False
 
     def stopping(self) -> bool:
+        """Closed, and nothing is queued: a profile put just before close() is still sent."""
         with self.lock:
-            return self._stop_at is not None
+            return self._stop_at is not None and not self._queue
 
     def out_of_time(self) -> bool:
         with self.lock:
