@@ -47,34 +47,34 @@ class Application:
         return int(text[-2]) if len(text) > 1 else 0
 
 
-def run(prepare, kills, seed=8137, way="tcp"):
+def run(new_daemon, kills, seed=8137, transport="tcp"):
     """prepare() -> a daemon of tests/support, not started. Gives what was found, as a dict."""
     rng = random.Random(seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="timesliced-kills."))
-    one = prepare()
+    daemon = new_daemon()
     applications = []
     try:
-        one.start()
-        if way == "tcp":
-            one.settings["ingest.tcp"] = "{}:{}".format(*one.address("tcp"))  # the same one after each kill
-        where = one.settings["ingest.tcp"] if way == "tcp" else one.settings["ingest.unix_stream"]
-        address = f"{way}://{where}"
+        daemon.start()
+        if transport == "tcp":
+            daemon.settings["ingest.tcp"] = "{}:{}".format(*daemon.address("tcp"))  # the same one after each kill
+        where = daemon.settings["ingest.tcp"] if transport == "tcp" else daemon.settings["ingest.unix_stream"]
+        address = f"{transport}://{where}"
         applications.append(Application(folder, address, 0))
         for n in range(kills):
             applications[-1].began()
             time.sleep(rng.random() * LONGEST)
             target = TARGETS[n % 3]
             if target in ("daemon", "both"):
-                one.kill()
+                daemon.kill()
             if target in ("application", "both"):
                 applications[-1].kill()
                 applications.append(Application(folder, address, n + 1))
             if target in ("daemon", "both"):
-                one.start()
+                daemon.start()
         applications[-1].began()
         applications[-1].kill()
         drained = deliver(address, folder / "spool")
-        return {"applications": len(applications), "drained": drained, **judge(one, applications)}
+        return {"applications": len(applications), "drained": drained, **judge(daemon, applications)}
     finally:
         for application in applications:
             if application.process.poll() is None:
@@ -93,9 +93,9 @@ def deliver(address, spool):
     return not os.listdir(spool)
 
 
-def judge(one, applications):
-    answer = one.ask("/v1/top", {"metric": "ncalls"})
-    calls = {row["function"]: row["ncalls"] for row in answer["functions"] if row["function"].startswith("run")}
+def judge(daemon, applications):
+    response = daemon.get_json("/v1/top", {"metric": "ncalls"})
+    calls = {row["function"]: row["ncalls"] for row in response["functions"] if row["function"].startswith("run")}
     lost = []
     taken = 0
     for application in applications:
@@ -103,7 +103,7 @@ def judge(one, applications):
         taken += safe
         lost += [(application.number, n, k) for n in range(safe) for k in range(FUNCTIONS)
                  if f"run{application.number}_{n}_{k}" not in calls]
-    return {"taken": taken, "stored": len(calls) // FUNCTIONS, "profiles": answer["profiles"], "lost": len(lost),
+    return {"taken": taken, "stored": len(calls) // FUNCTIONS, "profiles": response["profiles"], "lost": len(lost),
             "twice": sum(n != 1 for n in calls.values()),
             "parts": len({name.rsplit("_", 1)[0] for name in calls}) * FUNCTIONS - len(calls)}
 
@@ -111,28 +111,28 @@ def judge(one, applications):
 def measure(build):
     os.environ["TIMESLICED"] = str(build / "daemon" / "timesliced")
     from support.daemon import Daemon
-    made = []
+    daemons = []
 
-    def prepare():
-        made.append(Daemon({"aggregation.max_label_sets": 2000}))
-        return made[-1]
+    def new_daemon():
+        daemons.append(Daemon({"aggregation.max_label_sets": 2000}))
+        return daemons[-1]
     rows = []
     try:
-        for way in ("tcp", "unix"):
-            kills = KILLS if way == "tcp" else KILLS // 4
-            found = run(prepare, kills, way=way)
+        for transport in ("tcp", "unix"):
+            kills = KILLS if transport == "tcp" else KILLS // 4
+            found = run(new_daemon, kills, transport=transport)
             rows += [
-                (f"{way}: {kills} kills: profiles that the spool had taken, and lost", f"{found['lost']} of "
+                (f"{transport}: {kills} kills: profiles that the spool had taken, and lost", f"{found['lost']} of "
                  f"{found['taken']:,}", "0", found["lost"] == 0 and found["drained"] and found["taken"] > 0),
-                (f"{way}: profiles counted twice, or in part", f"{found['twice'] + found['parts']} of "
+                (f"{transport}: profiles counted twice, or in part", f"{found['twice'] + found['parts']} of "
                  f"{found['stored']:,} stored", "0", found["twice"] == found["parts"] == 0
                  and found["stored"] == found["profiles"])]
     finally:
-        for one in made:
-            one.check()
-            for log in one.folder.glob("log.*"):  # of each start one, which would all be shown
+        for daemon in daemons:
+            daemon.check()
+            for log in daemon.folder.glob("log.*"):  # of each start one, which would all be shown
                 log.unlink()
-            one.discard()
+            daemon.discard()
     return rows
 
 

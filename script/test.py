@@ -72,7 +72,7 @@ class Build:
                          f"--junitxml={report}", f"tests/{folder}"]
             code = self.runner.command(arguments + (["-k", select] if select else []), log,
                                        {**self.env, **{name: str(path) for name, path in binaries.items()},
-                                        "TIMESLICED_PATIENCE": str(patience)})
+                                        "TIMESLICED_TEST_TIMEOUT": str(patience)})
             return count_junit(report, code)
         return run
 

@@ -14,7 +14,7 @@ import time
 
 import checker
 
-HELLO_PATIENCE = 15  # seconds; the answer may wait for a commit that an operator's shell holds up
+HELLO_TIMEOUT = 15  # seconds; the answer may wait for a commit that an operator's shell holds up
 BAD_EVERY = 17
 
 
@@ -22,17 +22,17 @@ class Unusable(Exception):
     """The connection is over: the daemon is gone, or is going."""
 
 
-def connector(daemon, *kinds, patience=HELLO_PATIENCE):
+def connector(daemon, *kinds, timeout=HELLO_TIMEOUT):
     """connect() for a client, each time the next of these kinds; the port may be another one after each start."""
     turns = itertools.cycle(kinds)
 
     def connect():
         if next(turns) == "unix":
-            way = socket.socket(socket.AF_UNIX)
-            way.settimeout(patience)
-            way.connect(str(daemon.settings["ingest.unix_stream"]))
-            return way
-        return socket.create_connection(daemon.address("tcp"), timeout=patience)
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(timeout)
+            sock.connect(str(daemon.settings["ingest.unix_stream"]))
+            return sock
+        return socket.create_connection(daemon.address("tcp"), timeout=timeout)
     return connect
 
 
@@ -63,14 +63,14 @@ class Client:
         self.thread.start()
         return self
 
-    def stop(self, patience):
+    def stop(self, timeout):
         """Sends nothing new, waits until all is answered. Gives what went wrong."""
         self.ending.set()
-        self.thread.join(patience)
+        self.thread.join(timeout)
         if self.thread.is_alive():
             self.giving_up.set()
-            self.thread.join(HELLO_PATIENCE + 5)
-            self.problems.append(f"client {self.sent.client}: {len(self.owed())} not answered after {patience} s")
+            self.thread.join(HELLO_TIMEOUT + 5)
+            self.problems.append(f"client {self.sent.client}: {len(self.owed())} not answered after {timeout} s")
         return self.problems
 
     def owed(self):
@@ -81,9 +81,9 @@ class Client:
     def run(self):
         while not self.giving_up.is_set():
             try:
-                with self.connect() as way:
+                with self.connect() as sock:
                     self.connections += 1
-                    self.talk(way)
+                    self.talk(sock)
                 return
             except (OSError, Unusable, AssertionError):
                 time.sleep(0.01)  # between two attempts, not a wait for anything
@@ -101,10 +101,10 @@ class Client:
             return b"?" if seq % 2 else json.dumps({"seq": seq, "timestamp": "x"}).encode()
         return checker.text(self.sent.client, seq, seq=seq)
 
-    def talk(self, way):
+    def talk(self, sock):
         self.buffer = b""
-        way.sendall(json.dumps({"hello": self.hello}).encode() + b"\n")
-        self.resume(self.read_line(way))
+        sock.sendall(json.dumps({"hello": self.hello}).encode() + b"\n")
+        self.resume(self.read_line(sock))
         out = bytearray()
         for line in list(self.recent)[-self.again:] if self.again else []:
             out += line + b"\n"
@@ -112,7 +112,7 @@ class Client:
         for line in self.unacked.values():
             out += line + b"\n"
             self.resent += 1
-        way.setblocking(False)
+        sock.setblocking(False)
         while not self.giving_up.is_set():
             while self.may_send() and len(self.unacked) < self.window and len(out) < 65536:
                 seq = self.sent.last + 1
@@ -122,9 +122,9 @@ class Client:
                 out += line + b"\n"
             if not self.may_send() and not self.owed():
                 return
-            readable, writable, _ = select.select([way], [way] if out else [], [], 0.1)
+            readable, writable, _ = select.select([sock], [sock] if out else [], [], 0.1)
             if readable:
-                more = way.recv(65536)
+                more = sock.recv(65536)
                 if not more:
                     raise Unusable
                 self.buffer += more
@@ -132,30 +132,30 @@ class Client:
                 for line in lines:
                     self.answered(json.loads(line))
             if writable:
-                del out[:way.send(out)]
+                del out[:sock.send(out)]
 
     def may_send(self):
         return not self.ending.is_set() and (self.total is None or self.sent.last < self.total)
 
-    def read_line(self, way):
+    def read_line(self, sock):
         while b"\n" not in self.buffer:
-            more = way.recv(65536)
+            more = sock.recv(65536)
             if not more:
                 raise Unusable
             self.buffer += more
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def resume(self, answer):
-        self.may_end(answer)
-        if "hello" not in answer:
-            self.problem(f"the hello was answered {answer}")
+    def resume(self, response):
+        self.may_end(response)
+        if "hello" not in response:
+            self.problem(f"the hello was answered {response}")
             self.giving_up.set()
             raise Unusable
-        hello = answer["hello"]
+        hello = response["hello"]
         last = hello["last_seq"]
         if hello["protocol"] != 1 or not isinstance(hello["max_message"], int):
-            self.problem(f"the hello was answered {answer}")
+            self.problem(f"the hello was answered {response}")
         if last < self.sent.confirmed:
             self.problem(f"last_seq {last} takes back the acknowledgement of {self.sent.confirmed}")
         self.confirm(last, "last_seq")
@@ -170,20 +170,20 @@ class Client:
             if line != b"?":  # without its number it would be taken for another
                 self.recent.append(line)
 
-    def may_end(self, answer):
-        if answer.get("error", {}).get("code") in self.errors:
+    def may_end(self, response):
+        if response.get("error", {}).get("code") in self.errors:
             raise Unusable
 
-    def answered(self, answer):
-        self.may_end(answer)
-        if "ack" in answer:
+    def answered(self, response):
+        self.may_end(response)
+        if "ack" in response:
             self.acks += 1
-            self.confirm(answer["ack"], "ack")
-        elif "reject" in answer:
-            reject = answer["reject"]
+            self.confirm(response["ack"], "ack")
+        elif "reject" in response:
+            reject = response["reject"]
             seq, code = reject.get("seq"), reject["code"]
             expected = ("bad_json" if seq % 2 else "bad_shape") if seq in self.sent.bad else None
             if code != expected or self.rejects.setdefault(seq, code) != code:
                 self.problem(f"rejected: {reject}, {expected} was expected")
         else:
-            self.problem(f"an answer that is none: {answer}")
+            self.problem(f"an answer that is none: {response}")

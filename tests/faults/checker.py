@@ -66,7 +66,7 @@ def judge(path, sent):
     The load may go on meanwhile: confirmed before the database is read means stored in it, stored in it means sent by
     the time it has been read.
     """
-    confirmed = {one.client: one.confirmed for one in sent}
+    confirmed = {client.client: client.confirmed for client in sent}
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
     try:
         found, problems = read(connection)
@@ -74,18 +74,18 @@ def judge(path, sent):
             problems.append("integrity_check fails")
     finally:
         connection.close()
-    of_client = {one.client: set() for one in sent}
+    of_client = {client.client: set() for client in sent}
     for client, seq in found:
         if client in of_client:
             of_client[client].add(seq)
         else:
             problems.append(f"never sent: message {seq} of client {client}")
-    for one in sent:
-        stored, bad = of_client[one.client], set(one.bad)
-        for what, numbers in (("lost", one.good(confirmed[one.client]) - stored), ("stored though bad", stored & bad),
-                              ("never sent", stored - one.good(one.last) - bad)):
+    for client in sent:
+        stored, bad = of_client[client.client], set(client.bad)
+        for what, numbers in (("lost", client.good(confirmed[client.client]) - stored), ("stored though bad", stored & bad),
+                              ("never sent", stored - client.good(client.last) - bad)):
             if numbers:
-                problems.append(f"{what}, of client {one.client}: {sorted(numbers)[:10]}, {len(numbers)} in all")
+                problems.append(f"{what}, of client {client.client}: {sorted(numbers)[:10]}, {len(numbers)} in all")
     return problems
 
 

@@ -1,7 +1,7 @@
-"""Fixtures of the fault tests, and how long they take.
+"""Fixtures of the fault tests.
 
-By default each test takes its short form. script/soak sets TIMESLICED_SOAK=1, with TIMESLICED_SOAK_KILLS and
-TIMESLICED_SOAK_MINUTES, and collects what `figure` is told from the file TIMESLICED_SOAK_REPORT.
+By default each test runs in its short form. script/soak sets TIMESLICED_SOAK=1 for the long form, limits it with
+TIMESLICED_SOAK_KILLS and TIMESLICED_SOAK_MINUTES, and reads the results from the file TIMESLICED_SOAK_REPORT.
 """
 import json
 import os
@@ -13,8 +13,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support.daemon import prepared  # noqa: E402
 from faulty import FaultyDaemon  # noqa: E402
+from support.fixtures import new_daemon, start_daemon  # noqa: E402, F401
 
 
 class Scale:
@@ -25,8 +25,8 @@ class Scale:
     def __init__(self):
         self.end = time.monotonic() + 60 * self.minutes
 
-    def goes_on(self):
-        """False once a test that repeats itself has taken its time; the short form is short by its numbers."""
+    def has_time(self):
+        """Whether a test that repeats its fault still has time. The short form is limited by counts instead."""
         return not self.long or time.monotonic() < self.end
 
     def choose(self, short, long):
@@ -34,14 +34,14 @@ class Scale:
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes, so that only script/soak runs it")
+    config.addinivalue_line("markers", "long: runs for minutes; only script/soak runs it")
 
 
 def pytest_collection_modifyitems(config, items):
-    left_out = [] if Scale.long else [item for item in items if item.get_closest_marker("long")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    excluded = [] if Scale.long else [item for item in items if item.get_closest_marker("long")]
+    if excluded:
+        config.hook.pytest_deselected(items=excluded)
+        items[:] = [item for item in items if item not in excluded]
 
 
 @pytest.fixture
@@ -50,28 +50,20 @@ def scale():
 
 
 @pytest.fixture
-def figure(request):
-    """figure(fault, tries, violations, text): a line of script/soak's table. Fails where violations is not empty."""
-    def note(fault, tries, violations, text):
+def report(request):
+    """report(fault, tries, violations, text): adds a row to script/soak's table; fails if there are violations."""
+    def add_row(fault, tries, violations, text):
         line = {"test": request.node.nodeid, "fault": fault, "tries": tries, "violations": len(violations),
-                "figure": text}
+                "result": text}
         print(f"{fault}: {tries} tries, {len(violations)} violations; {text}")
         path = os.environ.get("TIMESLICED_SOAK_REPORT")
         if path:
-            with open(path, "a", encoding="utf-8") as report:
-                report.write(json.dumps(line) + "\n")
+            with open(path, "a", encoding="utf-8") as rows:
+                rows.write(json.dumps(line) + "\n")
         assert not violations, "\n".join(violations[:20])
-    return note
+    return add_row
 
 
 @pytest.fixture
-def prepare():
-    """Daemons that are not started yet: prepare(settings, config_text) -> FaultyDaemon. Each is checked at the end."""
-    yield from prepared(FaultyDaemon)
-
-
-@pytest.fixture
-def daemon(prepare):
-    def start(config_text="", **settings):
-        return prepare(settings, config_text).start()
-    return start
+def daemon_class():
+    return FaultyDaemon

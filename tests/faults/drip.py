@@ -11,34 +11,34 @@ import time
 
 def main():
     number, pause, addresses = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
-    ways = []
+    socks = []
     for n in range(number):
         address = addresses[n % len(addresses)]
         if address.startswith("/"):
-            way = socket.socket(socket.AF_UNIX)
-            way.connect(address)
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(address)
         else:
             host, port = address.rsplit(":", 1)
-            way = socket.create_connection((host, int(port)))
+            sock = socket.create_connection((host, int(port)))
         # Of a line and of a request alike only the beginning.
-        way.sendall(b"GET /v1/status HTTP/1.1\r\nX: " if address.endswith("c.sock") else b'{"timestamp": 1, "x": "')
-        way.setblocking(False)
-        ways.append(way)
+        sock.sendall(b"GET /v1/status HTTP/1.1\r\nX: " if address.endswith("c.sock") else b'{"timestamp": 1, "x": "')
+        sock.setblocking(False)
+        socks.append(sock)
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
         begun = time.monotonic()
-        for way in ways[:]:
+        for sock in socks[:]:
             try:
-                way.send(b"y")
-                if way.recv(4096) == b"":
+                sock.send(b"y")
+                if sock.recv(4096) == b"":
                     raise ConnectionResetError
             except BlockingIOError:
                 pass
             except OSError:
-                way.close()
-                ways.remove(way)
+                sock.close()
+                socks.remove(sock)
         select.select([sys.stdin], [], [], max(0, pause - (time.monotonic() - begun)))
-    print(len(ways), flush=True)
+    print(len(socks), flush=True)
 
 
 main()

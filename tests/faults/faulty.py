@@ -127,7 +127,7 @@ def each_call(scale, attempt, at_least):
     """attempt(n) makes the n-th call fail, and gives (problems, whether there was an n-th). n rises until there is none:
     one by one in the long form, ever wider in the short one, dense at the beginning. Gives what `figure` takes."""
     problems, tries, n, hit = [], 0, 1, True
-    while scale.goes_on():
+    while scale.has_time():
         more, hit = attempt(n)
         problems += more
         if not hit:

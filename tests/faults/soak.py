@@ -73,10 +73,10 @@ def run(path, options, folder):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     told = [json.loads(text) for text in report.read_text().splitlines()] if report.exists() else []
-    table = [(one["fault"], one["tries"], one["violations"], one["figure"]) for one in told]
+    table = [(row["fault"], row["tries"], row["violations"], row["result"]) for row in told]
     # A test that failed without telling: before it came to its figure, or after it, at the end of a daemon.
     failed = list(failures(junit)) if junit.exists() else []
-    violated = {one["test"].rsplit("::", 1)[-1] for one in told if one["violations"]}
+    violated = {row["test"].rsplit("::", 1)[-1] for row in told if row["violations"]}
     table += [(name, "", 1, words) for name, words in failed if name not in violated]
     if code not in (0, 1) or (code == 1 and not failed):
         table.append((path.stem, "", 1, f"pytest: {code}"))
@@ -100,7 +100,7 @@ def main():
     options, known = parse(sys.argv[1:])
     folder = pathlib.Path(tempfile.mkdtemp(prefix="timesliced-soak-"))
     begun, violations = time.monotonic(), 0
-    line("fault", "tries", "violations", "figure")
+    line("fault", "tries", "violations", "result")
     for row in options.rows:
         for cells in run(known[row], options, folder):
             line(*cells)

@@ -62,15 +62,15 @@ def served(sessions):
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
-        for answers in sessions:
-            way, _ = listener.accept()
-            with way, way.makefile("rb") as lines:
+        for responses in sessions:
+            sock, _ = listener.accept()
+            with sock, sock.makefile("rb") as lines:
                 lines.readline()
-                way.sendall(json.dumps(answers[0]).encode() + b"\n")
-                for _ in range(2 if "hello" in answers[0] and answers[0]["hello"]["last_seq"] < 2 else 0):
+                sock.sendall(json.dumps(responses[0]).encode() + b"\n")
+                for _ in range(2 if "hello" in responses[0] and responses[0]["hello"]["last_seq"] < 2 else 0):
                     lines.readline()
-                for answer in answers[1:]:
-                    way.sendall(json.dumps(answer).encode() + b"\n")
+                for response in responses[1:]:
+                    sock.sendall(json.dumps(response).encode() + b"\n")
     thread = threading.Thread(target=serve)
     thread.start()
     try:

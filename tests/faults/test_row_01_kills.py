@@ -12,9 +12,9 @@ READY_WITHIN = 2  # seconds
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_kills_under_acknowledged_load(daemon, scale, figure, threads):
-    one = daemon(ingest__threads=threads, store__ack_interval="10ms" if threads == 1 else "50ms")
-    clients = [acked.Client(acked.connector(one, ("tcp", "unix")[n % 2]), n + 1, window=48, bad=n > 1, again=2 * n)
+def test_kills_under_acknowledged_load(start_daemon, scale, report, threads):
+    daemon = start_daemon(ingest__threads=threads, store__ack_interval="10ms" if threads == 1 else "50ms")
+    clients = [acked.Client(acked.connector(daemon, ("tcp", "unix")[n % 2]), n + 1, window=48, bad=n > 1, again=2 * n)
                for n in range(4)]
     sent = [client.sent for client in clients]
     rng = random.Random(threads)
@@ -25,25 +25,25 @@ def test_kills_under_acknowledged_load(daemon, scale, figure, threads):
     try:
         for n in range(kills):
             time.sleep(rng.uniform(0.01, 0.25))  # the moment of the fault
-            one.kill()
-            ready.append(one.ready_seconds())
-            if not scale.goes_on():
+            daemon.kill()
+            ready.append(daemon.ready_seconds())
+            if not scale.has_time():
                 break
             if n % JUDGED_EVERY == JUDGED_EVERY - 1:
-                problems += checker.judge(one.db, sent)
+                problems += checker.judge(daemon.db, sent)
     finally:
         for client in clients:
             problems += client.stop(30)
-    problems += checker.judge(one.db, sent)
+    problems += checker.judge(daemon.db, sent)
     for client in sent:
         if not client.last > len(ready):
             problems.append(f"client {client.client} sent {client.last} messages only")
-    problems += checker.balance(one.idle())
+    problems += checker.balance(daemon.wait_idle())
     stored = sum(len(client.good(client.last)) for client in sent)
-    if (profiles := one.ask("/v1/top")["profiles"]) != stored:
+    if (profiles := daemon.get_json("/v1/top")["profiles"]) != stored:
         problems.append(f"{profiles} profiles are stored, {stored} were sent")
     if max(ready) > READY_WITHIN:
         problems.append(f"ready after {max(ready):.2f} s")
-    figure(f"1 SIGKILL, {threads} ingest threads", len(ready), problems,
+    report(f"1 SIGKILL, {threads} ingest threads", len(ready), problems,
            f"{stored} messages exactly once, {sum(client.resent for client in clients)} sent again, "
            f"ready within {max(ready):.2f} s")

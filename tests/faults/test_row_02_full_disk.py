@@ -52,8 +52,8 @@ def wide(n):
         f"w{n}_{i}_{'x' * 100}": {"cumtime": 0.001, "ncalls": 1} for i in range(200)}}]).encode()
 
 
-def confirmed_wide(one):
-    connection = one.read_db()
+def confirmed_wide(daemon):
+    connection = daemon.read_db()
     try:
         row = connection.execute("SELECT sum(ncalls) FROM bucket_totals WHERE function LIKE 'w%'").fetchone()
         return row[0] or 0
@@ -61,20 +61,20 @@ def confirmed_wide(one):
         connection.close()
 
 
-def test_plain_streams_and_datagrams(small_disk, prepare, figure):
+def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
     """Lines wait in the senders, datagrams past the limit are counted, and all that was taken is stored in the end."""
-    one = prepare({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M", "store.flush_interval": "100ms"})
-    one.db = small_disk / "t.db"
-    one.start()
+    daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M", "store.flush_interval": "100ms"})
+    daemon.db = small_disk / "t.db"
+    daemon.start()
     problems = []
     filler = fill(small_disk)
-    way = socket.socket(socket.AF_UNIX)  # whose buffers are small: what they hold must fit the disk later
-    way.connect(str(one.settings["ingest.unix_stream"]))
+    sock = socket.socket(socket.AF_UNIX)  # whose buffers are small: what they hold must fit the disk later
+    sock.connect(str(daemon.settings["ingest.unix_stream"]))
     datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     datagrams.setblocking(False)
     sent = 0
     try:
-        way.setblocking(False)
+        sock.setblocking(False)
         left = b""
         quiet_since = time.monotonic()
 
@@ -86,13 +86,13 @@ def test_plain_streams_and_datagrams(small_disk, prepare, figure):
                     left = wide(sent) + b"\n"
                     sent += 1
                 try:
-                    left = left[way.send(left):]
+                    left = left[sock.send(left):]
                     quiet_since = time.monotonic()
                 except BlockingIOError:
                     return time.monotonic() - quiet_since > 1
-        wait_until(paused, lambda: f"the stream is never paused: {one.status()}")
-        status = one.status()
-        if not status["store_error"] or one.get("/healthz").status != 503:
+        wait_until(paused, lambda: f"the stream is never paused: {daemon.status()}")
+        status = daemon.status()
+        if not status["store_error"] or daemon.get("/healthz").status != 503:
             problems.append(f"it says that it is well: {status}")
         if status["waiting_bytes"] > 4 << 20:  # what one read of a megabyte makes is taken whole
             problems.append(f"{status['waiting_bytes']} bytes wait, 2 MiB is the limit")
@@ -102,43 +102,43 @@ def test_plain_streams_and_datagrams(small_disk, prepare, figure):
         def dropped():
             for _ in range(50):
                 try:
-                    datagrams.sendto(wide(f"d{next(numbers)}"), str(one.settings["ingest.unix_datagram"]))
+                    datagrams.sendto(wide(f"d{next(numbers)}"), str(daemon.settings["ingest.unix_datagram"]))
                 except BlockingIOError:
                     break
-            return one.status()["datagrams_over_memory"]
-        wait_until(dropped, lambda: f"no datagram is dropped: {one.status()}")
-        answer = one.post("/v1/flush")
-        if answer.status != 503:
-            problems.append(f"a flush on a full disk: {answer}")
+            return daemon.status()["datagrams_over_memory"]
+        wait_until(dropped, lambda: f"no datagram is dropped: {daemon.status()}")
+        response = daemon.post("/v1/flush")
+        if response.status != 503:
+            problems.append(f"a flush on a full disk: {response}")
 
         begun = time.monotonic()
         filler.unlink()
-        wait_until(one.healthy, lambda: f"never well again: {one.status()}")
+        wait_until(daemon.healthy, lambda: f"never well again: {daemon.status()}")
         resumed = time.monotonic() - begun
         if resumed > RESUMES_WITHIN:
             problems.append(f"well again after {resumed:.1f} s")
-        way.setblocking(True)
-        way.settimeout(15)
-        way.sendall(left)
-        way.shutdown(socket.SHUT_WR)
-        while way.recv(65536):
+        sock.setblocking(True)
+        sock.settimeout(15)
+        sock.sendall(left)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
             pass
     finally:
-        way.close()
+        sock.close()
         datagrams.close()
-    status = one.idle()
+    status = daemon.wait_idle()
     problems += checker.balance(status)
-    if confirmed_wide(one) != 200 * status["accepted"] or status["accepted"] < sent:
-        problems.append(f"{confirmed_wide(one)} calls are stored; {status}")
-    figure("2 full disk, plain", 1, problems, f"{sent} lines, none lost; well again after {resumed:.2f} s")
+    if confirmed_wide(daemon) != 200 * status["accepted"] or status["accepted"] < sent:
+        problems.append(f"{confirmed_wide(daemon)} calls are stored; {status}")
+    report("2 full disk, plain", 1, problems, f"{sent} lines, none lost; well again after {resumed:.2f} s")
 
 
-def test_acknowledged_streams(small_disk, prepare, scale, figure):
+def test_acknowledged_streams(small_disk, new_daemon, scale, report):
     """Full, room, full, room: no acknowledgement takes anything back, and they go on when there is room."""
-    one = prepare({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M"})
-    one.db = small_disk / "t.db"
-    one.start()
-    clients = [acked.Client(acked.connector(one, kind), n + 1, bad=n == 1, again=2, window=100)
+    daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M"})
+    daemon.db = small_disk / "t.db"
+    daemon.start()
+    clients = [acked.Client(acked.connector(daemon, kind), n + 1, bad=n == 1, again=2, window=100)
                for n, kind in enumerate(["tcp", "unix"])]
     sent = [client.sent for client in clients]
     problems, slowest, tries = [], 0.0, scale.choose(2, 20)
@@ -148,28 +148,28 @@ def test_acknowledged_streams(small_disk, prepare, scale, figure):
         for n in range(tries):
             before = [client.confirmed for client in sent]
             wait_until(lambda: all(client.confirmed > b + 500 for client, b in zip(sent, before)),
-                       lambda: f"no acknowledgements: {one.status()}")
+                       lambda: f"no acknowledgements: {daemon.status()}")
             filler = fill(small_disk)
-            wait_until(lambda: not one.healthy(), lambda: f"a full disk is not noticed: {one.status()}")
+            wait_until(lambda: not daemon.healthy(), lambda: f"a full disk is not noticed: {daemon.status()}")
             if n % 2:
-                one.kill()
-                problems += checker.judge(one.db, sent)
+                daemon.kill()
+                problems += checker.judge(daemon.db, sent)
                 before = [client.confirmed for client in sent]
                 filler.unlink()
                 begun = time.monotonic()
-                one.start()
+                daemon.start()
             else:
                 before = [client.confirmed for client in sent]
                 begun = time.monotonic()
                 filler.unlink()
-            wait_until(lambda: one.healthy() and all(client.confirmed > b for client, b in zip(sent, before)),
-                       lambda: f"does not go on: {one.status()}")
+            wait_until(lambda: daemon.healthy() and all(client.confirmed > b for client, b in zip(sent, before)),
+                       lambda: f"does not go on: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
     finally:
         for client in clients:
             problems += client.stop(30)
     if slowest > RESUMES_WITHIN:
         problems.append(f"acknowledged again after {slowest:.1f} s")
-    problems += checker.judge(one.db, sent) + checker.balance(one.idle())
-    figure("2 full disk, acknowledged", tries, problems,
+    problems += checker.judge(daemon.db, sent) + checker.balance(daemon.wait_idle())
+    report("2 full disk, acknowledged", tries, problems,
            f"{sum(client.last for client in sent)} messages, acknowledged again after {slowest:.2f} s")

@@ -5,64 +5,64 @@ import time
 import acked
 import checker
 from support import senders
-from support.daemon import PATIENCE, wait_until
+from support.daemon import TIMEOUT, wait_until
 
 HOUR = 3600 * 10**9
 YEARS = 10 * 365 * 24 * HOUR
-STALL = PATIENCE / 15  # seconds; more under sanitizers
+STALL = TIMEOUT / 15  # seconds; more under sanitizers
 
 
 def now_message(name, at):
     return json.dumps([at, {"func_profiles": {name: {"cumtime": 0.001, "ncalls": 1}}}]).encode()
 
 
-def calls(one, path="/v1/top", **params):
-    return sum(row["ncalls"] for row in one.ask(path, params)["functions"])
+def calls(daemon, path="/v1/top", **params):
+    return sum(row["ncalls"] for row in daemon.get_json(path, params)["functions"])
 
 
-def test_jumps(prepare, scale, figure):
+def test_jumps(new_daemon, scale, report):
     """Senders stamp with the true time, then with the clock as the daemon has it: both are right, but for a time that is
     years before all that retention keeps: age is measured by the horizon, which has not jumped."""
-    one = prepare({"aggregation.max_future": "10m", "aggregation.retention": "10s:2d 1m:30d 1h:2y",
-                   "store.flush_interval": "200ms"})
-    clock = one.preload("clock_fault")
-    one.start()
+    daemon = new_daemon({"aggregation.max_future": "10m", "aggregation.retention": "10s:2d 1m:30d 1h:2y",
+                         "store.flush_interval": "200ms"})
+    clock = daemon.preload("clock_fault")
+    daemon.start()
     problems, slowest, sent = [], 0.0, 0
     jumps = [HOUR, 0, -HOUR, 0, YEARS, 0, -YEARS, 0, HOUR, -HOUR, YEARS, -YEARS, 0] * scale.choose(1, 10)
-    with senders.Stream(one) as way:
+    with senders.Stream(daemon) as stream:
         for n, offset in enumerate(jumps):
             clock.offset = offset
-            commits = one.status()["commits"]
+            commits = daemon.status()["commits"]
             for at in (time.time(), time.time() + max(offset, -HOUR) / 1e9):
-                way.send(now_message(f"f{n}", at) + b"\n")
+                stream.send(now_message(f"f{n}", at) + b"\n")
                 sent += 1
             begun = time.monotonic()
             # The timer's own commit, not one that a question forces.
-            wait_until(lambda: one.status()["commits"] > commits, lambda: f"no commit at {offset}: {one.status()}")
+            wait_until(lambda: daemon.status()["commits"] > commits, lambda: f"no commit at {offset}: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
-            one.flush()
-            if one.get("/healthz").status != 200:
+            daemon.flush()
+            if daemon.get("/healthz").status != 200:
                 problems.append(f"not healthy at {offset}")
-        if way.read:
-            problems.append(f"answered {bytes(way.read[:500])}")
-    status = one.idle()
+        if stream.read:
+            problems.append(f"answered {bytes(stream.read[:500])}")
+    status = daemon.wait_idle()
     if status["accepted"] != sent:
         problems.append(f"{status['accepted']} of {sent} accepted, {status['rejected']}")
     if not 0 <= status["uptime"] < 600:
         problems.append(f"uptime {status['uptime']}")
-    if calls(one) != sent:
-        problems.append(f"{calls(one)} of {sent} are stored")
+    if calls(daemon) != sent:
+        problems.append(f"{calls(daemon)} of {sent} are stored")
     if slowest > STALL:
         problems.append(f"stood still for {slowest:.2f} s")
-    figure("4 clock jumps, plain", len(jumps), problems, f"longest stall {slowest:.2f} s")
+    report("4 clock jumps, plain", len(jumps), problems, f"longest stall {slowest:.2f} s")
 
 
-def test_jumps_under_acknowledged_load(prepare, scale, figure):
+def test_jumps_under_acknowledged_load(new_daemon, scale, report):
     """The ledger knows no wall clock: nobody is forgotten, nothing is taken twice, and acknowledgements go on."""
-    one = prepare({"store.client_expiry": "1h"})
-    clock = one.preload("clock_fault")
-    one.start()
-    clients = [acked.Client(acked.connector(one, kind), n + 1, again=5) for n, kind in enumerate(["tcp", "unix"])]
+    daemon = new_daemon({"store.client_expiry": "1h"})
+    clock = daemon.preload("clock_fault")
+    daemon.start()
+    clients = [acked.Client(acked.connector(daemon, kind), n + 1, again=5) for n, kind in enumerate(["tcp", "unix"])]
     sent = [client.sent for client in clients]
     jumps = [YEARS, -YEARS, HOUR, -HOUR, 0] * scale.choose(1, 20)
     problems, slowest = [], 0.0
@@ -72,7 +72,7 @@ def test_jumps_under_acknowledged_load(prepare, scale, figure):
         begun = time.monotonic()
         before = [client.confirmed for client in sent]
         wait_until(lambda: all(client.confirmed > b + more for client, b in zip(sent, before)),
-                   lambda: f"no acknowledgement any more: {one.status()}")
+                   lambda: f"no acknowledgement any more: {daemon.status()}")
         return time.monotonic() - begun
 
     for client in clients:
@@ -84,13 +84,13 @@ def test_jumps_under_acknowledged_load(prepare, scale, figure):
             slowest = max(slowest, acknowledged(0))
             acknowledged(100)
             if n % 5 == 4:
-                one.restart()
+                daemon.restart()
                 acknowledged(0)
     finally:
         for client in clients:
             problems += client.stop(30)
     if slowest > STALL:
         problems.append(f"no acknowledgement for {slowest:.2f} s")
-    problems += checker.judge(one.db, sent) + checker.balance(one.idle())
-    figure("4 clock jumps, acknowledged load", len(jumps), problems,
+    problems += checker.judge(daemon.db, sent) + checker.balance(daemon.wait_idle())
+    report("4 clock jumps, acknowledged load", len(jumps), problems,
            f"{sum(client.last for client in sent)} messages, longest wait for an acknowledgement {slowest:.2f} s")

@@ -29,39 +29,39 @@ class Drips:
         return int(self.process.communicate(timeout=30)[0])
 
 
-def measure(one, lines, rounds):
+def measure(daemon, lines, rounds):
     """(lines a second until they are stored, seconds of CPU that the daemon took for a line)."""
-    cpu = one.cpu_seconds()
-    with senders.Stream(one) as way:
+    cpu = daemon.cpu_seconds()
+    with senders.Stream(daemon) as stream:
         begun = time.monotonic()
         for _ in range(rounds):
-            way.send(lines)
-        way.finish()
-    one.flush()
-    return 1000 * rounds / (time.monotonic() - begun), (one.cpu_seconds() - cpu) / rounds / 1000
+            stream.send(lines)
+        stream.finish()
+    daemon.flush()
+    return 1000 * rounds / (time.monotonic() - begun), (daemon.cpu_seconds() - cpu) / rounds / 1000
 
 
-def open_now(one):
-    return one.status()["connections"]["open"]
+def open_now(daemon):
+    return daemon.status()["connections"]["open"]
 
 
-def test_good_senders_keep_their_rate(daemon, scale, figure):
+def test_good_senders_keep_their_rate(start_daemon, scale, report):
     """Windows with and without the slow ones in turns. On a machine that others use too a rate says little: the short
     form compares the CPU that a line costs, and shows the rates."""
-    one = daemon()
+    daemon = start_daemon()
     lines = b"".join(checker.text(1, n) + b"\n" for n in range(1, 1001))
     rounds, pairs = scale.choose((100, 3), (1000, 8))
-    measure(one, lines, rounds)  # warm
+    measure(daemon, lines, rounds)  # warm
     alone, beside, open_, problems = [], [], [], []
     for _ in range(pairs):
-        alone.append(measure(one, lines, rounds))
-        drips = Drips(SLOW, 1, f"127.0.0.1:{one.address('tcp')[1]}", one.settings["ingest.unix_stream"])
+        alone.append(measure(daemon, lines, rounds))
+        drips = Drips(SLOW, 1, f"127.0.0.1:{daemon.address('tcp')[1]}", daemon.settings["ingest.unix_stream"])
         try:
-            wait_until(lambda: open_now(one) == SLOW, lambda: f"{open_now(one)} are open")
-            beside.append(measure(one, lines, rounds))
+            wait_until(lambda: open_now(daemon) == SLOW, lambda: f"{open_now(daemon)} are open")
+            beside.append(measure(daemon, lines, rounds))
         finally:
             open_.append(drips.end())
-        wait_until(lambda: open_now(one) == 0, lambda: f"{open_now(one)} stay open")
+        wait_until(lambda: open_now(daemon) == 0, lambda: f"{open_now(daemon)} stay open")
     kept = statistics.median(rate for rate, _ in beside) / statistics.median(rate for rate, _ in alone)
     cost = min(cpu for _, cpu in beside) / min(cpu for _, cpu in alone)
     if min(open_) != SLOW:
@@ -70,98 +70,98 @@ def test_good_senders_keep_their_rate(daemon, scale, figure):
         problems.append(f"a line costs {cost:.0%} of what it costs without them")
     if scale.long and kept < 0.95:
         problems.append(f"good senders keep {kept:.0%} of their rate")
-    status = one.idle()
+    status = daemon.wait_idle()
     problems += checker.balance(status)
     sent = 1000 * rounds * (1 + 2 * pairs)
     if status["accepted"] != sent or status["rejected"]["bad_json"] != SLOW * pairs:
         problems.append(f"{sent} sent; {status}")  # what was dripped ends as a line that is cut
-    figure("6 slow peers beside a good one", pairs, problems,
+    report("6 slow peers beside a good one", pairs, problems,
            f"keeps {kept:.0%} of {statistics.median(rate for rate, _ in alone):,.0f} lines/s, "
            f"a line costs {cost:.0%} of the CPU")
 
 
-def connected(one, kind):
+def connected(daemon, kind):
     if kind == "tcp":
-        return socket.create_connection(one.address("tcp"))
-    way = socket.socket(socket.AF_UNIX)
-    way.connect(str(one.settings["ingest.unix_stream"]))
-    return way
+        return socket.create_connection(daemon.address("tcp"))
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(daemon.settings["ingest.unix_stream"]))
+    return sock
 
 
-def is_open(way):
+def is_open(sock):
     try:
-        way.setblocking(False)
-        return way.recv(1) != b""
+        sock.setblocking(False)
+        return sock.recv(1) != b""
     except BlockingIOError:
         return True
     except ConnectionError:
         return False
 
 
-def test_idle_between_lines_is_left_in_peace(daemon, scale, figure):
-    one = daemon()
+def test_idle_between_lines_is_left_in_peace(start_daemon, scale, report):
+    daemon = start_daemon()
     seconds = scale.choose(3, 100)
-    ways = [connected(one, kind) for kind in ("tcp", "unix")]
-    for way in ways:
-        way.sendall(checker.text(1, 1) + b"\n")
-    wait_until(lambda: one.status()["accepted"] == 2)
+    socks = [connected(daemon, kind) for kind in ("tcp", "unix")]
+    for sock in socks:
+        sock.sendall(checker.text(1, 1) + b"\n")
+    wait_until(lambda: daemon.status()["accepted"] == 2)
     time.sleep(seconds)  # idling is what they do
-    problems = [] if all(map(is_open, ways)) and open_now(one) == 2 else [f"closed: {one.status()}"]
-    for way in ways:
-        way.setblocking(True)
-        way.sendall(checker.text(1, 1) + b"\n")
-    wait_until(lambda: one.status()["accepted"] == 4, lambda: one.status())
-    for way in ways:
-        way.close()
-    figure("6 idle between lines", 2, problems, f"open after {seconds} s")
+    problems = [] if all(map(is_open, socks)) and open_now(daemon) == 2 else [f"closed: {daemon.status()}"]
+    for sock in socks:
+        sock.setblocking(True)
+        sock.sendall(checker.text(1, 1) + b"\n")
+    wait_until(lambda: daemon.status()["accepted"] == 4, lambda: daemon.status())
+    for sock in socks:
+        sock.close()
+    report("6 idle between lines", 2, problems, f"open after {seconds} s")
 
 
 @pytest.mark.long
-def test_unfinished_lines_are_closed(daemon, figure):
+def test_unfinished_lines_are_closed(start_daemon, report):
     """They stand still in the middle of a line: closed at the deadline, their descriptors are free again."""
-    one = daemon()
-    ways = [connected(one, kind) for kind in ("tcp", "unix") for _ in range(50)]
-    for way in ways:
-        way.sendall(b'{"timestamp": 1, "x": "')
+    daemon = start_daemon()
+    socks = [connected(daemon, kind) for kind in ("tcp", "unix") for _ in range(50)]
+    for sock in socks:
+        sock.sendall(b'{"timestamp": 1, "x": "')
     begun = time.monotonic()
-    wait_until(lambda: open_now(one) == len(ways))
-    descriptors = one.descriptors()
-    wait_until(lambda: open_now(one) == 0, lambda: f"{open_now(one)} stay open", patience=FREED_WITHIN)
+    wait_until(lambda: open_now(daemon) == len(socks))
+    descriptors = daemon.descriptors()
+    wait_until(lambda: open_now(daemon) == 0, lambda: f"{open_now(daemon)} stay open", timeout=FREED_WITHIN)
     freed = time.monotonic() - begun
-    wait_until(lambda: one.descriptors() <= descriptors - len(ways), lambda: f"{one.descriptors()}, were {descriptors}")
-    for way in ways:
-        way.close()
-    figure("6 unfinished lines", len(ways), checker.balance(one.idle()), f"freed after {freed:.0f} s")
+    wait_until(lambda: daemon.descriptors() <= descriptors - len(socks), lambda: f"{daemon.descriptors()}, were {descriptors}")
+    for sock in socks:
+        sock.close()
+    report("6 unfinished lines", len(socks), checker.balance(daemon.wait_idle()), f"freed after {freed:.0f} s")
 
 
 @pytest.mark.long
-def test_dripped_lines_have_a_deadline(daemon, figure):
+def test_dripped_lines_have_a_deadline(start_daemon, report):
     """A byte a second in the middle of a line, for ever."""
-    one = daemon()
-    drips = Drips(SLOW, 1, f"127.0.0.1:{one.address('tcp')[1]}", one.settings["ingest.unix_stream"])
+    daemon = start_daemon()
+    drips = Drips(SLOW, 1, f"127.0.0.1:{daemon.address('tcp')[1]}", daemon.settings["ingest.unix_stream"])
     begun = time.monotonic()
     try:
-        wait_until(lambda: open_now(one) == SLOW, lambda: f"{open_now(one)} are open")
-        wait_until(lambda: open_now(one) == 0, lambda: f"{open_now(one)} stay open", patience=FREED_WITHIN)
+        wait_until(lambda: open_now(daemon) == SLOW, lambda: f"{open_now(daemon)} are open")
+        wait_until(lambda: open_now(daemon) == 0, lambda: f"{open_now(daemon)} stay open", timeout=FREED_WITHIN)
     finally:
         drips.end()
-    figure("6 dripped lines", SLOW, checker.balance(one.idle()), f"freed after {time.monotonic() - begun:.0f} s")
+    report("6 dripped lines", SLOW, checker.balance(daemon.wait_idle()), f"freed after {time.monotonic() - begun:.0f} s")
 
 
 @pytest.mark.long
-def test_dead_peers_are_found(daemon, figure):
+def test_dead_peers_are_found(start_daemon, report):
     """The other end of these connections no longer exists, and has said nothing: keepalive finds out."""
-    one = daemon()
+    daemon = start_daemon()
     number = 50
-    ways = [connected(one, "tcp") for _ in range(number)]
-    for way in ways:
-        way.sendall(checker.text(1, 1) + b"\n")
-    wait_until(lambda: one.status()["accepted"] == number)
+    socks = [connected(daemon, "tcp") for _ in range(number)]
+    for sock in socks:
+        sock.sendall(checker.text(1, 1) + b"\n")
+    wait_until(lambda: daemon.status()["accepted"] == number)
     begun = time.monotonic()
-    for way in ways:
-        way.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # closing it sends nothing
-        way.close()
-    problems = [] if open_now(one) == number else [f"{open_now(one)} of {number} are open: they were not dead"]
-    wait_until(lambda: open_now(one) == 0, lambda: f"{open_now(one)} stay open", patience=FREED_WITHIN)
-    problems += checker.balance(one.idle())
-    figure("6 dead peers", number, problems, f"freed after {time.monotonic() - begun:.0f} s")
+    for sock in socks:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # closing it sends nothing
+        sock.close()
+    problems = [] if open_now(daemon) == number else [f"{open_now(daemon)} of {number} are open: they were not dead"]
+    wait_until(lambda: open_now(daemon) == 0, lambda: f"{open_now(daemon)} stay open", timeout=FREED_WITHIN)
+    problems += checker.balance(daemon.wait_idle())
+    report("6 dead peers", number, problems, f"freed after {time.monotonic() - begun:.0f} s")

@@ -13,8 +13,8 @@ PER_MESSAGE = 500
 BEGIN = 1000
 
 
-def totals(one):
-    connection = one.read_db()
+def totals(daemon):
+    connection = daemon.read_db()
     try:
         return connection.execute("SELECT count(DISTINCT function), sum(ncalls), round(sum(cumtime) * 1e3)"
                                   " FROM bucket_totals").fetchone()
@@ -22,62 +22,62 @@ def totals(one):
         connection.close()
 
 
-def send(one, texts):
-    with senders.Stream(one, "unix") as way:
+def send(daemon, texts):
+    with senders.Stream(daemon, "unix") as stream:
         for text in texts:
-            way.send(text + b"\n")
-        assert way.finish() == []
+            stream.send(text + b"\n")
+        assert stream.finish() == []
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_names(daemon, scale, figure, threads):
+def test_names(start_daemon, scale, report, threads):
     names, limit = scale.choose((30_000, 2_000), (1_000_000, 200_000))
-    one = daemon(aggregation__max_locations=limit, ingest__threads=threads, store__flush_interval="100ms")
-    before = one.memory()
+    daemon = start_daemon(aggregation__max_locations=limit, ingest__threads=threads, store__flush_interval="100ms")
+    before = daemon.memory()
 
     def texts():
         for at in range(0, names, PER_MESSAGE):
             entries = [{"func_name": f"name_{n}", "ncalls": n % 7, "cumtime": n % 5 / 1000, "tottime": 0.001,
                         "file_name": f"/app/{n}.py", "line_number": n} for n in range(at, at + PER_MESSAGE)]
             yield json.dumps([BEGIN, {"func_profiles": entries}]).encode()
-    send(one, texts())
-    status = one.idle()
+    send(daemon, texts())
+    status = daemon.wait_idle()
     problems = checker.balance(status)
-    functions, calls, milliseconds = totals(one)
+    functions, calls, milliseconds = totals(daemon)
     expected = (sum(n % 7 for n in range(names)), sum(n % 5 for n in range(names)))
     if (calls, milliseconds) != expected:
         problems.append(f"calls and milliseconds are {calls}, {milliseconds}, not {expected}")
     if not limit // 2 <= functions <= 2 * limit + 1 or status["locations"] > 2 * limit + 1:
         problems.append(f"{functions} functions, {status['locations']} locations; the limit is {limit}")
-    row, = one.ask("/v1/top", {"function": "(overflow)"})["functions"]
+    row, = daemon.get_json("/v1/top", {"function": "(overflow)"})["functions"]
     if row["ncalls"] == 0:
         problems.append("nothing is under (overflow)")
     # A location costs less than 1 KiB, names and keys included, in each thread and in the writer.
-    grown = one.memory("VmHWM") - before
+    grown = daemon.memory("VmHWM") - before
     if grown > (8 << 20) + 1024 * limit * (threads + 1):
         problems.append(f"{grown} bytes of memory more for {limit} locations")
-    figure(f"9 names, {threads} ingest threads", names, problems,
+    report(f"9 names, {threads} ingest threads", names, problems,
            f"{functions} kept, totals exact, {grown / (1 << 20):.0f} MiB more")
 
 
-def test_label_sets(daemon, scale, figure):
+def test_label_sets(start_daemon, scale, report):
     sets, limit = scale.choose((30_000, 500), (1_000_000, 1000))
-    one = daemon(aggregation__max_label_sets=limit, store__flush_interval="100ms")
-    before = one.memory()
-    send(one, (json.dumps({"timestamp": BEGIN, "labels": {"request": str(n)}, "profile": {"func_profiles": {
+    daemon = start_daemon(aggregation__max_label_sets=limit, store__flush_interval="100ms")
+    before = daemon.memory()
+    send(daemon, (json.dumps({"timestamp": BEGIN, "labels": {"request": str(n)}, "profile": {"func_profiles": {
         "f": {"ncalls": n % 7, "cumtime": 0.001, "tottime": 0}}}}).encode() for n in range(sets)))
-    status = one.idle()
+    status = daemon.wait_idle()
     problems = checker.balance(status)
-    functions, calls, milliseconds = totals(one)
+    functions, calls, milliseconds = totals(daemon)
     expected = (1, sum(n % 7 for n in range(sets)), sets)
     if (functions, calls, milliseconds) != expected:
         problems.append(f"{functions}, {calls} calls, {milliseconds} ms, not {expected}")
-    labels = one.ask("/v1/labels")["labels"]
+    labels = daemon.get_json("/v1/labels")["labels"]
     if len(labels) > limit + 2 or sum(row["profiles"] for row in labels) != sets:
         problems.append(f"{len(labels)} label sets; the limit is {limit}")
     if {"overflow": "true"} not in [row["labels"] for row in labels]:
         problems.append("nothing is under overflow")
-    grown = one.memory("VmHWM") - before
+    grown = daemon.memory("VmHWM") - before
     if grown > (8 << 20) + 2048 * limit:
         problems.append(f"{grown} bytes of memory more for {limit} label sets")
-    figure("9 label sets", sets, problems, f"{len(labels)} kept, totals exact, {grown / (1 << 20):.0f} MiB more")
+    report("9 label sets", sets, problems, f"{len(labels)} kept, totals exact, {grown / (1 << 20):.0f} MiB more")

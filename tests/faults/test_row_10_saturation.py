@@ -17,16 +17,16 @@ def seconds(text):
     return int(text * 10**9)
 
 
-def test_many_rows(daemon, scale, figure):
-    one = daemon(store__flush_interval="50ms")
+def test_many_rows(start_daemon, scale, report):
+    daemon = start_daemon(store__flush_interval="50ms")
     buckets, labels = scale.choose((30, 3), (500, 20))
     problems, tries = [], 0
     texts = [json.dumps({"timestamp": 10 * bucket, "labels": {"n": str(label)}, "profile": {
         "total_tt": 1e7, "func_profiles": [{"func_name": f"{'_' * (bucket % 3)}f{bucket % 2}", **ENTRY}] * REPEATS}})
         .encode() for bucket in range(buckets) for label in range(labels)]
     for text in texts:
-        senders.TRANSPORTS["unix_stream"](one, [text])
-    status = one.idle()
+        senders.TRANSPORTS["unix_stream"](daemon, [text])
+    status = daemon.wait_idle()
     if status["store"]["commits_failed"] or status["store_error"]:
         problems.append(f"a commit failed: {status}")
     if status["saturated"] < buckets * labels:
@@ -40,22 +40,22 @@ def test_many_rows(daemon, scale, figure):
             if form == "csv" and path in ("functions", "labels"):
                 continue
             tries += 1
-            answer = one.get(f"/v1/{path}", {**params, **({"format": "csv"} if form == "csv" else {})})
-            if answer.status != 200:
-                problems.append(f"{path} {params} {form}: {answer}")
+            response = daemon.get(f"/v1/{path}", {**params, **({"format": "csv"} if form == "csv" else {})})
+            if response.status != 200:
+                problems.append(f"{path} {params} {form}: {response}")
     rows = buckets // 2 * labels  # of each of the two functions; an answer's sums are exact
-    for row in one.ask("/v1/top")["functions"]:
+    for row in daemon.get_json("/v1/top")["functions"]:
         found = (row["ncalls"], row["pcalls"], seconds(row["cumtime"]), seconds(row["tottime"]))
         if found != (rows * MOST, rows * MOST, rows * MOST, rows * LEAST):
             problems.append(f"the sum of {rows} sums at the bound is {found}")
-    for row in one.ask("/v1/buckets", {"time_slice": "20s", "metric": "ncalls"})["functions"]:
+    for row in daemon.get_json("/v1/buckets", {"time_slice": "20s", "metric": "ncalls"})["functions"]:
         if set(row["values"]) != {labels * MOST}:
             problems.append(f"buckets of sums at the bound: {row['values'][:10]}")
-    connection = one.read_db()
+    connection = daemon.read_db()
     rows = connection.execute("SELECT ncalls, pcalls FROM bucket_totals").fetchall()
     connection.close()
     tries += 1
     if len(rows) != buckets or set(rows) != {(MOST, MOST)}:
         problems.append(f"the view has {len(rows)} rows, {set(rows)}")
-    problems += checker.balance(one.idle())
-    figure("10 sums at the bound", tries, problems, f"{len(texts)} saturated rows, all questions answered")
+    problems += checker.balance(daemon.wait_idle())
+    report("10 sums at the bound", tries, problems, f"{len(texts)} saturated rows, all questions answered")

@@ -18,52 +18,52 @@ SO_SNDBUFFORCE = 32
 
 def can_be_cut():
     """So long a datagram takes a sender with privileges."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         try:
-            way.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 2 * CUT)
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 2 * CUT)
             return True
         except PermissionError:
             return False
 
 
-def send_long(one, datagram):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-        way.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 2 * CUT)
-        way.settimeout(15)
-        way.sendto(datagram, str(one.settings["ingest.unix_datagram"]))
+def send_long(daemon, datagram):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 2 * CUT)
+        sock.settimeout(15)
+        sock.sendto(datagram, str(daemon.settings["ingest.unix_datagram"]))
 
 
 @pytest.mark.parametrize("kind", ["udp", "unix_datagram"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_each_is_counted(daemon, scale, figure, kind, threads):
-    one = daemon(ingest__threads=threads)
+def test_each_is_counted(start_daemon, scale, report, kind, threads):
+    daemon = start_daemon(ingest__threads=threads)
     rng = random.Random(kind)
     number = scale.choose(4000, 100_000)
     sent = checker.Sent(1)
     cut = 20 if kind != "udp" and can_be_cut() else 0
     datagrams, good = [], 0
     for n in range(number):
-        way = rng.random()
+        chance = rng.random()
         if n % 50 == 0:
             sent.last += 1
             good += 1
             text = checker.text(1, sent.last)
             datagrams.append(text if n % 100 else text + b" " * (65507 - len(text)))
-        elif way < 0.1:
+        elif chance < 0.1:
             datagrams.append(b"")
         else:
             datagrams.append(b"\xff" + rng.randbytes(int(rng.paretovariate(0.7)) % 3000))  # never JSON
-    senders.TRANSPORTS[kind](one, datagrams, sockets=4)
+    senders.TRANSPORTS[kind](daemon, datagrams, sockets=4)
     for _ in range(cut):
-        send_long(one, checker.text(2, 1) + b" " * CUT)  # whole, if one only looks at its beginning
+        send_long(daemon, checker.text(2, 1) + b" " * CUT)  # whole, if one only looks at its beginning
     sent.confirmed = sent.last
-    one.flush()
-    status = one.idle()
-    problems = checker.judge(one.db, [sent]) + checker.balance(status)
+    daemon.flush()
+    status = daemon.wait_idle()
+    problems = checker.judge(daemon.db, [sent]) + checker.balance(status)
     counted = {"received": number + cut, "accepted": good, "datagrams_dropped": 0, "datagrams_over_memory": 0}
     for name, expected in counted.items():
         if status[name] != expected:
             problems.append(f"{name} is {status[name]}, not {expected}")
     if status["rejected"]["truncated"] != cut:
         problems.append(f"truncated is {status['rejected']['truncated']}, not {cut}")
-    figure(f"11 {kind}, {threads} ingest threads", number + cut, problems, f"{good} good, {cut} cut, counters exact")
+    report(f"11 {kind}, {threads} ingest threads", number + cut, problems, f"{good} good, {cut} cut, counters exact")

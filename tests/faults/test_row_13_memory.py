@@ -13,7 +13,7 @@ import pytest
 import acked
 import checker
 from faulty import each_call, sanitizer
-from support.daemon import EX_CONFIG, PATIENCE, wait_until
+from support.daemon import EX_CONFIG, TIMEOUT, wait_until
 
 MESSAGES = 40
 DATAGRAMS = 2  # the number of the client that sends them
@@ -26,51 +26,51 @@ MODES = {"one": (1, 1), "twenty": (20, 1), "libraries": (1, 0)}
 ENDS = {"one": (1, EX_CONFIG), "twenty": (1, EX_CONFIG), "libraries": (1, EX_CONFIG, -signal.SIGABRT)}
 
 
-def workload(one, client, datagrams):
+def workload(daemon, client, datagrams):
     """Everything that allocates while messages come in, and some questions."""
     client.start()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-        way.settimeout(5)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
         for _ in range(MESSAGES):
             datagrams.last += 1
-            way.sendto(checker.text(DATAGRAMS, datagrams.last), str(one.settings["ingest.unix_datagram"]))
+            sock.sendto(checker.text(DATAGRAMS, datagrams.last), str(daemon.settings["ingest.unix_datagram"]))
     for path in ("/v1/top", "/v1/buckets", "/v1/status", "/metrics", "/v1/rejects", "/healthz"):
-        one.get(path, timeout=5)
-    wait_until(lambda: client.sent.last == MESSAGES and not client.owed(), patience=1)
+        daemon.get(path, timeout=5)
+    wait_until(lambda: client.sent.last == MESSAGES and not client.owed(), timeout=1)
 
 
-def failing(one, slots, mode, n):
+def failing(daemon, slots, mode, n):
     """One run. Gives problems, and whether a call was hit."""
     slots.fail_count, slots.own_only = MODES[mode]
     slots.fail_call = n
     # One that looks elsewhere where it is not answered: what that is about, the second test says.
-    client = acked.Client(acked.connector(one, "unix", "tcp", patience=1), 1, total=MESSAGES, window=10, bad=True,
+    client = acked.Client(acked.connector(daemon, "unix", "tcp", timeout=1), 1, total=MESSAGES, window=10, bad=True,
                           again=2, labels={"service": "web"}, errors=("unavailable",))
     datagrams = checker.Sent(DATAGRAMS)
     problems = []
     try:
-        if one.try_start():
-            workload(one, client, datagrams)
+        if daemon.try_start():
+            workload(daemon, client, datagrams)
     except (OSError, AssertionError, http.client.HTTPException, json.JSONDecodeError):
         pass  # refused, or gone
     slots.fail_call = 0
     hit = bool(slots.failed)
-    code = one.process.poll()
+    code = daemon.process.poll()
     if code is None:
         try:
             # A flush that began without memory may say so; the next one must not.
-            wait_until(lambda: one.post("/v1/flush").status == 200, one.log_text)
-            status = one.idle()
+            wait_until(lambda: daemon.post("/v1/flush").status == 200, daemon.log_text)
+            status = daemon.wait_idle()
             if status["store_error"]:
                 problems.append(f"the store stays in trouble: {status['store_error']}")
         except (OSError, AssertionError, http.client.HTTPException, json.JSONDecodeError) as problem:
             problems.append(f"does not answer any more: {problem!r}")
-            one.kill()
+            daemon.kill()
             code = "killed"
     elif code not in ENDS[mode] or not hit:
-        problems.append(f"exit code {code}: {one.log_text()[-500:]}")
-    if one.process.poll() is not None:
-        one.start()
+        problems.append(f"exit code {code}: {daemon.log_text()[-500:]}")
+    if daemon.process.poll() is not None:
+        daemon.start()
     if not client.thread.ident:
         client.start()
     wait_until(lambda: not client.thread.is_alive() or client.problems, 
@@ -78,53 +78,53 @@ def failing(one, slots, mode, n):
     problems += client.stop(10)
     if client.sent.last != MESSAGES:
         problems.append(f"{client.sent.last} sent")
-    status = one.idle()
-    problems += checker.judge(one.db, [client.sent, datagrams]) + checker.balance(status)
+    status = daemon.wait_idle()
+    problems += checker.judge(daemon.db, [client.sent, datagrams]) + checker.balance(status)
     if code is None:
-        stored = one.ask("/v1/top")["profiles"]
+        stored = daemon.get_json("/v1/top")["profiles"]
         if stored != status["accepted"]:
             problems.append(f"{status['accepted']} accepted, {stored} stored")
-    one.process.send_signal(signal.SIGTERM)
-    if one.process.wait(PATIENCE) != 0:
-        problems.append(f"SIGTERM gives {one.process.returncode}")
+    daemon.process.send_signal(signal.SIGTERM)
+    if daemon.process.wait(TIMEOUT) != 0:
+        problems.append(f"SIGTERM gives {daemon.process.returncode}")
     return [f"{mode}, call {n}: {problem}" for problem in problems], hit
 
 
 @pytest.mark.parametrize("mode", sorted(MODES))
-def test_each_allocation(prepare, scale, figure, mode):
+def test_each_allocation(new_daemon, scale, report, mode):
     if sanitizer():
         pytest.skip("a sanitizer has its own malloc; its unit tests make the calls of lib/ and daemon/ fail")
     def attempt(n):
-        one = prepare(QUICK)
-        problems, hit = failing(one, one.preload("malloc_fault"), mode, n)
-        one.discard(quiet=not problems)
+        daemon = new_daemon(QUICK)
+        problems, hit = failing(daemon, daemon.preload("malloc_fault"), mode, n)
+        daemon.discard(quiet=not problems)
         return problems, hit
-    figure(f"13 failing allocation, {mode}", *each_call(scale, attempt, at_least=10))
+    report(f"13 failing allocation, {mode}", *each_call(scale, attempt, at_least=10))
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_connections(prepare, figure, kind):
+def test_connections(new_daemon, report, kind):
     """The n-th call fails for one connection: it is answered or closed, and the next one is served."""
     if sanitizer():
         pytest.skip("a sanitizer has its own malloc")
     problems, hits, calls = [], 0, 16  # more than a connection and its hello make
     for n in range(1, calls + 1):
-        one = prepare()
-        slots = one.preload("malloc_fault")
+        daemon = new_daemon()
+        slots = daemon.preload("malloc_fault")
         slots.fail_count = slots.own_only = 1
-        one.start()
-        one.ask("/v1/top")
-        family, to = socket.AF_UNIX, str(one.settings["ingest.unix_stream"])
+        daemon.start()
+        daemon.get_json("/v1/top")
+        family, to = socket.AF_UNIX, str(daemon.settings["ingest.unix_stream"])
         if kind == "tcp":
-            family, to = socket.AF_INET, one.address("tcp")
+            family, to = socket.AF_INET, daemon.address("tcp")
         slots.fail_call = slots.seen_calls + n
         for which in ("first", "second"):
             try:
-                with socket.socket(family) as way:
-                    way.settimeout(2)
-                    way.connect(to)
-                    way.sendall(json.dumps({"hello": {"client": which, "labels": {"k": "v"}}}).encode() + b"\n")
-                    served = b"last_seq" in way.recv(1000)
+                with socket.socket(family) as sock:
+                    sock.settimeout(2)
+                    sock.connect(to)
+                    sock.sendall(json.dumps({"hello": {"client": which, "labels": {"k": "v"}}}).encode() + b"\n")
+                    served = b"last_seq" in sock.recv(1000)
             except ConnectionError:
                 served = False  # closed
             except TimeoutError:
@@ -133,10 +133,10 @@ def test_connections(prepare, figure, kind):
             hits += which == "first" and slots.failed
         if not served and slots.failed == hits:
             problems.append(f"call {n}: the second connection is not served")
-        one.discard(quiet=True)
+        daemon.discard(quiet=True)
         if len(problems) > 2:
             break  # each took its time
     if not hits:
         problems.append("no call was made to fail")
-    figure(f"13 failing allocation, connections over {kind}", calls, problems,
+    report(f"13 failing allocation, connections over {kind}", calls, problems,
            f"{hits} hit the first: answered or closed, the next is served")

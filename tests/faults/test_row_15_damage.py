@@ -29,21 +29,21 @@ def texts(buckets=40, functions=60):
 def whole(tmp_path_factory):
     """The bytes of a good database."""
     from faulty import FaultyDaemon
-    one = FaultyDaemon()
+    daemon = FaultyDaemon()
     try:
-        one.start()
-        senders.TRANSPORTS["unix_stream"](one, list(texts()))
-        one.idle()
-        assert one.stop() == 0
-        data = one.db.read_bytes()
+        daemon.start()
+        senders.TRANSPORTS["unix_stream"](daemon, list(texts()))
+        daemon.wait_idle()
+        assert daemon.stop() == 0
+        data = daemon.db.read_bytes()
     finally:
-        one.discard()
+        daemon.discard()
     assert len(data) > 20 * PAGE
     return data
 
 
-def image(one):
-    return {path.name: path.read_bytes() for path in one.folder.glob("t.db*")
+def image(daemon):
+    return {path.name: path.read_bytes() for path in daemon.folder.glob("t.db*")
             if not path.name.endswith(("-shm", "-lock"))}
 
 
@@ -76,18 +76,18 @@ HARMS = {
 
 
 @pytest.mark.parametrize("harm", sorted(HARMS))
-def test_schema(prepare, whole, figure, harm):
-    one = prepare()
-    one.db.write_bytes(whole)
-    HARMS[harm](one.db)
-    before = image(one)
-    code, log = one.refused()
+def test_schema(new_daemon, whole, report, harm):
+    daemon = new_daemon()
+    daemon.db.write_bytes(whole)
+    HARMS[harm](daemon.db)
+    before = image(daemon)
+    code, log = daemon.run_to_exit()
     problems = []
     if code != EX_CONFIG or "t.db" not in log:
         problems.append(f"exit code {code}: {log}")
-    if image(one) != before:
+    if image(daemon) != before:
         problems.append("the file has changed")
-    figure(f"15 {harm}", 1, problems, "refused, unchanged")
+    report(f"15 {harm}", 1, problems, "refused, unchanged")
 
 
 def damaged(rng, whole):
@@ -96,12 +96,12 @@ def damaged(rng, whole):
     pages = len(data) // PAGE
     for _ in range(rng.choice([1, 1, 3])):
         at = rng.randrange(1, pages) * PAGE
-        way = rng.randrange(4)
-        if way == 0:
+        kind = rng.randrange(4)
+        if kind == 0:
             data[at:at + PAGE] = bytes(PAGE)
-        elif way == 1:
+        elif kind == 1:
             data[at:at + PAGE] = rng.randbytes(PAGE)
-        elif way == 2:
+        elif kind == 2:
             data[at:at + 12] = rng.randbytes(12)
         else:
             other = rng.randrange(1, pages) * PAGE
@@ -111,40 +111,40 @@ def damaged(rng, whole):
 
 
 
-def test_deeper_damage_crashes_nothing(prepare, scale, figure, whole):
+def test_deeper_damage_crashes_nothing(new_daemon, scale, report, whole):
     rng = random.Random(15)
     problems, tries, refused, told = [], 0, 0, 0
     for n in range(scale.choose(15, 1000)):
-        if not scale.goes_on():
+        if not scale.has_time():
             break
         tries += 1
-        one = prepare({"store.flush_interval": "50ms"})
+        daemon = new_daemon({"store.flush_interval": "50ms"})
         data = damaged(rng, whole)
-        one.db.write_bytes(data)
-        if not one.try_start():
+        daemon.db.write_bytes(data)
+        if not daemon.try_start():
             refused += 1
-            if one.process.returncode not in (1, EX_CONFIG):
-                problems.append(f"{n}: exit code {one.process.returncode}: {one.log_text()}")
-            if image(one)["t.db"] != data:
+            if daemon.process.returncode not in (1, EX_CONFIG):
+                problems.append(f"{n}: exit code {daemon.process.returncode}: {daemon.log_text()}")
+            if image(daemon)["t.db"] != data:
                 problems.append(f"{n}: refused, and the file has changed")
         else:
-            senders.TRANSPORTS["unix_stream"](one, list(texts(10, 60)))
-            answers = [one.get(path) for path in PATHS] + [one.post("/v1/flush")]
-            health = one.get("/healthz").status
-            if {answer.status for answer in answers} - {200, 500, 503} or health not in (200, 503):
-                problems.append(f"{n}: {answers}")
-            if any(answer.status == 200 and not answer.body for answer in answers):
+            senders.TRANSPORTS["unix_stream"](daemon, list(texts(10, 60)))
+            responses = [daemon.get(path) for path in PATHS] + [daemon.post("/v1/flush")]
+            health = daemon.get("/healthz").status
+            if {response.status for response in responses} - {200, 500, 503} or health not in (200, 503):
+                problems.append(f"{n}: {responses}")
+            if any(response.status == 200 and not response.body for response in responses):
                 problems.append(f"{n}: an empty answer")
             told += health == 503
-            if one.process.poll() is not None:
-                problems.append(f"{n}: it has ended with {one.process.returncode}: {one.log_text()[-500:]}")
+            if daemon.process.poll() is not None:
+                problems.append(f"{n}: it has ended with {daemon.process.returncode}: {daemon.log_text()[-500:]}")
             elif health == 200 or n % 10 == 0:  # else it tries for seconds to commit, as it should
-                code = one.stop()
+                code = daemon.stop()
                 if code not in (0, 1):
                     problems.append(f"{n}: exit code {code} on SIGTERM")
-        one.checked = True  # not its database
-        one.discard(quiet=True)
-    figure("15 deeper damage", tries, problems, f"no crash; {refused} refused at the start, {told} told by healthz")
+        daemon.checked = True  # not its database
+        daemon.discard(quiet=True)
+    report("15 deeper damage", tries, problems, f"no crash; {refused} refused at the start, {told} told by healthz")
 
 
 def damage_root(path, table):
@@ -157,44 +157,44 @@ def damage_root(path, table):
         file.write(b"\xff" * PAGE)
 
 
-def test_damage_met_at_the_start_is_refused(prepare, figure, whole):
+def test_damage_met_at_the_start_is_refused(new_daemon, report, whole):
     """Names and clients are read before the first message is: damage there is seen at the start, and so refused."""
     problems = []
     tables = ("locations", "label_sets")
     for table in tables:
-        one = prepare()
-        one.db.write_bytes(whole)
-        damage_root(one.db, table)
-        before = image(one)
-        code, log = one.refused()
+        daemon = new_daemon()
+        daemon.db.write_bytes(whole)
+        damage_root(daemon.db, table)
+        before = image(daemon)
+        code, log = daemon.run_to_exit()
         if code != EX_CONFIG or "t.db" not in log:
             problems.append(f"{table}: exit code {code}: {log}")
-        if image(one) != before:
+        if image(daemon) != before:
             problems.append(f"{table}: the file has changed")
-    figure("15 damage met at the start", len(tables), problems, "refused, unchanged")
+    report("15 damage met at the start", len(tables), problems, "refused, unchanged")
 
 
-def test_healthz_tells_after_an_unclean_stop(prepare, scale, figure, whole):
+def test_healthz_tells_after_an_unclean_stop(new_daemon, scale, report, whole):
     """Nobody asks for what is damaged: the check in the background finds it."""
     problems, tries, told = [], 0, 0
     for n in range(scale.choose(3, 50)):
-        one = prepare()
-        one.db.write_bytes(whole)
-        one.start()
-        senders.TRANSPORTS["unix_stream"](one, list(texts(1, 1)))
-        one.flush()
-        one.kill()
-        damage_root(one.db, "sums")
-        if one.try_start():
+        daemon = new_daemon()
+        daemon.db.write_bytes(whole)
+        daemon.start()
+        senders.TRANSPORTS["unix_stream"](daemon, list(texts(1, 1)))
+        daemon.flush()
+        daemon.kill()
+        damage_root(daemon.db, "sums")
+        if daemon.try_start():
             tries += 1
             try:
-                wait_until(lambda: not one.healthy())
+                wait_until(lambda: not daemon.healthy())
                 told += 1
             except AssertionError:
                 problems.append(f"{n}: healthz says ok")
-            one.stop()
-        elif one.process.returncode != EX_CONFIG:
-            problems.append(f"{n}: exit code {one.process.returncode}")
-        one.checked = True  # not its database
-        one.discard(quiet=True)
-    figure("15 damage found after an unclean stop", tries, problems, f"{told} told by healthz")
+            daemon.stop()
+        elif daemon.process.returncode != EX_CONFIG:
+            problems.append(f"{n}: exit code {daemon.process.returncode}")
+        daemon.checked = True  # not its database
+        daemon.discard(quiet=True)
+    report("15 damage found after an unclean stop", tries, problems, f"{told} told by healthz")

@@ -47,33 +47,33 @@ class Client:
         return json.loads(text) if text else None
 
     def hello(self):
-        answer = self.read()["hello"]
-        assert answer["protocol"] == 1
-        assert answer["max_message"] == 16 * 1024 * 1024
-        return answer["last_seq"]
+        response = self.read()["hello"]
+        assert response["protocol"] == 1
+        assert response["max_message"] == 16 * 1024 * 1024
+        return response["last_seq"]
 
     def acked(self, seq):
         """Reads acks until this number; they never go back."""
         last = 0
         while last < seq:
-            answer = self.read()
-            assert set(answer) == {"ack"}, answer
-            assert last <= answer["ack"] <= seq
-            last = answer["ack"]
+            response = self.read()
+            assert set(response) == {"ack"}, response
+            assert last <= response["ack"] <= seq
+            last = response["ack"]
         return self
 
     def until_acked(self, seq):
         """The rejects that come before the ack of this number."""
         rejects = []
-        while (answer := self.read()) != {"ack": seq}:
-            rejects += [answer["reject"]] if "reject" in answer else []
+        while (response := self.read()) != {"ack": seq}:
+            rejects += [response["reject"]] if "reject" in response else []
         return rejects
 
     def rest(self):
-        answers = []
-        while (answer := self.read()) is not None:
-            answers.append(answer)
-        return answers
+        responses = []
+        while (response := self.read()) is not None:
+            responses.append(response)
+        return responses
 
     def close(self):
         self.file.close()
@@ -87,7 +87,7 @@ class Client:
 
 
 def calls(daemon, name="f"):
-    rows = daemon.ask("/v1/top", {"function": name})["functions"]
+    rows = daemon.get_json("/v1/top", {"function": name})["functions"]
     return rows[0]["ncalls"] if rows else 0
 
 
@@ -100,66 +100,66 @@ def stored(daemon, sql, *parameters):
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_an_ack_is_on_stable_storage(daemon, kind):
-    one = daemon(store__flush_interval="1h")
-    with Client(one, "a-1", kind) as client:
+def test_an_ack_is_on_stable_storage(start_daemon, kind):
+    daemon = start_daemon(store__flush_interval="1h")
+    with Client(daemon, "a-1", kind) as client:
         assert client.hello() == 0
         for seq in range(1, 6):
             client.send(line(seq)).acked(seq)
             # Nobody has asked for a commit, and yet it is there, sums and number together.
-            assert stored(one, "SELECT sum(ncalls) FROM sums WHERE level = 0") == [(seq,)]
-            assert stored(one, "SELECT client, last_seq FROM clients") == [("a-1", seq)]
-    status = one.idle()
+            assert stored(daemon, "SELECT sum(ncalls) FROM sums WHERE level = 0") == [(seq,)]
+            assert stored(daemon, "SELECT client, last_seq FROM clients") == [("a-1", seq)]
+    status = daemon.wait_idle()
     assert (status["received"], status["accepted"], status["duplicates"]) == (5, 5, 0)
 
 
-def test_many_share_a_commit(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_many_share_a_commit(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
-        before = one.status()["commits"]
+        before = daemon.status()["commits"]
         started = time.monotonic()
         for seq in range(1, 2001):
             client.send(line(seq))
         client.acked(2000)
-        assert one.status()["commits"] - before <= 3 + (time.monotonic() - started) / 0.05
-    assert calls(one) == 2000
+        assert daemon.status()["commits"] - before <= 3 + (time.monotonic() - started) / 0.05
+    assert calls(daemon) == 2000
 
 
-def test_pipelined_behind_the_hello(daemon):
-    one = daemon()
-    with Client(one, "a", pipelined=line(1) + line(2) + line(3)[:20]) as client:
+def test_pipelined_behind_the_hello(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a", pipelined=line(1) + line(2) + line(3)[:20]) as client:
         assert client.hello() == 0
         client.acked(2).send(line(3)[20:]).acked(3)
-    assert calls(one) == 3
+    assert calls(daemon) == 3
 
 
-def test_duplicates(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_duplicates(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + line(2)).acked(2)
         client.send(line(1)).acked(2)  # known to be stored: acknowledged at once
         client.send(line(2) + line(3) + line(3) + line(1)).acked(3)
-    status = one.idle()
+    status = daemon.wait_idle()
     assert (status["received"], status["accepted"], status["duplicates"]) == (7, 3, 4)
-    assert calls(one) == 3
+    assert calls(daemon) == 3
 
 
-def test_a_duplicate_is_none_of_the_other_codes(daemon):
+def test_a_duplicate_is_none_of_the_other_codes(start_daemon):
     """What stands under a number that was taken does not matter any more."""
-    one = daemon()
-    with Client(one, "a") as client:
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
         client.send(b'{"seq": 1, "timestamp": null}\n').acked(1)
-    status = one.idle()
+    status = daemon.wait_idle()
     assert (status["duplicates"], sum(status["rejected"].values())) == (1, 0)
 
 
-def test_rejects_use_up_their_number(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_rejects_use_up_their_number(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + b'{"seq": 2, "timestamp": "x", "profile": {"func_profiles": {}}}\n'
                     + b"{not json\n" + b"\xff\n" + line(5))
@@ -167,57 +167,57 @@ def test_rejects_use_up_their_number(daemon):
         assert [(reject["seq"], reject["code"]) for reject in rejects] == [
             (2, "bad_shape"), (3, "bad_json"), (4, "bad_utf8")]
         assert all(len(reject["message"]) > 10 for reject in rejects)
-    assert calls(one) == 2
-    with Client(one, "a") as client:
+    assert calls(daemon) == 2
+    with Client(daemon, "a") as client:
         assert client.hello() == 5
-    status = one.idle()
+    status = daemon.wait_idle()
     assert (status["received"], status["accepted"]) == (5, 2)
 
 
 @pytest.mark.parametrize("text", [
     json.dumps([TIMESTAMP, profile()["profile"]]), json.dumps(profile()), json.dumps(profile(seq="7")),
     json.dumps(profile(seq=0)), json.dumps(profile(seq=-3)), json.dumps(profile(seq=1.5))])
-def test_a_message_without_a_number_takes_the_next(daemon, text):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_a_message_without_a_number_takes_the_next(start_daemon, text):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + text.encode() + b"\n" + line(3)).acked(3)
-    assert calls(one) == 3
+    assert calls(daemon) == 3
 
 
-def test_a_line_that_cannot_be_read_goes_on_from_the_line_before(daemon):
+def test_a_line_that_cannot_be_read_goes_on_from_the_line_before(start_daemon):
     """After a duplicate of 2 it is the number 3, which was taken: a duplicate too."""
-    one = daemon()
-    with Client(one, "a") as client:
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + line(2) + line(3)).acked(3)
         client.send(line(2) + b"{\n" + b"{\n")
         assert [reject["seq"] for reject in client.until_acked(4)] == [4]
-    assert one.idle()["duplicates"] == 2
+    assert daemon.wait_idle()["duplicates"] == 2
 
 
-def test_a_gap_closes(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_a_gap_closes(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
         client.send(line(3) + line(4))
         *_, last = client.rest()
         assert (last["reject"]["code"], last["reject"]["expected"]) == ("sequence", 2)
-    with Client(one, "a") as client:
+    with Client(daemon, "a") as client:
         assert client.hello() == 1
         client.send(line(2)).acked(2)
-    status = one.idle()
+    status = daemon.wait_idle()
     assert (status["received"], status["rejected"]["sequence"]) == (2, 1)
-    assert [reject["code"] for reject in one.rejects()] == ["sequence"]
+    assert [reject["code"] for reject in daemon.rejects()] == ["sequence"]
 
 
-def test_labels_of_the_hello(daemon):
-    one = daemon()
-    with Client(one, "a", labels={"service": "web", "_x": "ü"}) as client:
+def test_labels_of_the_hello(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a", labels={"service": "web", "_x": "ü"}) as client:
         client.hello()
         client.send(line(1) + line(2, labels={"own": "1"}) + line(3)).acked(3)
-    labels = {json.dumps(row["labels"], sort_keys=True): row["profiles"] for row in one.ask("/v1/labels")["labels"]}
+    labels = {json.dumps(row["labels"], sort_keys=True): row["profiles"] for row in daemon.get_json("/v1/labels")["labels"]}
     assert labels == {'{"_x": "\\u00fc", "service": "web"}': 2, '{"own": "1"}': 1}
 
 
@@ -225,66 +225,66 @@ def test_labels_of_the_hello(daemon):
     ({}, "bad_shape"), ({"client": ""}, "bad_shape"), ({"client": "a_b"}, "bad_shape"), ({"client": "x" * 65}, "bad_shape"),
     ({"client": 7}, "bad_shape"), ({"client": "a", "labels": {"1": "x"}}, "bad_labels"),
     ({"client": "a", "labels": []}, "bad_labels"), ("a", "bad_shape"), (None, "bad_shape")])
-def test_a_hello_that_is_wrong(daemon, hello, code):
-    one = daemon()
-    with socket.create_connection(one.address("tcp"), timeout=15) as sock:
+def test_a_hello_that_is_wrong(start_daemon, hello, code):
+    daemon = start_daemon()
+    with socket.create_connection(daemon.address("tcp"), timeout=15) as sock:
         sock.sendall(json.dumps({"hello": hello}).encode() + b"\n")
-        answers = sock.makefile("rb").read().splitlines()
-    assert len(answers) == 1
-    error = json.loads(answers[0])["error"]
+        responses = sock.makefile("rb").read().splitlines()
+    assert len(responses) == 1
+    error = json.loads(responses[0])["error"]
     assert error["code"] == code and len(error["message"]) > 10
-    assert one.idle()["received"] == 0
+    assert daemon.wait_idle()["received"] == 0
 
 
-def test_a_second_hello_closes(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_a_second_hello_closes(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + b'{"hello": {"client": "a"}}\n')
-        assert [answer["error"]["code"] for answer in client.rest() if "error" in answer] == ["bad_shape"]
-    assert one.idle()["received"] == 1
+        assert [response["error"]["code"] for response in client.rest() if "error" in response] == ["bad_shape"]
+    assert daemon.wait_idle()["received"] == 1
 
 
-def test_half_close_is_answered_to_the_end(daemon):
-    one = daemon(store__ack_interval="200ms")
-    with Client(one, "a") as client:
+def test_half_close_is_answered_to_the_end(start_daemon):
+    daemon = start_daemon(store__ack_interval="200ms")
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(b"".join(map(line, range(1, 50))) + line(50).rstrip())
         client.socket.shutdown(socket.SHUT_WR)
         assert client.rest()[-1] == {"ack": 50}
-    assert calls(one) == 50
+    assert calls(daemon) == 50
 
 
-def test_too_large(daemon):
-    one = daemon(ingest__max_message="64K")
-    with socket.create_connection(one.address("tcp"), timeout=15) as sock:
+def test_too_large(start_daemon):
+    daemon = start_daemon(ingest__max_message="64K")
+    with socket.create_connection(daemon.address("tcp"), timeout=15) as sock:
         sock.sendall(b'{"hello": {"client": "a"}}\n' + line(1) + b"x" * 70_000 + b"\n" + line(3))
-        answers = [json.loads(text) for text in sock.makefile("rb").read().splitlines()]
-    rejects = [answer["reject"] for answer in answers if "reject" in answer]
+        responses = [json.loads(text) for text in sock.makefile("rb").read().splitlines()]
+    rejects = [response["reject"] for response in responses if "reject" in response]
     assert [(reject["seq"], reject["code"]) for reject in rejects] == [(2, "too_large")]
-    assert answers[-1] == {"ack": 2}
-    assert stored(one, "SELECT last_seq FROM clients") == [(2,)]
-    status = one.idle()
+    assert responses[-1] == {"ack": 2}
+    assert stored(daemon, "SELECT last_seq FROM clients") == [(2,)]
+    status = daemon.wait_idle()
     assert (status["received"], status["accepted"]) == (2, 1)
 
 
-def test_bye(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_bye(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + line(2) + b' {"bye" : true} \n' + line(3))
         assert client.rest()[-1] == {"ack": 2}
-    with Client(one, "a") as client:
+    with Client(daemon, "a") as client:
         assert client.hello() == 0
         client.send(line(1)).acked(1)
-    assert stored(one, "SELECT last_seq FROM clients") == [(1,)]
-    assert calls(one) == 3
+    assert stored(daemon, "SELECT last_seq FROM clients") == [(1,)]
+    assert calls(daemon) == 3
 
 
 @pytest.mark.parametrize("text", [b'{"bye": false}', b'{"bye": 1}', b'{"bye": true, "x": 1}', b'["bye"]'])
-def test_not_a_bye(daemon, text):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_not_a_bye(start_daemon, text):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(text + b"\n" + line(2))
         assert [reject["seq"] for reject in client.until_acked(2)] == [1]
@@ -292,12 +292,12 @@ def test_not_a_bye(daemon, text):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rounds", [40])
-def test_a_new_connection_replaces_the_old(daemon, threads, rounds):
+def test_a_new_connection_replaces_the_old(start_daemon, threads, rounds):
     """On the same thread or another, while messages of the old one are not committed yet: each number once."""
-    one = daemon(ingest__threads=threads)
+    daemon = start_daemon(ingest__threads=threads)
     taken, old = 0, []
     for n in range(rounds):
-        client = Client(one, "a")
+        client = Client(daemon, "a")
         last = client.hello()
         assert last >= taken
         taken = last
@@ -307,23 +307,23 @@ def test_a_new_connection_replaces_the_old(daemon, threads, rounds):
                 client.acked(last + n % 4)
             taken = last + n % 4
         old.append(client)
-    with Client(one, "a") as client:
+    with Client(daemon, "a") as client:
         last = client.hello()
     for client in old[:-1]:
         client.rest()  # closed
         client.close()
     old[-1].close()
-    one.idle()
-    assert stored(one, "SELECT count(*), sum(ncalls), max(ncalls) FROM sums WHERE level = 0") == [(last, last, 1)]
+    daemon.wait_idle()
+    assert stored(daemon, "SELECT count(*), sum(ncalls), max(ncalls) FROM sums WHERE level = 0") == [(last, last, 1)]
 
 
-def test_hellos_of_one_client_in_a_crowd(daemon):
+def test_hellos_of_one_client_in_a_crowd(start_daemon):
     """The last one has it; the others are closed without an answer or after theirs."""
-    one = daemon(ingest__threads=2)
-    with Client(one, "a") as first:
+    daemon = start_daemon(ingest__threads=2)
+    with Client(daemon, "a") as first:
         first.hello()
         first.send(line(1)).acked(1)
-        crowd = [Client(one, "a", pipelined=line(2, "m2")) for _ in range(30)]
+        crowd = [Client(daemon, "a", pipelined=line(2, "m2")) for _ in range(30)]
         time_out = time.monotonic() + 15
         open_ones = crowd
         while len(open_ones) > 1:
@@ -344,40 +344,40 @@ def test_hellos_of_one_client_in_a_crowd(daemon):
         assert len(open_ones) == 1
     for client in crowd:
         client.close()
-    one.idle()
-    assert stored(one, "SELECT max(ncalls) FROM sums WHERE level = 0") == [(1,)]
-    assert stored(one, "SELECT last_seq FROM clients") == [(2,)]
+    daemon.wait_idle()
+    assert stored(daemon, "SELECT max(ncalls) FROM sums WHERE level = 0") == [(1,)]
+    assert stored(daemon, "SELECT last_seq FROM clients") == [(2,)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_resumes_after(daemon, how):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_resumes_after(start_daemon, how):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(b"".join(line(seq, f"m{seq}") for seq in range(1, 51))).acked(50)
         client.send(b"".join(line(seq, f"m{seq}") for seq in range(51, 101)))
         if how == signal.SIGTERM:
             client.acked(100)
     if how == signal.SIGKILL:
-        one.kill()
-        one.start()
+        daemon.kill()
+        daemon.start()
     else:
-        one.restart()
-    with Client(one, "a") as client:
+        daemon.restart()
+    with Client(daemon, "a") as client:
         last = client.hello()
         assert 50 <= last <= 100
         client.send(b"".join(line(seq, f"m{seq}") for seq in range(40, 121))).acked(120)
-    one.idle()
-    assert stored(one, "SELECT count(*), max(ncalls) FROM sums WHERE level = 0") == [(120, 1)]
+    daemon.wait_idle()
+    assert stored(daemon, "SELECT count(*), max(ncalls) FROM sums WHERE level = 0") == [(120, 1)]
 
 
-def test_no_ack_without_a_commit(daemon):
+def test_no_ack_without_a_commit(start_daemon):
     """An operator's shell holds the lock: nothing is acknowledged, nothing lost; afterwards all of it is, once."""
-    one = daemon()
-    with Client(one, "a") as client:
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
-        lock = sqlite3.connect(one.db, isolation_level=None)
+        lock = sqlite3.connect(daemon.db, isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         client.send(line(2) + line(3))
         client.socket.settimeout(1)
@@ -389,63 +389,63 @@ def test_no_ack_without_a_commit(daemon):
         data = b""
         while b'{"ack": 3}' not in data:
             data += client.socket.recv(100)
-    assert calls(one) == 3
+    assert calls(daemon) == 3
 
 
-def test_idle_clients_are_forgotten(daemon):
-    one = daemon(store__client_expiry="1s")
-    with Client(one, "stays") as stays:
+def test_idle_clients_are_forgotten(start_daemon):
+    daemon = start_daemon(store__client_expiry="1s")
+    with Client(daemon, "stays") as stays:
         stays.hello()
         stays.send(line(1)).acked(1)
-        with Client(one, "goes") as goes:
+        with Client(daemon, "goes") as goes:
             goes.hello()
             goes.send(line(1)).acked(1)
-        wait_until(lambda: stored(one, "SELECT client FROM clients") == [("stays",)])
-    with Client(one, "goes") as goes:
+        wait_until(lambda: stored(daemon, "SELECT client FROM clients") == [("stays",)])
+    with Client(daemon, "goes") as goes:
         assert goes.hello() == 0
-    assert calls(one) == 2
+    assert calls(daemon) == 2
 
 
-def test_expiry_counts_uptime_over_restarts(daemon):
-    one = daemon()
-    with Client(one, "a") as client:
+def test_expiry_counts_uptime_over_restarts(start_daemon):
+    daemon = start_daemon()
+    with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
-    one.flush()
-    one.restart()
-    (before,), = stored(one, "SELECT uptime FROM uptime")
+    daemon.flush()
+    daemon.restart()
+    (before,), = stored(daemon, "SELECT uptime FROM uptime")
     assert before > 0
-    with Client(one, "a") as client:
+    with Client(daemon, "a") as client:
         assert client.hello() == 1
         client.send(line(2)).acked(2)
-    (after,), = stored(one, "SELECT uptime FROM uptime")
+    (after,), = stored(daemon, "SELECT uptime FROM uptime")
     assert before < after < before + 60e9
 
 
-def test_too_many_clients(daemon):
-    one = daemon()
-    assert one.stop() == 0
-    connection = sqlite3.connect(one.db)
+def test_too_many_clients(start_daemon):
+    daemon = start_daemon()
+    assert daemon.stop() == 0
+    connection = sqlite3.connect(daemon.db)
     connection.executemany("INSERT INTO clients VALUES(?, 1, 0)", ((f"c{n}",) for n in range(100_000)))
     connection.commit()
     connection.close()
-    one.start()
-    with Client(one, "new") as client:
-        answers = client.rest()
-        assert [answer["error"]["code"] for answer in answers] == ["too_many_clients"]
-    with Client(one, "c7") as client:
+    daemon.start()
+    with Client(daemon, "new") as client:
+        responses = client.rest()
+        assert [response["error"]["code"] for response in responses] == ["too_many_clients"]
+    with Client(daemon, "c7") as client:
         assert client.hello() == 1
-    with Client(one, "c7", pipelined=b'{"bye": true}\n') as client:
+    with Client(daemon, "c7", pipelined=b'{"bye": true}\n') as client:
         client.rest()
-    wait_until(lambda: one.status()["clients"] == 99_999)
-    with Client(one, "new") as client:
+    wait_until(lambda: daemon.status()["clients"] == 99_999)
+    with Client(daemon, "new") as client:
         assert client.hello() == 0
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_senders_that_break_off(daemon, threads):
+def test_senders_that_break_off(start_daemon, threads):
     """Clients send, break the connection at any moment, resume from last_seq: every number exactly once."""
-    one = daemon(ingest__threads=threads)
+    daemon = start_daemon(ingest__threads=threads)
     problems = []
 
     def run(name):
@@ -453,13 +453,13 @@ def test_senders_that_break_off(daemon, threads):
             acked, n = 0, 0
             while acked < 300:
                 n += 1
-                with Client(one, name) as client:
+                with Client(daemon, name) as client:
                     last = client.hello()
                     assert last >= acked
                     client.send(b"".join(line(seq, f"{name}.{seq}") for seq in range(last + 1, 301)))
                     if n % 3:
-                        answer = client.read()
-                        acked = answer["ack"] if answer else acked
+                        response = client.read()
+                        acked = response["ack"] if response else acked
                     else:
                         client.acked(300)
                         acked = 300
@@ -471,5 +471,5 @@ def test_senders_that_break_off(daemon, threads):
     for thread in threads_:
         thread.join()
     assert not problems
-    one.idle()
-    assert stored(one, "SELECT count(*), max(ncalls), min(ncalls) FROM sums WHERE level = 0") == [(1800, 1, 1)]
+    daemon.wait_idle()
+    assert stored(daemon, "SELECT count(*), max(ncalls), min(ncalls) FROM sums WHERE level = 0") == [(1800, 1, 1)]

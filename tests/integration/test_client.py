@@ -14,18 +14,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "python"))
 
 import timesliced  # noqa: E402
-from support.daemon import PATIENCE, wait_until  # noqa: E402
+from support.daemon import TIMEOUT, wait_until  # noqa: E402
 from support.oracle import exact_ns, seconds_to_ns, text_of  # noqa: E402
 
-WAYS = ["udp", "tcp", "unix", "unixgram"]
+TRANSPORTS = ["udp", "tcp", "unix", "unixgram"]
 STAMP = 1732272009.25
 ROUNDED = pstats.StatsProfile
 
 
-def address(daemon, way):
-    if way in ("udp", "tcp"):
-        return "{}://{}:{}".format(way, *daemon.address(way))
-    return f"{way}://{daemon.settings['ingest.unix_stream' if way == 'unix' else 'ingest.unix_datagram']}"
+def address(daemon, transport):
+    if transport in ("udp", "tcp"):
+        return "{}://{}:{}".format(transport, *daemon.address(transport))
+    return f"{transport}://{daemon.settings['ingest.unix_stream' if transport == 'unix' else 'ingest.unix_datagram']}"
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def connect():
     """connect(daemon, way) -> Client, closed at the end, before the daemon is."""
     made = []
 
-    def new(daemon, way, *args, **more):
-        made.append(timesliced.Client(address(daemon, way), *args, **more))
+    def new(daemon, transport, *args, **more):
+        made.append(timesliced.Client(address(daemon, transport), *args, **more))
         return made[-1]
     yield new
     for client in made:
@@ -59,8 +59,8 @@ def busy():
     """Real work of the standard library, with recursion, built-ins, lambdas and generators."""
     data = [{"n": i, "text": "é" * i, "deep": [[i]] * 3} for i in range(40)]
     json.loads(json.dumps(data, indent=1, sort_keys=True))
-    sorted(data, key=lambda one: -one["n"])
-    list(map(lambda one: one["text"].upper(), data))
+    sorted(data, key=lambda item: -item["n"])
+    list(map(lambda item: item["text"].upper(), data))
     return textwrap.fill(" ".join(str(n) for n in range(300)), 30), Decimal(2).sqrt()
 
 
@@ -93,15 +93,15 @@ def measured(profile):
         for (file_name, line, raw), (primitive, calls, tottime, cumtime, _) in profile.stats.items():
             add(sums, raw, file_name, line, calls, primitive, tottime, cumtime)
     else:
-        for raw, one in profile.func_profiles.items():
-            calls = one.ncalls.split("/")
-            add(sums, raw, one.file_name, one.line_number, int(calls[0]), int(calls[-1]), one.tottime, one.cumtime)
+        for raw, function in profile.func_profiles.items():
+            calls = function.ncalls.split("/")
+            add(sums, raw, function.file_name, function.line_number, int(calls[0]), int(calls[-1]), function.tottime, function.cumtime)
     return sums
 
 
 def stored(daemon, **params):
     params = {key.replace("__", "."): value for key, value in params.items()}
-    rows = daemon.ask("/v1/top", {"by": "location", **params})["functions"]
+    rows = daemon.get_json("/v1/top", {"by": "location", **params})["functions"]
     found = {(row["raw_name"], row["file_name"], row["line_number"]):
              (row["ncalls"], row["pcalls"], exact_ns(row["tottime"]), exact_ns(row["cumtime"])) for row in rows}
     assert len(found) == len(rows)
@@ -110,39 +110,39 @@ def stored(daemon, **params):
 
 def bucket(daemon, **params):
     """The only bucket there is."""
-    answer = daemon.ask("/v1/buckets", params)
-    assert len(answer["buckets"]) == 1
-    return {name: answer[name][0] for name in ("buckets", "profiles", "exact_profiles", "total_tt", "parts_missing")}
+    response = daemon.get_json("/v1/buckets", params)
+    assert len(response["buckets"]) == 1
+    return {name: response[name][0] for name in ("buckets", "profiles", "exact_profiles", "total_tt", "parts_missing")}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_5000_functions_arrive_whole(daemon, connect, way):
-    one = daemon()
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_5000_functions_arrive_whole(start_daemon, connect, transport):
+    daemon = start_daemon()
     profile = many_functions(5000)
-    client = connect(one, way, {"service": "web"})
+    client = connect(daemon, transport, {"service": "web"})
     assert client.send(profile, STAMP)
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] and bucket(one)["parts_missing"] == 0, lambda: f"{bucket(one)}")
-    found = bucket(one)
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] and bucket(daemon)["parts_missing"] == 0, lambda: f"{bucket(daemon)}")
+    found = bucket(daemon)
     assert (found["buckets"], found["profiles"], found["exact_profiles"]) == (1732272000, 1, 1)
     assert found["parts_missing"] == 0
     sums = measured(profile)
     assert len(sums) == 5000
-    assert stored(one, label__service="web") == sums
+    assert stored(daemon, label__service="web") == sums
     total = seconds_to_ns(repr(sum(entry.inlinetime for entry in profile.getstats())))
     assert abs(exact_ns(found["total_tt"]) - total) <= 1
-    status = one.idle()
-    assert (status["received"] > 1) == (way in ("udp", "unixgram"))
+    status = daemon.wait_idle()
+    assert (status["received"] > 1) == (transport in ("udp", "unixgram"))
     assert (status["datagrams_dropped"], sum(status["rejected"].values())) == (0, 0)
     stats = client.stats
     assert (stats.sent, stats.dropped, stats.errors, stats.rejected, stats.altered) == (1, 0, 0, 0, 0), stats
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("kind", [cProfile.Profile, pstats.Stats, ROUNDED])
-def test_real_profiles(daemon, connect, way, kind):
-    one = daemon()
-    client = connect(one, way)
+def test_real_profiles(start_daemon, connect, transport, kind):
+    daemon = start_daemon()
+    client = connect(daemon, transport)
     expected = {}
     for i in range(3):
         profile = ran()
@@ -153,30 +153,30 @@ def test_real_profiles(daemon, connect, way, kind):
         for key, row in measured(profile).items():
             expected[key] = tuple(map(sum, zip(row, expected.get(key, (0, 0, 0, 0)))))
         assert client.send(profile, STAMP + i * 0.125)
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] >= 3)
-    assert stored(one) == expected
-    found = bucket(one)
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] >= 3)
+    assert stored(daemon) == expected
+    found = bucket(daemon)
     assert (found["profiles"], found["exact_profiles"], found["parts_missing"]) == (3, 0 if kind is ROUNDED else 3, 0)
 
 
 @pytest.mark.parametrize("limit", [512, 1400, 9000])
-def test_split_over_small_datagrams(daemon, connect, limit):
-    one = daemon()
-    client = connect(one, "udp", {"a": "b"}, max_datagram=limit)
+def test_split_over_small_datagrams(start_daemon, connect, limit):
+    daemon = start_daemon()
+    client = connect(daemon, "udp", {"a": "b"}, max_datagram=limit)
     profile = many_functions(200)
     assert client.send(profile, STAMP)
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] and bucket(one)["parts_missing"] == 0)
-    assert stored(one) == measured(profile)
-    assert bucket(one)["profiles"] == 1
-    assert one.idle()["accepted"] > 200 * 100 // limit
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] and bucket(daemon)["parts_missing"] == 0)
+    assert stored(daemon) == measured(profile)
+    assert bucket(daemon)["profiles"] == 1
+    assert daemon.wait_idle()["accepted"] > 200 * 100 // limit
 
 
-def test_one_that_goes_on_running(daemon, connect):
+def test_one_that_goes_on_running(start_daemon, connect):
     """send() takes what it holds now, and leaves it running; clear() begins anew."""
-    one = daemon()
-    client = connect(one, "tcp")
+    daemon = start_daemon()
+    client = connect(daemon, "tcp")
     profile = cProfile.Profile()
     profile.enable()
     busy()
@@ -186,34 +186,34 @@ def test_one_that_goes_on_running(daemon, connect):
     client.send(profile, STAMP)
     profile.disable()
     assert sum(entry.callcount for entry in profile.getstats() if entry.code is busy.__code__) == 1
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] == 2)
-    calls = one.ask("/v1/top", {"function": "busy", "by": "location"})["functions"][0]["ncalls"]
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] == 2)
+    calls = daemon.get_json("/v1/top", {"function": "busy", "by": "location"})["functions"][0]["ncalls"]
     assert calls == 2
 
 
-def test_names_of_odd_characters(daemon, connect):
-    one = daemon()
+def test_names_of_odd_characters(start_daemon, connect):
+    daemon = start_daemon()
     names = ["", "_", "___", "__init__", "日本語", "_é", "e\u0301", "😀", "<lambda>", 'quo"te', "back\\slash", "a b",
              "tab\t", "line\nbreak", "\r", "\x1b[31m", "\x7f", "\u2028", "half\ud800", "end\udc80", "\ud83d",
              "x" * 1024, "é" * 512]
     entries = {(f"/\udcff{name}.py", line, name): (line, line + 2, 0.1 + line, 0.2 + line)
                for line, name in enumerate(names)}
-    for way in WAYS:
+    for transport in TRANSPORTS:
         stats = pstats.Stats()
         stats.stats = {place: (*row, {}) for place, row in entries.items()}
-        client = connect(one, way, {"way": way, "odd": "wéb \ud800\"\\\n"})
+        client = connect(daemon, transport, {"way": transport, "odd": "wéb \ud800\"\\\n"})
         assert client.send(stats, STAMP)
-        assert client.flush(PATIENCE)
+        assert client.flush(TIMEOUT)
         assert client.stats.altered == 0
-        wait_until(lambda: one.idle()["accepted"] == WAYS.index(way) + 1, one.rejects)
-        assert stored(one, label__way=way) == measured(stats)
-    assert {row["labels"]["odd"] for row in one.ask("/v1/labels")["labels"]} == {"wéb \ufffd\"\\\n"}
+        wait_until(lambda: daemon.wait_idle()["accepted"] == TRANSPORTS.index(transport) + 1, daemon.rejects)
+        assert stored(daemon, label__way=transport) == measured(stats)
+    assert {row["labels"]["odd"] for row in daemon.get_json("/v1/labels")["labels"]} == {"wéb \ufffd\"\\\n"}
 
 
-def test_what_one_odd_function_must_not_cost(daemon, connect):
+def test_what_one_odd_function_must_not_cost(start_daemon, connect):
     """Each of these alone would have the whole profile rejected."""
-    one = daemon()
+    daemon = start_daemon()
     inf = float("inf")
     stats = pstats.Stats()
     stats.stats = {
@@ -225,14 +225,14 @@ def test_what_one_odd_function_must_not_cost(daemon, connect):
         ("/app/a.py", 6, "clock"): (1, 1, float("nan"), inf, {}),
         ("/app/a.py", 7, "count"): (-1, 2**60, 0.25, 0.5, {}),
     }
-    for n, way in enumerate(WAYS):
-        client = connect(one, way)
+    for n, transport in enumerate(TRANSPORTS):
+        client = connect(daemon, transport)
         client.send(stats, STAMP)
-        assert client.flush(PATIENCE)
+        assert client.flush(TIMEOUT)
         assert client.stats.altered == 7
-        wait_until(lambda: one.idle()["accepted"] == n + 1, one.rejects)
+        wait_until(lambda: daemon.wait_idle()["accepted"] == n + 1, daemon.rejects)
     times = (250_000_000 * 4, 500_000_000 * 4)
-    assert stored(one) == {
+    assert stored(daemon) == {
         ("good", "/app/a.py", 1): (12, 8, *times),
         ("n" * 1024, "/app/a.py", 2): (4, 4, *times),
         ("nul", "/app/a.py", 3): (4, 4, *times),
@@ -243,53 +243,53 @@ def test_what_one_odd_function_must_not_cost(daemon, connect):
     }
 
 
-@pytest.mark.parametrize("way", ["tcp", "unix"])
-def test_rejections_reach_the_sender(daemon, connect, way):
-    one = daemon()
-    client = connect(one, way)
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+def test_rejections_reach_the_sender(start_daemon, connect, transport):
+    daemon = start_daemon()
+    client = connect(daemon, transport)
     stats = pstats.Stats()
     stats.stats = {("/app/a.py", 1, "slow"): (1, 1, 0.25, 2e7, {})}
     client.send(stats, STAMP)
     client.send(ran(), STAMP)
-    assert client.flush(PATIENCE)
+    assert client.flush(TIMEOUT)
     wait_until(lambda: client.stats.rejected == 1, lambda: f"{client.stats}")
     assert client.stats.last_error.startswith("out_of_range: ")
-    wait_until(lambda: one.idle()["accepted"] == 1)
-    assert one.idle()["rejected"]["out_of_range"] == 1
+    wait_until(lambda: daemon.wait_idle()["accepted"] == 1)
+    assert daemon.wait_idle()["rejected"]["out_of_range"] == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_restart_in_the_middle(daemon, connect, way):
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_restart_in_the_middle(start_daemon, connect, transport):
     """At the same address. What is sent meanwhile is kept, but by udp, which counts errors and finds the new one."""
-    one = daemon()
-    if way in ("udp", "tcp"):
-        one.settings[f"ingest.{way}"] = "{}:{}".format(*one.address(way))
-    client = connect(one, way)
+    daemon = start_daemon()
+    if transport in ("udp", "tcp"):
+        daemon.settings[f"ingest.{transport}"] = "{}:{}".format(*daemon.address(transport))
+    client = connect(daemon, transport)
     first, second, third = ran(), many_functions(50), ran()
     assert client.send(first, STAMP)
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] >= 1)
-    one.check()
-    if way in ("tcp", "unix"):
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] >= 1)
+    daemon.check()
+    if transport in ("tcp", "unix"):
         wait_until(lambda: client.stats.errors)  # it saw the end of the stream
     assert client.send(second, STAMP)
-    if way == "udp":
-        assert client.flush(PATIENCE)
+    if transport == "udp":
+        assert client.flush(TIMEOUT)
         wait_until(lambda: client.stats.errors)
     else:
         assert not client.flush(0.2)
         assert client.stats.queued == 1
-    one.start()
+    daemon.start()
     assert client.send(third, STAMP)
-    assert client.flush(PATIENCE)
-    kept = [first, third] if way == "udp" else [first, second, third]
-    wait_until(lambda: one.idle()["accepted"] >= len(kept) - 1, one.log_text)  # of this process: the first was before
+    assert client.flush(TIMEOUT)
+    kept = [first, third] if transport == "udp" else [first, second, third]
+    wait_until(lambda: daemon.wait_idle()["accepted"] >= len(kept) - 1, daemon.log_text)  # of this process: the first was before
     expected = {}
     for profile in kept:
         for key, row in measured(profile).items():
             expected[key] = tuple(map(sum, zip(row, expected.get(key, (0, 0, 0, 0)))))
-    assert stored(one) == expected
-    assert bucket(one)["profiles"] == len(kept)
+    assert stored(daemon) == expected
+    assert bucket(daemon)["profiles"] == len(kept)
     assert (client.stats.sent, client.stats.dropped) == (3, 0)
 
 
@@ -301,20 +301,20 @@ def test_nobody_there(connect, tmp_path):
     assert (client.stats.sent, client.stats.dropped) == (0, 1)
 
 
-def test_now_is_the_default_and_forks_send_for_themselves(daemon, connect):
-    one = daemon()
-    client = connect(one, "tcp", {"who": "parent"})
+def test_now_is_the_default_and_forks_send_for_themselves(start_daemon, connect):
+    daemon = start_daemon()
+    client = connect(daemon, "tcp", {"who": "parent"})
     assert client.send(ran())
-    assert client.flush(PATIENCE)
+    assert client.flush(TIMEOUT)
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            code = 0 if client.send(ran()) and client.close(PATIENCE) and client.stats.sent == 1 else 2
+            code = 0 if client.send(ran()) and client.close(TIMEOUT) and client.stats.sent == 1 else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert client.send(ran())
-    assert client.flush(PATIENCE)
-    wait_until(lambda: one.idle()["accepted"] == 3)
-    assert sum(one.ask("/v1/buckets", {"last": "10m"})["profiles"]) == 3
+    assert client.flush(TIMEOUT)
+    wait_until(lambda: daemon.wait_idle()["accepted"] == 3)
+    assert sum(daemon.get_json("/v1/buckets", {"last": "10m"})["profiles"]) == 3

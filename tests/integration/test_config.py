@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from support.daemon import BINARY, EX_CONFIG, PATIENCE, ROOT
+from support.daemon import BINARY, EX_CONFIG, TIMEOUT, ROOT
 
 SAMPLE = ROOT / "config" / "timesliced.conf"
 KEY = re.compile(r"#([a-z][a-z_]*) =(?: (.*))?")
@@ -28,7 +28,7 @@ KEYS = sample_keys()
 
 
 @pytest.fixture
-def check(prepare, tmp_path, monkeypatch):
+def check(new_daemon, tmp_path, monkeypatch):
     """check(text or path, *sets): what --check-config says of it."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
@@ -39,9 +39,9 @@ def check(prepare, tmp_path, monkeypatch):
         if isinstance(config, str):
             file.write_text(config)
             config = file
-        words = [word for one in sets for word in ("--set", one)]
-        return subprocess.run([BINARY, "--config", config, "--check-config", *words], capture_output=True, text=True,
-                              cwd=tmp_path, timeout=PATIENCE)
+        arguments = [word for setting in sets for word in ("--set", setting)]
+        return subprocess.run([BINARY, "--config", config, "--check-config", *arguments], capture_output=True, text=True,
+                              cwd=tmp_path, timeout=TIMEOUT)
     run.file = file
     return run
 
@@ -104,58 +104,58 @@ def test_files_that_cannot_be_read(check, tmp_path):
     refused(check(tmp_path), str(tmp_path), "Is a directory")
 
 
-def test_a_bad_configuration_starts_nothing(prepare):
-    one = prepare({"ingest.threads": False}, "[ingest]\nthreads = 65\n")
-    code, log = one.refused()
-    assert code == EX_CONFIG and f"{one.config}:2: ingest.threads" in log and "64" in log
-    assert sorted(path.name for path in one.folder.iterdir()) == ["log.1", "timesliced.conf"]
+def test_a_bad_configuration_starts_nothing(new_daemon):
+    daemon = new_daemon({"ingest.threads": False}, "[ingest]\nthreads = 65\n")
+    code, log = daemon.run_to_exit()
+    assert code == EX_CONFIG and f"{daemon.config}:2: ingest.threads" in log and "64" in log
+    assert sorted(path.name for path in daemon.folder.iterdir()) == ["log.1", "timesliced.conf"]
 
 
-def test_checking_touches_nothing(daemon, prepare):
+def test_checking_touches_nothing(start_daemon, new_daemon):
     """Neither where no daemon runs nor where one has the very same configuration."""
-    one = prepare()
-    taken(subprocess.run(one.command("--check-config"), capture_output=True, text=True, cwd=one.folder,
-                         timeout=PATIENCE))
-    assert [path.name for path in one.folder.iterdir()] == ["timesliced.conf"]
-    running = daemon()
+    daemon = new_daemon()
+    taken(subprocess.run(daemon.command("--check-config"), capture_output=True, text=True, cwd=daemon.folder,
+                         timeout=TIMEOUT))
+    assert [path.name for path in daemon.folder.iterdir()] == ["timesliced.conf"]
+    running = start_daemon()
     pid = running.status()["pid"]
     before = {path.name for path in running.folder.iterdir()}
     taken(subprocess.run(running.command("--check-config"), capture_output=True, text=True, cwd=running.folder,
-                         timeout=PATIENCE))
+                         timeout=TIMEOUT))
     assert running.status()["pid"] == pid
     assert {path.name for path in running.folder.iterdir()} == before
 
 
-def test_set_wins_over_the_file_and_the_file_over_the_default(daemon):
-    one = daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\nretention = 250ms:290y\n"
-                 "[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",
-                 aggregation__time_slice=False, aggregation__retention=False, ingest__udp=False,
-                 ingest__unix_stream=False, ingest__tcp="localhost:0")
-    status = one.status()
+def test_set_wins_over_the_file_and_the_file_over_the_default(start_daemon):
+    daemon = start_daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\nretention = 250ms:290y\n"
+                          "[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",
+                          aggregation__time_slice=False, aggregation__retention=False, ingest__udp=False,
+                          ingest__unix_stream=False, ingest__tcp="localhost:0")
+    status = daemon.status()
     assert float(status["time_slice"]) == 0.25 and status["start_time"] == 7
     assert {"udp", "unix_stream"}.isdisjoint(status["listeners"])
     assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", status["listeners"]["tcp"])
-    assert status["listeners"]["unix_datagram"] == str(one.folder / "d.sock")
+    assert status["listeners"]["unix_datagram"] == str(daemon.folder / "d.sock")
 
 
-def test_a_tiny_memory_limit(daemon):
+def test_a_tiny_memory_limit(start_daemon):
     """Below the longest message: that one could never come, but the daemon starts and takes others."""
-    one = daemon(ingest__memory_limit="1M")
-    assert one.status()["received"] == 0
+    daemon = start_daemon(ingest__memory_limit="1M")
+    assert daemon.status()["received"] == 0
 
 
-def test_folders_of_systemd(prepare, monkeypatch):
-    one = prepare({"control.socket": False, "store.path": False})
-    runtime, state = one.folder / "run", one.folder / "state"
+def test_folders_of_systemd(new_daemon, monkeypatch):
+    daemon = new_daemon({"control.socket": False, "store.path": False})
+    runtime, state = daemon.folder / "run", daemon.folder / "state"
     runtime.mkdir()
     state.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:{one.folder}/other")
-    monkeypatch.setenv("STATE_DIRECTORY", f"{state}:{one.folder}/other")
-    one.control, one.db = runtime / "control.sock", state / "timesliced.db"
-    one.start()
-    assert one.status()["listeners"]["control"] == str(one.control)
-    assert one.db.exists()
-    assert not (one.folder / "other").exists()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:{daemon.folder}/other")
+    monkeypatch.setenv("STATE_DIRECTORY", f"{state}:{daemon.folder}/other")
+    daemon.control, daemon.db = runtime / "control.sock", state / "timesliced.db"
+    daemon.start()
+    assert daemon.status()["listeners"]["control"] == str(daemon.control)
+    assert daemon.db.exists()
+    assert not (daemon.folder / "other").exists()
 
 
 def test_priorities_for_the_journal(check, monkeypatch):

@@ -38,7 +38,7 @@ def row(function, before, after, profiles=PROFILES, **more):
             "per_call": call, **parts}
 
 
-def answer(*rows, profiles=PROFILES, other=None, **more):
+def response(*rows, profiles=PROFILES, other=None, **more):
     def side(n, at):
         return {"from": at, "to": at + 3600, "from_resolution": 10, "to_resolution": 10, "profiles": n, "total_tt": 3.3}
     rows = sorted(rows, key=lambda r: (-abs(r["per_profile"]["change"] or 0), r["function"]))
@@ -59,7 +59,7 @@ ROWS = [
     row("", (0.0007, 7), (0.00147, 7)),
     row("日本語の関数の名前", (1, 1), (1, 1)),
 ]
-DIFF = answer(*ROWS)
+DIFF = response(*ROWS)
 STATUS = {"time_slice": 10, "version": "0.1.0"}
 CSV = "kind,function,before_cumtime\r\nfunction,parse_request,4.2\r\n"
 RANGES = ("--before", "2h..1h", "--after", "last:1h")
@@ -158,7 +158,7 @@ def test_open_ranges(daemon):
 
 def test_what_is_beyond_the_rows_is_other(daemon):
     other = dict(row("", (1.4, 14), (1.4, 14)), functions=31)
-    daemon.put("diff", answer(*ROWS, other=other))
+    daemon.put("diff", response(*ROWS, other=other))
     text = table("diff", *RANGES, daemon=daemon)
     assert re.split("  +", line_of(text, "other (31)"))[1:4] == ["200 ms", "100 ms", "-100 ms"]
     assert "Cumtimes of callers include their callees" in text
@@ -177,7 +177,7 @@ def test_fits(daemon, width, by):
     place = {"file_name": "/usr/lib/python3/dist-packages/some/deep/net.py", "line_number": 278, "raw_name": "_x"}
     rows = [dict(r, **place) for r in ROWS]
     if by == "location":
-        daemon.put("diff", answer(*rows))
+        daemon.put("diff", response(*rows))
     text = table("diff", *RANGES, "--by", by, daemon=daemon, width=width)
     assert "change" in text and "+300 ms" in text and "+50%" in text
     if by == "location":
@@ -188,7 +188,7 @@ def test_fits(daemon, width, by):
 
 def test_calls_are_not_split(daemon):
     counted = [dict(r, called_more=0, slower_per_call=0) for r in ROWS]
-    daemon.put("diff", answer(*counted, metric="ncalls", unit="calls", calls="ncalls"))
+    daemon.put("diff", response(*counted, metric="ncalls", unit="calls", calls="ncalls"))
     text = table("diff", *RANGES, "--metric", "ncalls", daemon=daemon)
     assert "ncalls per profile" in text and "slower" not in text
     assert re.split("  +", line_of(text, "parse_request"))[1:] == ["0.60", "0.90", "+0.30", "+50%"]
@@ -225,7 +225,7 @@ def test_color(daemon):
 
 @pytest.mark.parametrize("profiles, where", [((0, 7), "before"), ((7, 0), "after"), ((0, 0), "on either side")])
 def test_one_side_is_empty(daemon, profiles, where):
-    daemon.put("diff", answer(row("f", (1, 1), (2, 2), profiles), profiles=profiles))
+    daemon.put("diff", response(row("f", (1, 1), (2, 2), profiles), profiles=profiles))
     text = table("diff", *RANGES, daemon=daemon)
     assert f"there are no profiles {where}, so nothing can be compared" in text
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
@@ -234,7 +234,7 @@ def test_one_side_is_empty(daemon, profiles, where):
 
 
 def test_nothing_in_the_ranges(daemon):
-    daemon.put("diff", answer())
+    daemon.put("diff", response())
     assert "no functions in these ranges" in table("diff", *RANGES, daemon=daemon)
     assert ctl("diff", *RANGES, "--fail-over", "0", daemon=daemon).returncode == 0
 
@@ -277,7 +277,7 @@ def fails(daemon, *args):
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
 def test_fail_over(daemon, form):
     args = ("--format", form)
-    daemon.put("diff", answer(*[r for r in ROWS if r["function"] in ("parse_request", "called_twice_as_much", "steady",
+    daemon.put("diff", response(*[r for r in ROWS if r["function"] in ("parse_request", "called_twice_as_much", "steady",
                                                                       "brand_new", "gone_away")]))
     assert fails(daemon, *args, "--fail-over", "20%") == ["parse_request", "brand_new", "called_twice_as_much"]
     assert fails(daemon, *args, "--fail-over", "49.9") == ["parse_request", "brand_new", "called_twice_as_much"]
@@ -288,7 +288,7 @@ def test_fail_over(daemon, form):
 
 
 def test_fail_over_says_how_much(daemon):
-    daemon.put("diff", answer(ROWS[0], ROWS[2]))
+    daemon.put("diff", response(ROWS[0], ROWS[2]))
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
     assert done.stderr.decode() == ("timeslicectl: 2 functions grew by over 20% in cumtime per profile: "
                                     "parse_request +50% (600 ms to 900 ms), brand_new new (100 ms)\n")
@@ -300,13 +300,13 @@ def test_fail_over_says_how_much(daemon):
     (-1, 1, "1000", True),
 ])
 def test_exactly_the_limit_is_not_over_it(daemon, before, after, percent, over):
-    daemon.put("diff", answer(row("f", (before, 1), (after, 1), (1, 1)), profiles=(1, 1)))
+    daemon.put("diff", response(row("f", (before, 1), (after, 1), (1, 1)), profiles=(1, 1)))
     assert (fails(daemon, "--fail-over", percent) == ["f"]) == over
 
 
 def test_at_most_five_are_named(daemon):
     rows = [row(f"f{i}", (7, 7), (14 + 14 * i, 14)) for i in range(1, 9)]
-    daemon.put("diff", dict(answer(*rows), functions=rows))  # in another order than the daemon's
+    daemon.put("diff", dict(response(*rows), functions=rows))  # in another order than the daemon's
     done = ctl("diff", *RANGES, "--fail-over", "5", daemon=daemon)
     err = done.stderr.decode()
     assert re.findall(r"f\d ", err) == ["f8 ", "f7 ", "f6 ", "f5 ", "f4 "] and err.endswith(" and 3 more\n")
@@ -314,7 +314,7 @@ def test_at_most_five_are_named(daemon):
 
 
 def test_names_at_fault_are_clean_and_short(daemon):
-    daemon.put("diff", answer(row("x\x1b[2J\n" * 50, (7, 7), (70, 14), file_name="/a/b.py", line_number=3)))
+    daemon.put("diff", response(row("x\x1b[2J\n" * 50, (7, 7), (70, 14), file_name="/a/b.py", line_number=3)))
     err = ctl("diff", *RANGES, "--by", "location", "--fail-over", "5", daemon=daemon).stderr.decode()
     assert "\x1b" not in err and err.count("\n") == 1 and len(err) < 250 and "(b.py:3)" in err
 
@@ -322,7 +322,7 @@ def test_names_at_fault_are_clean_and_short(daemon):
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
 def test_what_is_not_shown_is_judged(daemon, form):
     """The output is that of --top; the verdict that of all functions."""
-    shown = answer(ROWS[4])
+    shown = response(ROWS[4])
     daemon.put("diff?top=1", shown)
     done = ctl("diff", *RANGES, "--top", "1", "--fail-over", "5", "--format", form, daemon=daemon)
     assert done.returncode == 1 and b"parse_request" in done.stderr
@@ -344,7 +344,7 @@ def test_json_is_asked_for_once(daemon):
 
 
 def test_watch_ends_at_the_first_failure(daemon):
-    daemon.put("diff", answer(ROWS[4]))
+    daemon.put("diff", response(ROWS[4]))
     child = subprocess.Popen([BINARY, "--socket", daemon.path, "diff", *RANGES, "--fail-over", "5", "--watch", "0.1"],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     time.sleep(0.5)

@@ -13,10 +13,10 @@ import time
 
 import pytest
 from support import control, senders
-from support.daemon import PATIENCE, wait_until
+from support.daemon import TIMEOUT, wait_until
 from test_acknowledged import Client
 
-SLOW = PATIENCE / 15  # more under sanitizers
+SLOW = TIMEOUT / 15  # more under sanitizers
 KEPT = 0
 
 
@@ -25,16 +25,16 @@ def message(at, names, **more):
     return json.dumps({"timestamp": at, "profile": {"func_profiles": functions}, **more}).encode() + b"\n"
 
 
-def send(one, messages):
-    with senders.Stream(one) as way:
+def send(daemon, messages):
+    with senders.Stream(daemon) as stream:
         for at in range(0, len(messages), 100):
-            way.send(b"".join(messages[at:at + 100]))
-        assert way.finish() == []
-    wait_until(lambda: one.post("/v1/flush").status == 200)  # a large commit takes longer than a flush waits
+            stream.send(b"".join(messages[at:at + 100]))
+        assert stream.finish() == []
+    wait_until(lambda: daemon.post("/v1/flush").status == 200)  # a large commit takes longer than a flush waits
 
 
-def calls(one, **params):
-    return sum(row["ncalls"] for row in one.ask("/v1/top", params)["functions"])
+def calls(daemon, **params):
+    return sum(row["ncalls"] for row in daemon.get_json("/v1/top", params)["functions"])
 
 
 def query(path, sql, *parameters):
@@ -82,9 +82,9 @@ def disagreements(path):
 class Load(threading.Thread):
     """Acknowledged messages of now, as fast as they are acknowledged, through every restart. acked: how many are."""
 
-    def __init__(self, one, name="load", names=lambda n: [f"f{n % 50}"], batch=20):
+    def __init__(self, daemon, name="load", names=lambda n: [f"f{n % 50}"], batch=20):
         super().__init__()
-        self.one, self.client, self.names, self.batch = one, name, names, batch
+        self.daemon, self.client, self.names, self.batch = daemon, name, names, batch
         self.sent = self.acked = 0
         self.slowest = 0.0
         self.waiting = []  # lines that are not acknowledged
@@ -102,22 +102,22 @@ class Load(threading.Thread):
                 return
 
     def talk(self):
-        with Client(self.one, self.client) as way:
-            last = way.hello()
+        with Client(self.daemon, self.client) as client:
+            last = client.hello()
             assert last >= self.acked, f"went back from {self.acked} to {last}"
             self.take(last)
-            way.send(b"".join(self.waiting))
+            client.send(b"".join(self.waiting))
             while not self.ending.is_set() or self.waiting:
                 if not self.waiting:
                     for _ in range(self.batch):
                         self.sent += 1
                         self.waiting.append(message(time.time(), self.names(self.sent), seq=self.sent))
-                    way.send(b"".join(self.waiting))
+                    client.send(b"".join(self.waiting))
                 begun = time.monotonic()
-                answer = way.read()
+                response = client.read()
                 self.slowest = max(self.slowest, time.monotonic() - begun)
-                assert set(answer) == {"ack"}, answer
-                self.take(answer["ack"])
+                assert set(response) == {"ack"}, response
+                self.take(response["ack"])
 
     def take(self, acked):
         del self.waiting[:acked - self.acked]
@@ -141,36 +141,36 @@ class Load(threading.Thread):
 
 # ---- Pruning ----
 
-def test_old_rows_go_and_their_pages_are_used_again(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:2s 2s:4s 10s:1h", store__flush_interval="100ms", store__durability="process")
-    with Load(one, names=lambda n: [f"f{i}" for i in range(n % 7, 300, 7)]) as load:
-        wait_until(lambda: query(one.db, "SELECT sum(since > 0) FROM levels WHERE kind = 0") == [(2,)])
+def test_old_rows_go_and_their_pages_are_used_again(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:2s 2s:4s 10s:1h", store__flush_interval="100ms", store__durability="process")
+    with Load(daemon, names=lambda n: [f"f{i}" for i in range(n % 7, 300, 7)]) as load:
+        wait_until(lambda: query(daemon.db, "SELECT sum(since > 0) FROM levels WHERE kind = 0") == [(2,)])
         time.sleep(2)
-        pages = query(one.db, "PRAGMA page_count")[0][0]
+        pages = query(daemon.db, "PRAGMA page_count")[0][0]
         time.sleep(4)
-        after = query(one.db, "PRAGMA page_count")[0][0]
+        after = query(daemon.db, "PRAGMA page_count")[0][0]
         load.end()
-    one.idle()
+    daemon.wait_idle()
     assert after < 1.5 * pages + 50, f"from {pages} to {after} pages"
     sent = sum(len(range(n % 7, 300, 7)) for n in range(1, load.sent + 1))
-    assert calls(one) == sent
+    assert calls(daemon) == sent
     now = time.time()
-    wait_until(lambda: query(one.db, "SELECT count(*) FROM sums WHERE level = 0 AND bucket < ?", int(now) - 3) == [(0,)])
-    assert disagreements(one.db) == []
-    assert calls(one) == sent
+    wait_until(lambda: query(daemon.db, "SELECT count(*) FROM sums WHERE level = 0 AND bucket < ?", int(now) - 3) == [(0,)])
+    assert disagreements(daemon.db) == []
+    assert calls(daemon) == sent
 
 
 # ---- Names ----
 
-def test_names_go_and_come_again(daemon):
+def test_names_go_and_come_again(start_daemon):
     """Bursts of names that come and go, each counted as it was sent, while the names of earlier bursts are let go of."""
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1s 2s:4s", store__durability="process")
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1s 2s:4s", store__durability="process")
     chance = random.Random(5)
     sent = []  # (timestamp, name)
     problems = []
     end = time.monotonic() + 14
-    with Load(one) as load, Client(one, "bursts") as way:
-        assert way.hello() == 0
+    with Load(daemon) as load, Client(daemon, "bursts") as client:
+        assert client.hello() == 0
         seq = 0
         while time.monotonic() < end:
             group = chance.randrange(12)
@@ -178,241 +178,241 @@ def test_names_go_and_come_again(daemon):
             at = time.time()
             for _ in range(5):
                 seq += 1
-                way.send(message(at, names, seq=seq, labels={"group": str(group)}))
+                client.send(message(at, names, seq=seq, labels={"group": str(group)}))
                 sent += [(at, name) for name in names]
-            way.acked(seq)
+            client.acked(seq)
             since = int(time.time() - 1) // 2 * 2
-            answer = one.ask("/v1/top", {"from": since, "function": "burst*"})
-            found = {row["function"]: row["ncalls"] for row in answer["functions"]}
+            response = daemon.get_json("/v1/top", {"from": since, "function": "burst*"})
+            found = {row["function"]: row["ncalls"] for row in response["functions"]}
             expected = collections.Counter(name for stamp, name in sent if stamp >= since)
-            if answer["from"] == since and found != expected:
+            if response["from"] == since and found != expected:
                 problems.append((since, expected - collections.Counter(found), collections.Counter(found) - expected))
-            wrong = disagreements(one.db)
+            wrong = disagreements(daemon.db)
             problems += wrong[:3]
             time.sleep(chance.choice([0, 0.1, 0.4]))
         load.end()
     assert problems == []
-    assert " unreferenced names" in one.log_text()
-    one.restart()
-    assert disagreements(one.db) == []
+    assert " unreferenced names" in daemon.log_text()
+    daemon.restart()
+    assert disagreements(daemon.db) == []
     # All go: also after a restart.
-    wait_until(lambda: query(one.db, "SELECT count(*) FROM locations") == [(0,)], patience=20 * SLOW)
-    wait_until(lambda: query(one.db, "SELECT count(*) FROM label_sets") == [(0,)])
-    send(one, [message(time.time(), ["burst1.1", "new"])] * 3)
-    assert calls(one, function="burst1.1") == 3 and calls(one, function="new") == 3
+    wait_until(lambda: query(daemon.db, "SELECT count(*) FROM locations") == [(0,)], timeout=20 * SLOW)
+    wait_until(lambda: query(daemon.db, "SELECT count(*) FROM label_sets") == [(0,)])
+    send(daemon, [message(time.time(), ["burst1.1", "new"])] * 3)
+    assert calls(daemon, function="burst1.1") == 3 and calls(daemon, function="new") == 3
 
 
-def test_the_bound_is_on_what_the_finest_level_has(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:2s 10s:1h", aggregation__max_locations=60)
+def test_the_bound_is_on_what_the_finest_level_has(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:2s 10s:1h", aggregation__max_locations=60)
     total = 0
     for turn in range(3):
-        send(one, [message(time.time(), [f"turn{turn}.{i}" for i in range(50)])])
+        send(daemon, [message(time.time(), [f"turn{turn}.{i}" for i in range(50)])])
         total += 50
-        rows = {row["function"]: row["ncalls"] for row in one.ask("/v1/top")["functions"]}
+        rows = {row["function"]: row["ncalls"] for row in daemon.get_json("/v1/top")["functions"]}
         assert "(overflow)" not in rows and sum(rows.values()) == total, rows
         if turn == 0:  # while they are there, others have no room
-            send(one, [message(time.time(), [f"more.{i}" for i in range(50)])])
+            send(daemon, [message(time.time(), [f"more.{i}" for i in range(50)])])
             total += 50
-            rows = {row["function"]: row["ncalls"] for row in one.ask("/v1/top")["functions"]}
+            rows = {row["function"]: row["ncalls"] for row in daemon.get_json("/v1/top")["functions"]}
             assert rows.pop("(overflow)") > 0
             total -= 50
-            answer = one.post("/v1/delete?function=more*&function=(overflow)&dry_run=false")
-            assert answer.status == 200 and answer.json["ncalls"] == 50, answer
-        wait_until(lambda: query(one.db, "SELECT count(*) FROM sums WHERE level = 0") == [(0,)])
+            response = daemon.post("/v1/delete?function=more*&function=(overflow)&dry_run=false")
+            assert response.status == 200 and response.json["ncalls"] == 50, response
+        wait_until(lambda: query(daemon.db, "SELECT count(*) FROM sums WHERE level = 0") == [(0,)])
         if turn < 2:  # the table is begun anew, also where it was not full yet
-            wait_until(lambda: one.status()["locations"] < 50, lambda: str(one.status()))
-    assert disagreements(one.db) == []
+            wait_until(lambda: daemon.status()["locations"] < 50, lambda: str(daemon.status()))
+    assert disagreements(daemon.db) == []
 
 
 # ---- Other levels at a restart ----
 
-def test_levels_that_are_built_behind_it(daemon, prepare):
+def test_levels_that_are_built_behind_it(new_daemon):
     now = int(time.time())
-    one = prepare({"aggregation.time_slice": "1s", "aggregation.retention": "1s:1h", "aggregation.max_future": "10m"}).start()
-    send(one, [message(now - age, [f"f{i}" for i in range(age % 5, 40, 5)]) for age in range(3500)])
-    total = calls(one)
+    daemon = new_daemon({"aggregation.time_slice": "1s", "aggregation.retention": "1s:1h", "aggregation.max_future": "10m"}).start()
+    send(daemon, [message(now - age, [f"f{i}" for i in range(age % 5, 40, 5)]) for age in range(3500)])
+    total = calls(daemon)
     assert total == 3500 * 8
-    expected = one.ask("/v1/buckets", {"from": now // 60 * 60 - 3000, "to": now // 60 * 60, "time_slice": "60s"})
-    assert one.stop() == 0
-    one.settings["aggregation.retention"] = "1s:1h 5s:2h 60s:1d"
-    one.start()
+    expected = daemon.get_json("/v1/buckets", {"from": now // 60 * 60 - 3000, "to": now // 60 * 60, "time_slice": "60s"})
+    assert daemon.stop() == 0
+    daemon.settings["aggregation.retention"] = "1s:1h 5s:2h 60s:1d"
+    daemon.start()
     for age in range(0, 3000, 100):  # late, on both sides of what is built
-        send(one, [message(now - age, ["late"])])
+        send(daemon, [message(now - age, ["late"])])
         total += 1
-        assert calls(one) == total
-        found = one.ask("/v1/buckets", {"from": now // 60 * 60 - 3000, "to": now // 60 * 60, "time_slice": "60s",
-                                        "function": "f*"})
+        assert calls(daemon) == total
+        found = daemon.get_json("/v1/buckets", {"from": now // 60 * 60 - 3000, "to": now // 60 * 60, "time_slice": "60s",
+                                                "function": "f*"})
         assert found["functions"] == expected["functions"]
-    assert "building buckets of" in one.log_text()
-    wait_until(lambda: "built buckets of 1m" in one.log_text(), one.log_text)
-    assert disagreements(one.db) == [] and calls(one) == total
-    assert one.stop() == 0
-    one.settings["aggregation.retention"] = "1s:1h 60s:1d"
-    one.start()
-    assert "deleting buckets of 5s" in one.log_text()
-    assert calls(one) == total
-    wait_until(lambda: len(query(one.db, "SELECT * FROM levels WHERE kind = 3")) == 0)
-    assert disagreements(one.db) == [] and calls(one) == total
+    assert "building buckets of" in daemon.log_text()
+    wait_until(lambda: "built buckets of 1m" in daemon.log_text(), daemon.log_text)
+    assert disagreements(daemon.db) == [] and calls(daemon) == total
+    assert daemon.stop() == 0
+    daemon.settings["aggregation.retention"] = "1s:1h 60s:1d"
+    daemon.start()
+    assert "deleting buckets of 5s" in daemon.log_text()
+    assert calls(daemon) == total
+    wait_until(lambda: len(query(daemon.db, "SELECT * FROM levels WHERE kind = 3")) == 0)
+    assert disagreements(daemon.db) == [] and calls(daemon) == total
 
 
 # ---- Backups ----
 
-def backup(one, path=None):
-    answer = one.post("/v1/backup")
-    assert answer.status == 200, answer
+def backup(daemon, path=None):
+    response = daemon.post("/v1/backup")
+    assert response.status == 200, response
     if path:
-        path.write_bytes(answer.body)
-    return answer
+        path.write_bytes(response.body)
+    return response
 
 
-def test_a_backup_under_load_is_one_state(daemon, prepare):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:5s 2s:1h 60s:1d", store__durability="process")
-    send(one, [message(time.time(), [f"many{i}" for i in range(k, 4000, 20)]) for k in range(20)])
-    with Load(one) as load:
+def test_a_backup_under_load_is_one_state(start_daemon, new_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:5s 2s:1h 60s:1d", store__durability="process")
+    send(daemon, [message(time.time(), [f"many{i}" for i in range(k, 4000, 20)]) for k in range(20)])
+    with Load(daemon) as load:
         for n in range(5):
-            path = one.folder / f"copy{n}.db"
+            path = daemon.folder / f"copy{n}.db"
             before = load.acked
-            backup(one, path)
+            backup(daemon, path)
             after = load.sent
             last, = query(path, "SELECT last_seq FROM clients")[0]
             assert before <= last <= after
-            assert not list(one.folder.glob("t.db-copy*"))
+            assert not list(daemon.folder.glob("t.db-copy*"))
             assert disagreements(path) == []
             assert query(path, "SELECT sum(ncalls) FROM sums WHERE level = 1") == [(last + 4000,)]
         load.end()
-    other = prepare({"aggregation.time_slice": "1s", "aggregation.retention": "1s:5s 2s:1h 60s:1d"})
+    other = new_daemon({"aggregation.time_slice": "1s", "aggregation.retention": "1s:5s 2s:1h 60s:1d"})
     other.db.write_bytes(path.read_bytes())
     other.start()
     assert calls(other) == last + 4000
-    with Client(other, "load") as way:
-        assert way.hello() == last
+    with Client(other, "load") as client:
+        assert client.hello() == last
 
 
-def fill(one, buckets=120, names=300):
+def fill(daemon, buckets=120, names=300):
     """A database of some megabytes. Gives how many calls are in it."""
     now = time.time()
-    send(one, [message(now - age, [f"fill{i}" for i in range(names)], labels={"k": str(age % 2)}) for age in range(buckets)])
+    send(daemon, [message(now - age, [f"fill{i}" for i in range(names)], labels={"k": str(age % 2)}) for age in range(buckets)])
     return buckets * names
 
 
-def begin(one, method, path):
-    way = socket.socket(socket.AF_UNIX)
-    way.connect(str(one.control))
-    way.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    return way
+def begin(daemon, method, path):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(daemon.control))
+    sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return sock
 
 
-def post_when_free(one, path):
+def post_when_free(daemon, path):
     """Until no other is under way."""
-    answers = []
+    responses = []
 
     def answered():
-        answers.append(one.post(path))
-        return answers[-1].status == 200
-    wait_until(answered, lambda: str(answers[-1]))
-    return answers[-1]
+        responses.append(daemon.post(path))
+        return responses[-1].status == 200
+    wait_until(answered, lambda: str(responses[-1]))
+    return responses[-1]
 
 
-def test_whoever_leaves_half_way_leaves_nothing(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
-    total = fill(one)
-    descriptors = len(os.listdir(f"/proc/{one.process.pid}/fd"))
+def test_whoever_leaves_half_way_leaves_nothing(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
+    total = fill(daemon)
+    descriptors = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
     for pause in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
         for path in "/v1/backup", "/v1/regrid?time_slice=10s", "/v1/delete?function=nothing*&dry_run=false":
-            way = begin(one, "POST", path)
+            sock = begin(daemon, "POST", path)
             time.sleep(pause)
-            way.close()
-            answer = one.post("/v1/backup")
-            assert answer.status == 200 or answer.error["code"] == "busy"
-    post_when_free(one, "/v1/backup")
-    wait_until(lambda: len(os.listdir(f"/proc/{one.process.pid}/fd")) <= descriptors + 2)
-    wait_until(lambda: not list(one.folder.glob("t.db-copy*")))
-    assert calls(one) == total and disagreements(one.db) == []
+            sock.close()
+            response = daemon.post("/v1/backup")
+            assert response.status == 200 or response.error["code"] == "busy"
+    post_when_free(daemon, "/v1/backup")
+    wait_until(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= descriptors + 2)
+    wait_until(lambda: not list(daemon.folder.glob("t.db-copy*")))
+    assert calls(daemon) == total and disagreements(daemon.db) == []
 
 
-def test_a_deletion_that_is_abandoned_leaves_levels_that_agree(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 2s:1h 10s:1d")
-    total = fill(one)
+def test_a_deletion_that_is_abandoned_leaves_levels_that_agree(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 2s:1h 10s:1d")
+    total = fill(daemon)
     for pause in (0.0, 0.02, 0.05, 0.1):
-        way = begin(one, "POST", "/v1/delete?function=fill1*&dry_run=false")
+        sock = begin(daemon, "POST", "/v1/delete?function=fill1*&dry_run=false")
         time.sleep(pause)
-        way.close()
-        assert disagreements(one.db) == []
-    answer = post_when_free(one, "/v1/delete?function=fill1*&dry_run=false").json
+        sock.close()
+        assert disagreements(daemon.db) == []
+    response = post_when_free(daemon, "/v1/delete?function=fill1*&dry_run=false").json
     gone = 120 * sum(str(i).startswith("1") for i in range(300))
-    assert calls(one) == total - gone and answer["ncalls"] <= gone
-    assert disagreements(one.db) == []
+    assert calls(daemon) == total - gone and response["ncalls"] <= gone
+    assert disagreements(daemon.db) == []
 
 
-def test_one_at_a_time(daemon):
-    one = daemon(store__flush_interval="1h")
-    senders.udp(one, [message(time.time(), ["f"])])
-    lock = sqlite3.connect(one.db, isolation_level=None)
+def test_one_at_a_time(start_daemon):
+    daemon = start_daemon(store__flush_interval="1h")
+    senders.udp(daemon, [message(time.time(), ["f"])])
+    lock = sqlite3.connect(daemon.db, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")  # so that the first cannot begin
-    way = begin(one, "POST", "/v1/backup")
+    sock = begin(daemon, "POST", "/v1/backup")
     try:
-        wait_until(lambda: one.post("/v1/regrid?time_slice=1m").error["code"] == "busy")
+        wait_until(lambda: daemon.post("/v1/regrid?time_slice=1m").error["code"] == "busy")
         for path in "/v1/backup", "/v1/delete?function=f", "/v1/regrid?time_slice=1m":
-            answer = one.post(path)
-            assert answer.status == 503 and answer.error["code"] == "busy", answer
+            response = daemon.post(path)
+            assert response.status == 503 and response.error["code"] == "busy", response
     finally:
         lock.execute("ROLLBACK")
         lock.close()
-        way.close()
-    post_when_free(one, "/v1/backup")
+        sock.close()
+    post_when_free(daemon, "/v1/backup")
 
 
-def test_tcp_only_reads(daemon):
-    one = daemon(control__http="127.0.0.1:0")
-    send(one, [message(time.time(), ["f"])])
+def test_tcp_only_reads(start_daemon):
+    daemon = start_daemon(control__http="127.0.0.1:0")
+    send(daemon, [message(time.time(), ["f"])])
     for path in "/v1/backup", "/v1/delete?function=*&dry_run=false", "/v1/regrid?time_slice=1m", "/v1/flush":
-        answer = control.request(one.address("http"), "POST", path)
-        assert answer.status == 405, answer
-        assert control.request(one.address("http"), "GET", path).status == 404
-    assert calls(one) == 1
+        response = control.request(daemon.address("http"), "POST", path)
+        assert response.status == 405, response
+        assert control.request(daemon.address("http"), "GET", path).status == 404
+    assert calls(daemon) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/backup", "/v1/regrid?time_slice=10s", "/v1/delete?function=*&dry_run=false"])
-def test_stop_meanwhile(daemon, path):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
+def test_stop_meanwhile(start_daemon, path):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
     for pause in (0.0, 0.005, 0.02, 0.05):
-        fill(one, 60)
-        way = begin(one, "POST", path)
+        fill(daemon, 60)
+        sock = begin(daemon, "POST", path)
         time.sleep(pause)
-        assert one.stop() == 0
-        way.close()
-        assert not list(one.folder.glob("t.db-copy*"))
-        assert disagreements(one.db) == []
-        one.start()
+        assert daemon.stop() == 0
+        sock.close()
+        assert not list(daemon.folder.glob("t.db-copy*"))
+        assert disagreements(daemon.db) == []
+        daemon.start()
 
 
 @pytest.mark.parametrize("path", [None, "/v1/backup", "/v1/delete?function=fill2*&dry_run=false"])
-def test_killed_meanwhile(daemon, path):
+def test_killed_meanwhile(start_daemon, path):
     """While rows are pruned and levels built, a backup is made, or rows are deleted: every level has the same."""
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:30s 2s:40s 10s:1d", store__durability="process")
-    with Load(one) as load:
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:30s 2s:40s 10s:1d", store__durability="process")
+    with Load(daemon) as load:
         for pause in (0.0, 0.01, 0.03, 0.1, 0.3):
-            total = fill(one, 60)
-            way = begin(one, "POST", path) if path else None
+            total = fill(daemon, 60)
+            sock = begin(daemon, "POST", path) if path else None
             time.sleep(pause)
-            one.kill()
-            if way:
-                way.close()
-            assert disagreements(one.db) == []
-            one.start()
-            assert not list(one.folder.glob("t.db-copy*")), "left by who was killed"
+            daemon.kill()
+            if sock:
+                sock.close()
+            assert disagreements(daemon.db) == []
+            daemon.start()
+            assert not list(daemon.folder.glob("t.db-copy*")), "left by who was killed"
         load.end()
-    assert total and calls(one, function="f*", **{"label.k": "none"}) == 0
-    assert sum(row["ncalls"] for row in one.ask("/v1/top", {"function": "f[0-9]*"})["functions"]) == load.acked
-    assert disagreements(one.db) == []
+    assert total and calls(daemon, function="f*", **{"label.k": "none"}) == 0
+    assert sum(row["ncalls"] for row in daemon.get_json("/v1/top", {"function": "f[0-9]*"})["functions"]) == load.acked
+    assert disagreements(daemon.db) == []
 
 
 # ---- Large answers ----
 
-def connections(one):
+def connections(daemon):
     """How many peers are connected to its Unix sockets and over TCP."""
     inodes, n = set(), 0
-    folder = f"/proc/{one.process.pid}/fd"
+    folder = f"/proc/{daemon.process.pid}/fd"
     for name in os.listdir(folder):
         try:
             link = os.readlink(f"{folder}/{name}")
@@ -422,50 +422,50 @@ def connections(one):
             inodes.add(link[len("socket:["):-1])
     tables = ("unix", 5, 6, "03"), ("tcp", 3, 9, "01"), ("tcp6", 3, 9, "01")  # the state of a connected socket
     for table, state, inode, connected in tables:
-        for line in pathlib.Path(f"/proc/{one.process.pid}/net/{table}").read_text().splitlines()[1:]:
+        for line in pathlib.Path(f"/proc/{daemon.process.pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             n += fields[state] == connected and fields[inode] in inodes
     return n
 
 
-def test_a_client_that_reads_slowly_holds_up_nobody(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h", store__durability="process")
-    fill(one, 600, 700)
-    wait_until(lambda: connections(one) == 0)  # of fill(): the daemon may notice their end later
-    ways = [begin(one, "GET", "/v1/buckets?by=location") for _ in range(3)]
-    for way in ways:
-        way.settimeout(30 * SLOW)
-        head = way.recv(2000)
+def test_a_client_that_reads_slowly_holds_up_nobody(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h", store__durability="process")
+    fill(daemon, 600, 700)
+    wait_until(lambda: connections(daemon) == 0)  # of fill(): the daemon may notice their end later
+    socks = [begin(daemon, "GET", "/v1/buckets?by=location") for _ in range(3)]
+    for sock in socks:
+        sock.settimeout(30 * SLOW)
+        head = sock.recv(2000)
         assert b"200" in head[:20] and b"chunked" in head.lower(), head
-    assert connections(one) == 3
-    with Load(one) as load:
+    assert connections(daemon) == 3
+    with Load(daemon) as load:
         before = load.acked
         time.sleep(3)
         assert load.acked > before + 100
         assert load.slowest < 1 * SLOW, f"an acknowledgement took {load.slowest:.2f} s"
-        log = one.db.with_name("t.db-wal")
+        log = daemon.db.with_name("t.db-wal")
         assert log.stat().st_size < 40_000_000
         load.end()
-    one.idle()
-    for way in ways[:2]:
-        way.close()
+    daemon.wait_idle()
+    for sock in socks[:2]:
+        sock.close()
     rest = bytearray()
-    while chunk := ways[2].recv(1 << 20):
+    while chunk := socks[2].recv(1 << 20):
         rest += chunk
         if rest.endswith(b"0\r\n\r\n"):
             break
-    ways[2].close()
+    socks[2].close()
     assert len(rest) > 1_000_000
-    wait_until(lambda: connections(one) == 0)
-    whole = one.get("/v1/buckets", {"by": "location"})
+    wait_until(lambda: connections(daemon) == 0)
+    whole = daemon.get("/v1/buckets", {"by": "location"})
     assert whole.headers["Transfer-Encoding"] == "chunked" and len(whole.json["functions"]) >= 700
     assert whole.body.endswith(b"}\n")
 
 
-def test_a_stop_while_a_large_answer_is_sent(daemon):
-    one = daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h")
-    fill(one, 300, 400)
-    way = begin(one, "GET", "/v1/buckets")
-    way.recv(1000)
-    assert one.stop(signal.SIGTERM) == 0
-    way.close()
+def test_a_stop_while_a_large_answer_is_sent(start_daemon):
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h")
+    fill(daemon, 300, 400)
+    sock = begin(daemon, "GET", "/v1/buckets")
+    sock.recv(1000)
+    assert daemon.stop(signal.SIGTERM) == 0
+    sock.close()

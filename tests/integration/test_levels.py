@@ -39,9 +39,9 @@ class Store:
     def ask(self, *words):
         self.tell(*words)
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, "the program has ended"
-        return answer[:-1]
+        response = self.process.stdout.readline()
+        assert response, "the program has ended"
+        return response[:-1]
 
     def end(self):
         self.process.stdin.close()
@@ -104,9 +104,9 @@ class Levels(RuleBasedStateMachine):
 
     def open(self, steps):
         self.retention = retention_of(steps)
-        answer = self.store.ask("open", self.store.path, SLICE, START, self.horizon,
-                                *(f"{width}:{keep}" for width, keep in self.retention))
-        assert answer == "ok", answer
+        response = self.store.ask("open", self.store.path, SLICE, START, self.horizon,
+                                  *(f"{width}:{keep}" for width, keep in self.retention))
+        assert response == "ok", response
         self.read_levels()
 
     @initialize(steps=retentions)
@@ -151,8 +151,8 @@ class Levels(RuleBasedStateMachine):
                 values = values_of(name, self.count, i)
                 self.deltas.append((position, labels, name, values))
                 self.store.tell("sum", position, labels, name, *values)
-        answer = self.store.ask("commit", self.horizon)
-        assert answer == "ok", answer
+        response = self.store.ask("commit", self.horizon)
+        assert response == "ok", response
         self.read_levels()
 
     @rule(rows=st.integers(1, 7), steps=st.integers(1, 5))
@@ -288,19 +288,19 @@ class Levels(RuleBasedStateMachine):
         if not dry.startswith("{"):
             assert self.may_refuse(dry, begin, end), (dry, begin, end, self.levels)
             return
-        answer = json.loads(self.store.ask("delete", self.horizon, rows, "&".join(params + ["dry_run=false"])))
+        response = json.loads(self.store.ask("delete", self.horizon, rows, "&".join(params + ["dry_run=false"])))
         gone = [delta for delta in self.deltas if goes(*delta[:3])]
         self.gone_huge += [delta for delta in gone if delta[2] == "huge"]
         self.deltas = [delta for delta in self.deltas if not goes(*delta[:3])]
         profiles = [] if globs else [profile for profile in self.profiles if goes(*profile[:2])]
         if not globs:
             self.profiles = [profile for profile in self.profiles if not goes(*profile[:2])]
-        assert {**json.loads(dry), "dry_run": False} == answer
+        assert {**json.loads(dry), "dry_run": False} == response
         if not self.gone_huge:
-            assert answer["functions"] == len({function(delta[2]) for delta in gone})
-            assert answer["ncalls"] == sum(delta[3][2] for delta in gone)
-            assert round(answer["cumtime"] * S) == sum(delta[3][0] for delta in gone)
-        assert answer["profiles"] == len(profiles)
+            assert response["functions"] == len({function(delta[2]) for delta in gone})
+            assert response["ncalls"] == sum(delta[3][2] for delta in gone)
+            assert round(response["cumtime"] * S) == sum(delta[3][0] for delta in gone)
+        assert response["profiles"] == len(profiles)
         self.read_levels()
 
     # What is copied onto a coarser grid.
@@ -309,14 +309,14 @@ class Levels(RuleBasedStateMachine):
     def regrid(self, factor, steps):
         path = f"{self.folder}/copy.db"
         width = SLICE * factor
-        answer = self.store.ask("regrid", width, path)
+        response = self.store.ask("regrid", width, path)
         longest = max((level for level in self.levels if level["kind"] == KEPT),
                       key=lambda level: (level["keep"], level["width"]))
-        if answer != "ok":
+        if response != "ok":
             rebuilt = any(level["kind"] == LEAVING or level["kind"] == KEPT and level["source"] >= 0
                           for level in self.levels)
-            assert (rebuilt if "are being rebuilt" in answer else
-                    factor == 1 or (longest["width"] % width and width % longest["width"])), answer
+            assert (rebuilt if "are being rebuilt" in response else
+                    factor == 1 or (longest["width"] % width and width % longest["width"])), response
             return
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -341,10 +341,10 @@ class Levels(RuleBasedStateMachine):
         gone = min(level["since"] * (level["width"] // SLICE) for level in levels if level["kind"] in (KEPT, LEAVING))
         oldest = max(longest["since"] * longest["ratio"], (self.horizon - longest["keep"] - START) // SLICE)
         assert gone < oldest + max(factor, longest["ratio"]), (levels, longest)
-        answer = json.loads(copy.ask("query", "top", self.horizon, "top=100"))
+        response = json.loads(copy.ask("query", "top", self.horizon, "top=100"))
         kept = [delta for delta in self.deltas if delta[0] >= gone]
         profiles = [profile for profile in self.profiles if profile[0] >= gone]
-        self.check_sums(answer, kept, profiles)
+        self.check_sums(response, kept, profiles)
 
     def may_refuse(self, dry, begin, end):
         alive = [level["ratio"] for level in self.levels if level["kind"] != DEAD]
@@ -382,28 +382,28 @@ class Levels(RuleBasedStateMachine):
     def wanted(self, position, labels, span, label):
         return span[0] <= position * SLICE + START < span[1] and (label is None or f'"service": "{label}"' in labels)
 
-    def position_range(self, answer):
-        return [None if answer[end] is None else round(answer[end] * S) for end in ("from", "to")]
+    def position_range(self, response):
+        return [None if response[end] is None else round(response[end] * S) for end in ("from", "to")]
 
     def ask(self, kind, **params):
         text = "&".join(f"{name}={value}" for name, value in params.items())
-        answer = self.store.ask("query", kind, self.horizon, text)
-        return json.loads(answer) if answer.startswith("{") else answer
+        response = self.store.ask("query", kind, self.horizon, text)
+        return json.loads(response) if response.startswith("{") else response
 
-    def check_range(self, answer, params, deltas):
+    def check_range(self, response, params, deltas):
         """Widened outwards, to whole buckets of what is kept there."""
-        begin, end = self.position_range(answer)
+        begin, end = self.position_range(response)
         for name, bound in ("from", begin), ("to", end):
-            resolution = answer[f"{name}_resolution"]
+            resolution = response[f"{name}_resolution"]
             if bound is not None:
-                assert resolution and (bound - START) % (resolution * S) == 0, answer
+                assert resolution and (bound - START) % (resolution * S) == 0, response
                 assert resolution * S in [level["width"] for level in self.levels if level["kind"] in (KEPT, LEAVING)]
         if "from" in params:
             asked = params["from"] * S
-            assert begin <= asked < begin + max(answer["from_resolution"], answer.get("time_slice", 0)) * S
+            assert begin <= asked < begin + max(response["from_resolution"], response.get("time_slice", 0)) * S
         if "to" in params:
             asked = params["to"] * S
-            assert end == begin or asked <= end < asked + max(answer["to_resolution"], answer.get("time_slice", 0)) * S
+            assert end == begin or asked <= end < asked + max(response["to_resolution"], response.get("time_slice", 0)) * S
         return (begin if begin is not None else 0, end if end is not None else 0)
 
     spans = st.tuples(st.one_of(st.none(), st.integers(-8000, 300)), st.one_of(st.none(), st.integers(0, 8000)))
@@ -422,34 +422,34 @@ class Levels(RuleBasedStateMachine):
         params = self.span_params(span)
         if label:
             params["label.service"] = label
-        answer = self.ask("top", **params)
-        assert isinstance(answer, dict), answer
-        if answer["from"] is None or answer["to"] is None:
+        response = self.ask("top", **params)
+        assert isinstance(response, dict), response
+        if response["from"] is None or response["to"] is None:
             matching = [p for p in self.profiles if self.wanted(
                 p[0], p[1], (params.get("from", -10**12) * S, params.get("to", 10**12) * S), label)]
-            assert matching == [] and answer["functions"] == [], answer
+            assert matching == [] and response["functions"] == [], response
             return
-        span = self.check_range(answer, params, self.deltas)
-        self.check_top(answer, span, label)
+        span = self.check_range(response, params, self.deltas)
+        self.check_top(response, span, label)
 
-    def check_top(self, answer, span, label):
-        self.check_sums(answer, [delta for delta in self.deltas if self.wanted(*delta[:2], span, label)],
+    def check_top(self, response, span, label):
+        self.check_sums(response, [delta for delta in self.deltas if self.wanted(*delta[:2], span, label)],
                         [profile for profile in self.profiles if self.wanted(*profile[:2], span, label)])
 
-    def check_sums(self, answer, deltas, profiles):
+    def check_sums(self, response, deltas, profiles):
         expected = collections.defaultdict(lambda: [0, 0, 0, 0])
         for _, _, name, values in deltas:
             for i, value in enumerate(values):
                 expected[function(name)][i] += value
         found = {row["function"]: [round(row["cumtime"] * S), round(row["tottime"] * S), row["ncalls"], row["pcalls"]]
-                 for row in answer["functions"]}
-        for one in expected, found:  # its calls have passed 64 bits in some levels
-            if "huge" in one:
-                del one["huge"][2:]
+                 for row in response["functions"]}
+        for sums in expected, found:  # its calls have passed 64 bits in some levels
+            if "huge" in sums:
+                del sums["huge"][2:]
         self.left_of_huge(found, expected)
         assert found == dict(expected)
-        assert answer["profiles"] == sum(values[0] for _, _, values in profiles)
-        assert round(answer["total_tt"] * S) == sum(values[2] for _, _, values in profiles)
+        assert response["profiles"] == sum(values[0] for _, _, values in profiles)
+        assert round(response["total_tt"] * S) == sum(values[2] for _, _, values in profiles)
 
     @rule(span=spans, factor=st.sampled_from([None, 1, 2, 3, 4, 6, 12, 36, 360]), fill=st.booleans(),
           label=st.sampled_from([None, "web"]))
@@ -461,16 +461,16 @@ class Levels(RuleBasedStateMachine):
             params["fill"] = "true"
         if label:
             params["label.service"] = label
-        answer = self.ask("buckets", **params)
-        if isinstance(answer, str):
-            assert factor and answer.startswith("error not_kept time_slice "), answer
+        response = self.ask("buckets", **params)
+        if isinstance(response, str):
+            assert factor and response.startswith("error not_kept time_slice "), response
             return
-        width = round(answer["time_slice"] * S)
+        width = round(response["time_slice"] * S)
         assert factor is None or width == factor * SLICE
-        if answer["from"] is None or answer["to"] is None:
-            assert answer["functions"] == []
+        if response["from"] is None or response["to"] is None:
+            assert response["functions"] == []
             return
-        span = self.check_range(answer, params, self.deltas)
+        span = self.check_range(response, params, self.deltas)
         cells = collections.defaultdict(collections.Counter)
         columns = collections.Counter()
         for position, labels, name, values in self.deltas:
@@ -480,13 +480,13 @@ class Levels(RuleBasedStateMachine):
         for position, labels, values in self.profiles:
             if self.wanted(position, labels, span, label):
                 columns[(position * SLICE) // width * width + START] += 1
-        begins = [round(begin * S) for begin in answer["buckets"]]
+        begins = [round(begin * S) for begin in response["buckets"]]
         if fill:
             assert begins == list(range(*span, width))
         else:
             assert begins == sorted(columns)
-        assert answer["profiles"] == [columns[begin] for begin in begins]
-        found = {row["function"]: [round(value * S) for value in row["values"]] for row in answer["functions"]}
+        assert response["profiles"] == [columns[begin] for begin in begins]
+        found = {row["function"]: [round(value * S) for value in row["values"]] for row in response["functions"]}
         expected = {name: [row[begin] for begin in begins] for name, row in cells.items()}
         self.left_of_huge(found, expected)
         assert found == expected
@@ -494,8 +494,8 @@ class Levels(RuleBasedStateMachine):
     @precondition(lambda self: self.deltas)
     @rule()
     def functions(self):
-        answer = self.ask("functions")
-        seen = {place["raw_name"]: place for one in answer["functions"] for place in one["locations"]}
+        response = self.ask("functions")
+        seen = {place["raw_name"]: place for row in response["functions"] for place in row["locations"]}
         for name in {delta[2] for delta in self.deltas}:
             positions = [delta[0] for delta in self.deltas if delta[2] == name]
             for end, position in ("first_bucket", min(positions)), ("last_bucket", max(positions)):
@@ -507,8 +507,8 @@ class Levels(RuleBasedStateMachine):
 
     @rule()
     def labels(self):
-        answer = self.ask("labels")
-        found = {json.dumps(one["labels"]): one["profiles"] for one in answer["labels"]}
+        response = self.ask("labels")
+        found = {json.dumps(row["labels"]): row["profiles"] for row in response["labels"]}
         assert found == collections.Counter(labels for _, labels, _ in self.profiles)
 
     @rule(before=st.tuples(st.integers(-4000, 0), st.integers(1, 3000)),
@@ -516,15 +516,15 @@ class Levels(RuleBasedStateMachine):
     def diff(self, before, after):
         now = self.horizon // S
         sides = {"before": before, "after": after}
-        answer = self.ask("diff", **{name: f"{now + begin}..{now + begin + length}"
-                                     for name, (begin, length) in sides.items()})
-        assert isinstance(answer, dict), answer
+        response = self.ask("diff", **{name: f"{now + begin}..{now + begin + length}"
+                                       for name, (begin, length) in sides.items()})
+        assert isinstance(response, dict), response
         for side in sides:
-            span = [round(answer[side][end] * S) for end in ("from", "to")]
-            self.check_top({"functions": [{"function": row["function"], **row[side]} for row in answer["functions"]
+            span = [round(response[side][end] * S) for end in ("from", "to")]
+            self.check_top({"functions": [{"function": row["function"], **row[side]} for row in response["functions"]
                                           if any(row[side].values()) or self.has(row["function"], span)],
-                            "profiles": answer[side]["profiles"], "total_tt": answer[side]["total_tt"]}, span, None)
-        for row in answer["functions"]:
+                            "profiles": response[side]["profiles"], "total_tt": response[side]["total_tt"]}, span, None)
+        for row in response["functions"]:
             change = row["per_profile"]["change"]
             if change is not None:
                 assert round(row["called_more"] * S) + round(row["slower_per_call"] * S) == round(change * S), row

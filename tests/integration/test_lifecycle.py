@@ -15,9 +15,9 @@ import pytest
 
 from support import control, senders
 from support.activation import activate, passed_sockets
-from support.daemon import BINARY, EX_CONFIG, PATIENCE, wait_until
+from support.daemon import BINARY, EX_CONFIG, TIMEOUT, wait_until
 
-SCALE = PATIENCE / 15
+SCALE = TIMEOUT / 15
 UNIX = ("unix_stream", "unix_datagram")
 
 
@@ -36,7 +36,7 @@ def stored(path):
 
 
 def calls(daemon):
-    return {row["function"]: row["ncalls"] for row in daemon.ask("/v1/top")["functions"]}
+    return {row["function"]: row["ncalls"] for row in daemon.get_json("/v1/top")["functions"]}
 
 
 def image(path):
@@ -46,7 +46,7 @@ def image(path):
 
 
 def run(*arguments, **more):
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE, **more)
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=TIMEOUT, **more)
 
 
 # Stopping.
@@ -54,52 +54,52 @@ def run(*arguments, **more):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_stop_commits_what_was_received(daemon, how, threads):
+def test_stop_commits_what_was_received(start_daemon, how, threads):
     """Nothing is waited for between the last send and the signal: the kernel has it, so the daemon owes it."""
-    one = daemon(ingest__threads=threads, store__flush_interval="1h")
-    with senders.Stream(one) as tcp, senders.Stream(one, "unix") as unix, \
+    daemon = start_daemon(ingest__threads=threads, store__flush_interval="1h")
+    with senders.Stream(daemon) as tcp, senders.Stream(daemon, "unix") as unix, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         tcp.send(message("early") + b"\n")
         unix.send(message("early") + b"\n")
-        wait_until(lambda: one.status()["accepted"] == 2)
-        udp.connect(one.address("udp"))
-        senders.TRANSPORTS["unix_datagram"](one, [message("unix_datagram")] * 5)
+        wait_until(lambda: daemon.status()["accepted"] == 2)
+        udp.connect(daemon.address("udp"))
+        senders.TRANSPORTS["unix_datagram"](daemon, [message("unix_datagram")] * 5)
         unix.send((message("unix") + b"\n") * 500)
         tcp.send((message("tcp") + b"\n") * 500)
         for _ in range(50):
             udp.send(message("udp"))
-        assert one.stop(how) == 0, one.log_text()
-    assert stored(one.db) == {"early": 2, "unix_datagram": 5, "unix": 500, "tcp": 500, "udp": 50}
-    one.start()
-    assert calls(one) == {"early": 2, "unix_datagram": 5, "unix": 500, "tcp": 500, "udp": 50}
-    assert one.idle()["received"] == 0
+        assert daemon.stop(how) == 0, daemon.log_text()
+    assert stored(daemon.db) == {"early": 2, "unix_datagram": 5, "unix": 500, "tcp": 500, "udp": 50}
+    daemon.start()
+    assert calls(daemon) == {"early": 2, "unix_datagram": 5, "unix": 500, "tcp": 500, "udp": 50}
+    assert daemon.wait_idle()["received"] == 0
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_stop_right_after_a_connection(daemon, kind):
+def test_stop_right_after_a_connection(start_daemon, kind):
     """Connected, sent and gone before the daemon could accept."""
-    one = daemon(store__flush_interval="1h")
-    to = one.address("tcp") if kind == "tcp" else str(one.settings["ingest.unix_stream"])
+    daemon = start_daemon(store__flush_interval="1h")
+    to = daemon.address("tcp") if kind == "tcp" else str(daemon.settings["ingest.unix_stream"])
     for n in range(10):
-        with socket.socket(socket.AF_INET if kind == "tcp" else socket.AF_UNIX) as way:
-            way.settimeout(15)
-            way.connect(to)
-            way.sendall(message() + b"\n" + message())  # the second ends with the stream
-    assert one.stop() == 0, one.log_text()
-    assert stored(one.db) == {"f": 20}
+        with socket.socket(socket.AF_INET if kind == "tcp" else socket.AF_UNIX) as sock:
+            sock.settimeout(15)
+            sock.connect(to)
+            sock.sendall(message() + b"\n" + message())  # the second ends with the stream
+    assert daemon.stop() == 0, daemon.log_text()
+    assert stored(daemon.db) == {"f": 20}
 
 
-def test_stop_under_a_stream_that_never_ends(daemon):
+def test_stop_under_a_stream_that_never_ends(start_daemon):
     """At most a second is read on; whole messages only, from the first on."""
-    one = daemon()
+    daemon = start_daemon()
     sent, stop = [0], threading.Event()
 
     def pour():
-        with socket.create_connection(one.address("tcp")) as way:
-            way.settimeout(15)
+        with socket.create_connection(daemon.address("tcp")) as sock:
+            sock.settimeout(15)
             try:
                 while not stop.is_set():
-                    way.sendall((message() + b"\n") * 20)
+                    sock.sendall((message() + b"\n") * 20)
                     sent[0] += 20
             except OSError:
                 sent[0] += 20  # a part of the last send may have been taken
@@ -107,121 +107,121 @@ def test_stop_under_a_stream_that_never_ends(daemon):
     thread = threading.Thread(target=pour)
     thread.start()
     try:
-        wait_until(lambda: one.status()["accepted"] > 1000)
-        known = one.status()["accepted"]
-        assert one.stop() == 0, one.log_text()
+        wait_until(lambda: daemon.status()["accepted"] > 1000)
+        known = daemon.status()["accepted"]
+        assert daemon.stop() == 0, daemon.log_text()
     finally:
         stop.set()
         thread.join()
-    assert known <= stored(one.db)["f"] <= sent[0]
+    assert known <= stored(daemon.db)["f"] <= sent[0]
 
 
-def test_stop_with_idle_and_half_sent_connections(daemon):
+def test_stop_with_idle_and_half_sent_connections(start_daemon):
     """Open connections, on all sockets, do not hold it up; half a line is no message."""
-    one = daemon()
-    ways = [senders.Stream(one, kind) for kind in ("tcp", "unix") for _ in range(3)]
-    for way in ways[::2]:
-        way.send(message("whole") + b"\n" + message("half")[:30])
-    asking = control.UnixConnection(str(one.control))
+    daemon = start_daemon()
+    streams = [senders.Stream(daemon, kind) for kind in ("tcp", "unix") for _ in range(3)]
+    for stream in streams[::2]:
+        stream.send(message("whole") + b"\n" + message("half")[:30])
+    asking = control.UnixConnection(str(daemon.control))
     asking.connect()
     asking.sock.sendall(b"GET /v1/sta")
-    wait_until(lambda: one.status()["accepted"] == 3)
-    assert one.stop() == 0, one.log_text()
-    for way in ways:
-        way.wait_closed()
-        way.close()
+    wait_until(lambda: daemon.status()["accepted"] == 3)
+    assert daemon.stop() == 0, daemon.log_text()
+    for stream in streams:
+        stream.wait_closed()
+        stream.close()
     asking.close()
-    assert stored(one.db) == {"whole": 3}
+    assert stored(daemon.db) == {"whole": 3}
 
 
-def test_kill_keeps_what_was_flushed(daemon):
-    one = daemon(store__flush_interval="1h")
+def test_kill_keeps_what_was_flushed(start_daemon):
+    daemon = start_daemon(store__flush_interval="1h")
     for n in range(3):
-        senders.TRANSPORTS["tcp"](one, [message()] * 10)
-        one.flush()
-        senders.TRANSPORTS["tcp"](one, [message("lost")])
-        one.kill()
-        one.start()  # sockets of the dead one are in its way
-        assert calls(one) == {"f": 10 * (n + 1)}
-    assert one.idle()["received"] == 0
-    wait_until(lambda: one.get("/healthz").status == 200)
+        senders.TRANSPORTS["tcp"](daemon, [message()] * 10)
+        daemon.flush()
+        senders.TRANSPORTS["tcp"](daemon, [message("lost")])
+        daemon.kill()
+        daemon.start()  # sockets of the dead one are in its way
+        assert calls(daemon) == {"f": 10 * (n + 1)}
+    assert daemon.wait_idle()["received"] == 0
+    wait_until(lambda: daemon.get("/healthz").status == 200)
 
 
-def test_kills_at_any_moment(daemon):
+def test_kills_at_any_moment(start_daemon):
     """Under load, killed and started again: what is stored is whole messages, never more than was sent, and never less
     than an answer has shown."""
-    one = daemon(store__flush_interval="20ms", ingest__threads=2)
+    daemon = start_daemon(store__flush_interval="20ms", ingest__threads=2)
     sent = shown = 0
     for round_ in range(5):
         for _ in range(3):
-            senders.TRANSPORTS["unix_stream"](one, [message("a"), message("b")] * 20, sockets=2)
+            senders.TRANSPORTS["unix_stream"](daemon, [message("a"), message("b")] * 20, sockets=2)
             sent += 40
         if round_ % 2:
-            shown = one.ask("/v1/top")["profiles"]
+            shown = daemon.get_json("/v1/top")["profiles"]
             assert shown <= sent
-        one.kill()
-        one.start()
-        profiles = one.ask("/v1/top")["profiles"]
+        daemon.kill()
+        daemon.start()
+        profiles = daemon.get_json("/v1/top")["profiles"]
         assert shown <= profiles <= sent
-        assert sum(calls(one).values()) == profiles
+        assert sum(calls(daemon).values()) == profiles
         shown = sent = profiles
-    assert one.idle()["store_error"] is None
+    assert daemon.wait_idle()["store_error"] is None
 
 
 # One database, one daemon, one grid.
 
 
-def test_second_daemon_on_the_same_database(daemon, prepare):
-    one = daemon()
-    senders.TRANSPORTS["tcp"](one, [message()])
-    one.flush()
-    before = one.status()["listeners"]
-    for settings in ({"store.path": one.db}, {"store.path": one.folder / "." / ".." / one.folder.name / "t.db"}):
-        code, log = prepare(settings).refused()
+def test_second_daemon_on_the_same_database(start_daemon, new_daemon):
+    daemon = start_daemon()
+    senders.TRANSPORTS["tcp"](daemon, [message()])
+    daemon.flush()
+    before = daemon.status()["listeners"]
+    for settings in ({"store.path": daemon.db}, {"store.path": daemon.folder / "." / ".." / daemon.folder.name / "t.db"}):
+        code, log = new_daemon(settings).run_to_exit()
         assert code == EX_CONFIG, log
         assert "t.db" in log
-    link = one.folder / "link.db"
-    link.symlink_to(one.db)
-    code, log = prepare({"store.path": link}).refused()
+    link = daemon.folder / "link.db"
+    link.symlink_to(daemon.db)
+    code, log = new_daemon({"store.path": link}).run_to_exit()
     assert code == EX_CONFIG, log
-    assert one.status()["listeners"] == before
-    senders.TRANSPORTS["udp"](one, [message()])
-    assert calls(one) == {"f": 2}
-    one.restart()
-    assert calls(one) == {"f": 2}
-    assert one.idle()["store_error"] is None
+    assert daemon.status()["listeners"] == before
+    senders.TRANSPORTS["udp"](daemon, [message()])
+    assert calls(daemon) == {"f": 2}
+    daemon.restart()
+    assert calls(daemon) == {"f": 2}
+    assert daemon.wait_idle()["store_error"] is None
 
 
-def test_the_same_command_twice(daemon, prepare):
+def test_the_same_command_twice(start_daemon, new_daemon):
     """All its sockets and its database are taken; the one that runs does not notice."""
-    one = daemon()
-    code, log = prepare(one.settings).refused()
+    daemon = start_daemon()
+    code, log = new_daemon(daemon.settings).run_to_exit()
     assert code > 0, log
     for kind in sorted(senders.TRANSPORTS):
-        senders.TRANSPORTS[kind](one, [message()])
-    assert calls(one) == {"f": 4}
-    assert one.idle()["accepted"] == 4
+        senders.TRANSPORTS[kind](daemon, [message()])
+    assert calls(daemon) == {"f": 4}
+    assert daemon.wait_idle()["accepted"] == 4
 
 
 @pytest.mark.parametrize("key, value, word", [
     ("aggregation.time_slice", "5s", "time_slice"), ("aggregation.time_slice", "20s", "time_slice"),
     ("aggregation.start_time", "5", "start_time"), ("aggregation.start_time", "0.000000001", "start_time")])
-def test_another_grid_is_refused(daemon, key, value, word):
-    one = daemon()
-    senders.TRANSPORTS["tcp"](one, [message()])
-    one.idle()
-    assert one.stop() == 0
-    before, settings = image(one.db), dict(one.settings)
-    one.settings[key] = value
-    one.settings["aggregation.retention"] = f"{one.settings.get('aggregation.time_slice', '10s')}:290y"
-    code, log = one.refused()
+def test_another_grid_is_refused(start_daemon, key, value, word):
+    daemon = start_daemon()
+    senders.TRANSPORTS["tcp"](daemon, [message()])
+    daemon.wait_idle()
+    assert daemon.stop() == 0
+    before, settings = image(daemon.db), dict(daemon.settings)
+    daemon.settings[key] = value
+    daemon.settings["aggregation.retention"] = f"{daemon.settings.get('aggregation.time_slice', '10s')}:290y"
+    code, log = daemon.run_to_exit()
     assert code == EX_CONFIG, log
     assert word in log
-    assert image(one.db) == before
-    one.settings = settings
-    one.start()
-    assert calls(one) == {"f": 1}
-    assert one.idle()["received"] == 0
+    assert image(daemon.db) == before
+    daemon.settings = settings
+    daemon.start()
+    assert calls(daemon) == {"f": 1}
+    assert daemon.wait_idle()["received"] == 0
 
 
 def foreign_text(path):
@@ -259,123 +259,123 @@ def cut_short(path):
 
 @pytest.mark.parametrize("harm", [foreign_text, foreign_sqlite, newer_schema, another_application, damaged_header,
                                   cut_short])
-def test_a_file_that_must_not_be_used(prepare, harm):
-    one = prepare()
+def test_a_file_that_must_not_be_used(new_daemon, harm):
+    daemon = new_daemon()
     if not harm.__name__.startswith("foreign"):
-        one.start()
-        senders.TRANSPORTS["tcp"](one, [message()])
-        one.idle()
-        assert one.stop() == 0
-    harm(one.db)
-    before = image(one.db)
-    code, log = one.refused()
+        daemon.start()
+        senders.TRANSPORTS["tcp"](daemon, [message()])
+        daemon.wait_idle()
+        assert daemon.stop() == 0
+    harm(daemon.db)
+    before = image(daemon.db)
+    code, log = daemon.run_to_exit()
     assert code == EX_CONFIG, log
     assert "t.db" in log
-    assert image(one.db) == before
+    assert image(daemon.db) == before
 
 
-def test_start_time_now_is_fixed_once(daemon):
+def test_start_time_now_is_fixed_once(start_daemon):
     before = time.time()
-    one = daemon(aggregation__start_time="now")
+    daemon = start_daemon(aggregation__start_time="now")
     after = time.time()
-    origin = one.status()["start_time"]
+    origin = daemon.status()["start_time"]
     assert isinstance(origin, int) and int(before) <= origin <= after
-    senders.TRANSPORTS["tcp"](one, [message(stamp=origin), message(stamp=origin - 1)])
-    assert one.ask("/v1/buckets")["buckets"] == [origin - 10, origin]
-    one.idle()
+    senders.TRANSPORTS["tcp"](daemon, [message(stamp=origin), message(stamp=origin - 1)])
+    assert daemon.get_json("/v1/buckets")["buckets"] == [origin - 10, origin]
+    daemon.wait_idle()
     time.sleep(max(0, origin + 1.1 - time.time()))  # now is another second
-    one.restart()
-    assert one.status()["start_time"] == origin
-    assert one.stop() == 0
-    one.settings["aggregation.start_time"] = origin  # the same, said outright
-    one.start()
-    assert one.ask("/v1/buckets")["buckets"] == [origin - 10, origin]
-    assert one.idle()["received"] == 0
-    assert one.stop() == 0
-    one.settings["aggregation.start_time"] = origin + 1
-    code, log = one.refused()
+    daemon.restart()
+    assert daemon.status()["start_time"] == origin
+    assert daemon.stop() == 0
+    daemon.settings["aggregation.start_time"] = origin  # the same, said outright
+    daemon.start()
+    assert daemon.get_json("/v1/buckets")["buckets"] == [origin - 10, origin]
+    assert daemon.wait_idle()["received"] == 0
+    assert daemon.stop() == 0
+    daemon.settings["aggregation.start_time"] = origin + 1
+    code, log = daemon.run_to_exit()
     assert code == EX_CONFIG and "start_time" in log, log
 
 
-def test_an_operator_holds_the_lock(daemon):
+def test_an_operator_holds_the_lock(start_daemon):
     """A fresh question is told within 2 s; what is stored is served; nothing that comes meanwhile is lost."""
-    one = daemon(store__flush_interval="100ms")
-    senders.TRANSPORTS["tcp"](one, [message("before")])
-    one.idle()
-    shell = sqlite3.connect(one.db, isolation_level=None)
+    daemon = start_daemon(store__flush_interval="100ms")
+    senders.TRANSPORTS["tcp"](daemon, [message("before")])
+    daemon.wait_idle()
+    shell = sqlite3.connect(daemon.db, isolation_level=None)
     try:
         shell.execute("BEGIN IMMEDIATE")
         for kind in sorted(senders.TRANSPORTS):
-            senders.TRANSPORTS[kind](one, [message("during")])
+            senders.TRANSPORTS[kind](daemon, [message("during")])
         for _ in range(2):
             begun = time.monotonic()
-            answer = one.get("/v1/top")
+            response = daemon.get("/v1/top")
             passed = time.monotonic() - begun
-            assert (answer.status, answer.error["code"]) == (503, "store_unavailable")
+            assert (response.status, response.error["code"]) == (503, "store_unavailable")
             assert passed < 2.5 * max(1, SCALE)
-        answer = one.ask("/v1/top", {"fresh": "false"})
-        assert {row["function"] for row in answer["functions"]} == {"before"}
-        status = one.status()
+        response = daemon.get_json("/v1/top", {"fresh": "false"})
+        assert {row["function"] for row in response["functions"]} == {"before"}
+        status = daemon.status()
         assert status["pending"] == 4 and status["received"] == 5 and status["store_error"]
-        assert one.get("/healthz").status == 503
-        assert one.get("/metrics").status == 200
-        assert one.rejects() == []
+        assert daemon.get("/healthz").status == 503
+        assert daemon.get("/metrics").status == 200
+        assert daemon.rejects() == []
     finally:
         shell.rollback() if shell.in_transaction else None
         shell.close()
-    wait_until(lambda: one.get("/v1/top").status == 200)
-    assert calls(one) == {"before": 1, "during": 4}
-    status = one.idle()
+    wait_until(lambda: daemon.get("/v1/top").status == 200)
+    assert calls(daemon) == {"before": 1, "during": 4}
+    status = daemon.wait_idle()
     assert (status["accepted"], status["store_error"]) == (5, None)
-    assert one.get("/healthz").status == 200
+    assert daemon.get("/healthz").status == 200
 
 
 # Sockets.
 
 
-def test_a_stale_socket_is_replaced_and_a_live_one_refused(daemon, prepare):
-    one = prepare()
-    paths = {key: one.settings[key] for key in ("control.socket", "ingest.unix_stream", "ingest.unix_datagram")}
+def test_a_stale_socket_is_replaced_and_a_live_one_refused(new_daemon):
+    daemon = new_daemon()
+    paths = {key: daemon.settings[key] for key in ("control.socket", "ingest.unix_stream", "ingest.unix_datagram")}
     for key, path in paths.items():
         kind = socket.SOCK_DGRAM if key.endswith("datagram") else socket.SOCK_STREAM
         with socket.socket(socket.AF_UNIX, kind) as stale:
             stale.bind(str(path))
-    one.start()
+    daemon.start()
     for kind in UNIX:
-        senders.TRANSPORTS[kind](one, [message()])
-    assert calls(one) == {"f": 2}
+        senders.TRANSPORTS[kind](daemon, [message()])
+    assert calls(daemon) == {"f": 2}
     for key, path in paths.items():
-        code, log = prepare({key: path}).refused()
+        code, log = new_daemon({key: path}).run_to_exit()
         assert code > 0, log
         assert str(path) in log
     for kind in UNIX:
-        senders.TRANSPORTS[kind](one, [message()])
-    assert calls(one) == {"f": 4}
-    assert one.idle()["accepted"] == 4
+        senders.TRANSPORTS[kind](daemon, [message()])
+    assert calls(daemon) == {"f": 4}
+    assert daemon.wait_idle()["accepted"] == 4
 
 
 @pytest.mark.parametrize("key", ["control.socket", "ingest.unix_stream", "ingest.unix_datagram"])
-def test_what_is_no_socket_is_left_alone(prepare, key):
-    one = prepare()
-    path = one.folder / "precious"
+def test_what_is_no_socket_is_left_alone(new_daemon, key):
+    daemon = new_daemon()
+    path = daemon.folder / "precious"
     path.write_text("somebody needs this")
-    one.settings[key] = path
-    code, log = one.refused()
+    daemon.settings[key] = path
+    code, log = daemon.run_to_exit()
     assert code > 0, log
     assert "precious" in log
     assert path.read_text() == "somebody needs this"
 
 
-def test_modes_of_sockets(daemon):
-    def modes(one):
-        paths = (one.control, one.folder / "s.sock", one.folder / "d.sock")
+def test_modes_of_sockets(start_daemon):
+    def modes(daemon):
+        paths = (daemon.control, daemon.folder / "s.sock", daemon.folder / "d.sock")
         return [stat.S_IMODE(path.stat().st_mode) for path in paths]
 
     for umask in (0o022, 0o077):
         old = os.umask(umask)
         try:
-            plain = daemon()
-            chosen = daemon(control__socket_mode="0600", ingest__socket_mode="0620")
+            plain = start_daemon()
+            chosen = start_daemon(control__socket_mode="0600", ingest__socket_mode="0620")
         finally:
             os.umask(old)
         assert modes(plain) == [0o660, 0o666, 0o666]
@@ -383,50 +383,50 @@ def test_modes_of_sockets(daemon):
         assert not plain.db.stat().st_mode & 0o007  # readable by its owner and by the group, nobody else
 
 
-def test_group_of_the_control_socket(daemon, prepare):
+def test_group_of_the_control_socket(start_daemon, new_daemon):
     import grp
     mine = [grp.getgrgid(gid) for gid in {*os.getgroups(), os.getgid()}]
     groups = mine if os.geteuid() else [grp.getgrnam("daemon"), *mine]
-    one = daemon(control__socket_group=groups[0].gr_name)
-    assert one.control.stat().st_gid == groups[0].gr_gid
-    code, log = prepare({"control.socket_group": "no-such-group-here"}).refused()
+    daemon = start_daemon(control__socket_group=groups[0].gr_name)
+    assert daemon.control.stat().st_gid == groups[0].gr_gid
+    code, log = new_daemon({"control.socket_group": "no-such-group-here"}).run_to_exit()
     assert code > 0 and "no-such-group-here" in log, log
 
 
 @pytest.mark.parametrize("kind, key", [("tcp", "ingest.tcp"), ("udp", "ingest.udp"), ("tcp", "control.http")])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_port_in_use(prepare, kind, key, threads):
+def test_a_port_in_use(new_daemon, kind, key, threads):
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         if kind == "tcp":
             taken.listen()
         where = "127.0.0.1:%d" % taken.getsockname()[1]
-        one = prepare({key: where, "ingest.threads": threads})
-        code, log = one.refused()
+        daemon = new_daemon({key: where, "ingest.threads": threads})
+        code, log = daemon.run_to_exit()
         assert code > 0, log
         assert where in log and "in use" in log
-    assert one.start().get("/healthz").status == 200  # and once it is free, it starts
+    assert daemon.start().get("/healthz").status == 200  # and once it is free, it starts
 
 
-def test_nobody_else_takes_the_port(daemon):
+def test_nobody_else_takes_the_port(start_daemon):
     """An own port that others may bind beside would let them take datagrams."""
-    one = daemon()
+    daemon = start_daemon()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
         thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError):
-            thief.bind(one.address("udp"))
-    senders.TRANSPORTS["udp"](one, [message()])
-    assert one.idle()["accepted"] == 1
+            thief.bind(daemon.address("udp"))
+    senders.TRANSPORTS["udp"](daemon, [message()])
+    assert daemon.wait_idle()["accepted"] == 1
 
 
-def test_ready_means_listening(prepare):
+def test_ready_means_listening(new_daemon):
     """Once the control socket answers, every ingest socket takes messages, at once."""
     for _ in range(5):
-        one = prepare({"ingest.threads": 2}).start()
+        daemon = new_daemon({"ingest.threads": 2}).start()
         for kind in sorted(senders.TRANSPORTS):
-            senders.TRANSPORTS[kind](one, [message()])
-        assert calls(one) == {"f": 4}
-        assert one.idle()["accepted"] == 4
+            senders.TRANSPORTS[kind](daemon, [message()])
+        assert calls(daemon) == {"f": 4}
+        assert daemon.wait_idle()["accepted"] == 4
 
 
 # Options.
@@ -455,178 +455,178 @@ def test_wrong_options(arguments, tmp_path):
 @pytest.mark.parametrize("word", ["ingest.threads=0", "ingest.threads", "nonsense.key=1", "ingest.nonsense=1", "=",
                                   "ingest.udp=here", "aggregation.time_slice=0s",
                                   "aggregation.retention=7s:1d", "log.level=loud"])
-def test_a_bad_set_is_a_bad_configuration(prepare, word):
-    one = prepare()
+def test_a_bad_set_is_a_bad_configuration(new_daemon, word):
+    daemon = new_daemon()
     key, _, value = word.partition("=")
-    command = [*one.command(), "--set", word]
+    command = [*daemon.command(), "--set", word]
     for more in ([], ["--check-config"]):
-        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=TIMEOUT)
         assert done.returncode == EX_CONFIG, done
         assert key in done.stderr + done.stdout
-    assert not one.db.exists()
+    assert not daemon.db.exists()
 
 
-def test_check_config(prepare):
-    one = prepare(config_text="[ingest]\nthreads = 2\n")
+def test_check_config(new_daemon):
+    daemon = new_daemon(config_text="[ingest]\nthreads = 2\n")
 
     def check():
-        return subprocess.run(one.command("--check-config"), capture_output=True, text=True, timeout=PATIENCE)
+        return subprocess.run(daemon.command("--check-config"), capture_output=True, text=True, timeout=TIMEOUT)
 
     assert check().returncode == 0, check()
-    one.config.write_text("[ingest]\nthreads = 2\n\n[store]\nflush_interval = soon\n")
+    daemon.config.write_text("[ingest]\nthreads = 2\n\n[store]\nflush_interval = soon\n")
     done = check()
     assert done.returncode == EX_CONFIG
     said = done.stderr + done.stdout
-    assert f"{one.config}:5" in said and "flush_interval" in said, said
-    code, log = one.refused()
+    assert f"{daemon.config}:5" in said and "flush_interval" in said, said
+    code, log = daemon.run_to_exit()
     assert code == EX_CONFIG and "flush_interval" in log
-    one.config.unlink()
+    daemon.config.unlink()
     assert check().returncode == EX_CONFIG  # a file that was asked for by name and is not there
-    assert sorted(path.name for path in one.folder.iterdir()) == ["log.1"]  # it only checked
+    assert sorted(path.name for path in daemon.folder.iterdir()) == ["log.1"]  # it only checked
 
 
 # Reload.
 
 
 @pytest.fixture
-def reloading(prepare):
+def reloading(new_daemon):
     """A daemon whose reloadable keys stand in its file; configure(text) writes it and sends SIGHUP."""
-    one = prepare({"aggregation.max_future": False}, "[aggregation]\nmax_future = off\n").start()
+    daemon = new_daemon({"aggregation.max_future": False}, "[aggregation]\nmax_future = off\n").start()
 
     def configure(text):
-        one.config.write_text(text)
-        one.process.send_signal(signal.SIGHUP)
-    one.configure = configure
-    return one
+        daemon.config.write_text(text)
+        daemon.process.send_signal(signal.SIGHUP)
+    daemon.configure = configure
+    return daemon
 
 
 def takes_future(daemon):
     """Whether a message an hour ahead is accepted now."""
-    way = senders.Stream(daemon)
-    answers = way.send(message("future", stamp=int(time.time()) + 3600)).finish()
-    assert not answers or answers[0]["error"]["code"] == "too_new"
-    return not answers
+    stream = senders.Stream(daemon)
+    responses = stream.send(message("future", stamp=int(time.time()) + 3600)).finish()
+    assert not responses or responses[0]["error"]["code"] == "too_new"
+    return not responses
 
 
 def test_reload_changes_max_future(reloading):
-    one = reloading
-    before = one.status()
-    with senders.Stream(one) as open_before:
+    daemon = reloading
+    before = daemon.status()
+    with senders.Stream(daemon) as open_before:
         open_before.send(message() + b"\n")
-        wait_until(lambda: one.status()["accepted"] == 1)
-        assert takes_future(one)
+        wait_until(lambda: daemon.status()["accepted"] == 1)
+        assert takes_future(daemon)
         for value, taken in (("10m", False), ("2h", True), ("59m", False), ("off", True)):
-            one.configure(f"[aggregation]\nmax_future = {value}\n")
-            wait_until(lambda: takes_future(one) == taken, lambda: one.log_text())
+            daemon.configure(f"[aggregation]\nmax_future = {value}\n")
+            wait_until(lambda: takes_future(daemon) == taken, lambda: daemon.log_text())
         open_before.send(message() + b"\n")  # no connection was closed
-        wait_until(lambda: calls(one).get("f") == 2)
+        wait_until(lambda: calls(daemon).get("f") == 2)
         assert not open_before.closed.is_set()
-    after = one.status()
+    after = daemon.status()
     assert (after["pid"], after["listeners"]) == (before["pid"], before["listeners"])
-    one.idle()
+    daemon.wait_idle()
 
 
 def test_reload_says_what_cannot_change(reloading):
-    one = reloading
-    one.configure("[aggregation]\nmax_future = 10m\n[ingest]\nthreads = 2\nmax_message = 1M\n")
-    wait_until(lambda: not takes_future(one))
-    wait_until(lambda: "ingest.threads" in one.log_text(), one.log_text)
-    one.configure("[aggregation]\nmax_future = off\n")
-    wait_until(lambda: takes_future(one))
-    one.idle()
+    daemon = reloading
+    daemon.configure("[aggregation]\nmax_future = 10m\n[ingest]\nthreads = 2\nmax_message = 1M\n")
+    wait_until(lambda: not takes_future(daemon))
+    wait_until(lambda: "ingest.threads" in daemon.log_text(), daemon.log_text)
+    daemon.configure("[aggregation]\nmax_future = off\n")
+    wait_until(lambda: takes_future(daemon))
+    daemon.wait_idle()
 
 
 def test_reload_changes_the_log_level(reloading):
-    one = reloading
+    daemon = reloading
     off, ahead = "[aggregation]\nmax_future = off\n", "[aggregation]\nmax_future = 10m\n"
-    one.configure(ahead + "[ingest]\nthreads = 2\n")
-    wait_until(lambda: not takes_future(one))
-    wait_until(lambda: "ingest.threads" in one.log_text(), one.log_text)
-    one.configure(off + "[ingest]\nthreads = 2\n[log]\nlevel = error\n")
-    wait_until(lambda: takes_future(one))
-    one.flush()  # goes through the loop that reloads: it is done
-    quiet = one.log_text()
-    one.configure(ahead + "[ingest]\nthreads = 3\n[log]\nlevel = error\n")  # would be said, were it not for the level
-    wait_until(lambda: not takes_future(one))
-    one.flush()
-    assert one.log_text() == quiet
-    one.configure(off + "[ingest]\nthreads = 2\n[log]\nlevel = info\n")
-    wait_until(lambda: takes_future(one))
-    one.configure(ahead + "[ingest]\nthreads = 3\n[log]\nlevel = info\n")
-    wait_until(lambda: "ingest.threads" in one.log_text()[len(quiet):], one.log_text)
-    one.idle()
+    daemon.configure(ahead + "[ingest]\nthreads = 2\n")
+    wait_until(lambda: not takes_future(daemon))
+    wait_until(lambda: "ingest.threads" in daemon.log_text(), daemon.log_text)
+    daemon.configure(off + "[ingest]\nthreads = 2\n[log]\nlevel = error\n")
+    wait_until(lambda: takes_future(daemon))
+    daemon.flush()  # goes through the loop that reloads: it is done
+    quiet = daemon.log_text()
+    daemon.configure(ahead + "[ingest]\nthreads = 3\n[log]\nlevel = error\n")  # would be said, were it not for the level
+    wait_until(lambda: not takes_future(daemon))
+    daemon.flush()
+    assert daemon.log_text() == quiet
+    daemon.configure(off + "[ingest]\nthreads = 2\n[log]\nlevel = info\n")
+    wait_until(lambda: takes_future(daemon))
+    daemon.configure(ahead + "[ingest]\nthreads = 3\n[log]\nlevel = info\n")
+    wait_until(lambda: "ingest.threads" in daemon.log_text()[len(quiet):], daemon.log_text)
+    daemon.wait_idle()
 
 
 @pytest.mark.parametrize("text", ["[aggregation]\nmax_future = 10m\n[log]\nlevel = loud\n",
                                   "[aggregation]\nmax_future = 10m\nnonsense = 1\n", "max_future\n", None])
 def test_reload_of_a_bad_file_keeps_the_old(reloading, text):
     """Nothing of it is taken, also not what stands before the mistake."""
-    one = reloading
-    before = len(one.log_text())
+    daemon = reloading
+    before = len(daemon.log_text())
     if text is None:
-        one.config.unlink()
-        one.process.send_signal(signal.SIGHUP)
+        daemon.config.unlink()
+        daemon.process.send_signal(signal.SIGHUP)
     else:
-        one.configure(text)
-    wait_until(lambda: "timesliced.conf" in one.log_text()[before:], one.log_text)
-    assert takes_future(one)
-    one.configure("[aggregation]\nmax_future = 10m\n")  # and a good one is taken afterwards
-    wait_until(lambda: not takes_future(one))
-    one.idle()
+        daemon.configure(text)
+    wait_until(lambda: "timesliced.conf" in daemon.log_text()[before:], daemon.log_text)
+    assert takes_future(daemon)
+    daemon.configure("[aggregation]\nmax_future = 10m\n")  # and a good one is taken afterwards
+    wait_until(lambda: not takes_future(daemon))
+    daemon.wait_idle()
 
 
 # Log.
 
 
-def test_log_lines_for_the_journal(prepare):
+def test_log_lines_for_the_journal(new_daemon):
     """With a priority under the journal, without one elsewhere."""
-    journal = prepare({"log.level": "debug"})
+    journal = new_daemon({"log.level": "debug"})
     log = journal.folder / "log.1"
     log.touch()
     known = log.stat()
     journal.spawn = functools.partial(journal.spawn, env={**os.environ,
                                                           "JOURNAL_STREAM": f"{known.st_dev}:{known.st_ino}"})
-    plain = prepare({"log.level": "debug"})
+    plain = new_daemon({"log.level": "debug"})
     plain.spawn = functools.partial(plain.spawn, env={k: v for k, v in os.environ.items() if k != "JOURNAL_STREAM"})
-    for one in (journal, plain):
-        one.start()
-        one.process.send_signal(signal.SIGHUP)
-        senders.TRANSPORTS["tcp"](one, [message(), b"bad"])
-        one.idle()
-        assert one.stop() == 0
+    for daemon in (journal, plain):
+        daemon.start()
+        daemon.process.send_signal(signal.SIGHUP)
+        senders.TRANSPORTS["tcp"](daemon, [message(), b"bad"])
+        daemon.wait_idle()
+        assert daemon.stop() == 0
     lines = journal.log_text().splitlines()
     assert lines and all(re.fullmatch("<[0-7]>[^<].+", line) for line in lines), lines
     lines = plain.log_text().splitlines()
     assert lines and not any(line.startswith("<") for line in lines)
 
 
-def test_no_log_line_per_bad_message(daemon):
-    one = daemon()
-    senders.TRANSPORTS["tcp"](one, [b"bad"] * 1000)
-    assert one.idle()["rejected"]["bad_json"] == 1000
-    assert len(one.log_text().splitlines()) < 50
+def test_no_log_line_per_bad_message(start_daemon):
+    daemon = start_daemon()
+    senders.TRANSPORTS["tcp"](daemon, [b"bad"] * 1000)
+    assert daemon.wait_idle()["rejected"]["bad_json"] == 1000
+    assert len(daemon.log_text().splitlines()) < 50
 
 
-def test_a_closed_standard_error_does_not_end_it(prepare):
+def test_a_closed_standard_error_does_not_end_it(new_daemon):
     """The reader of a pipe is gone: writing to it must not kill."""
-    one = prepare({"log.level": "debug"})
+    daemon = new_daemon({"log.level": "debug"})
     reading, writing = os.pipe()
     os.close(reading)
-    one.process = subprocess.Popen(one.command(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing,
-                                   cwd=one.folder)
-    one.log = one.folder / "log.0"
-    one.log.touch()
+    daemon.process = subprocess.Popen(daemon.command(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing,
+                                      cwd=daemon.folder)
+    daemon.log = daemon.folder / "log.0"
+    daemon.log.touch()
     os.close(writing)
-    wait_until(lambda: one.process.poll() is not None or one.control.exists() and answers(one))
-    assert one.process.poll() is None
-    one.process.send_signal(signal.SIGHUP)
-    senders.TRANSPORTS["tcp"](one, [message()])
-    assert one.idle()["accepted"] == 1
+    wait_until(lambda: daemon.process.poll() is not None or daemon.control.exists() and responses(daemon))
+    assert daemon.process.poll() is None
+    daemon.process.send_signal(signal.SIGHUP)
+    senders.TRANSPORTS["tcp"](daemon, [message()])
+    assert daemon.wait_idle()["accepted"] == 1
 
 
-def answers(one):
+def responses(daemon):
     try:
-        return one.status()
+        return daemon.status()
     except OSError:
         return None
 
@@ -635,90 +635,90 @@ def answers(one):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_sockets_from_systemd(prepare, threads):
+def test_sockets_from_systemd(new_daemon, threads):
     """They replace the keys, whatever those say; what was sent before the start is there; they outlive the daemon."""
     def unix_paths(name):
-        one.settings.update({f"ingest.{kind}": one.folder / f"{name}.{kind[5]}" for kind in UNIX})
+        daemon.settings.update({f"ingest.{kind}": daemon.folder / f"{name}.{kind[5]}" for kind in UNIX})
 
-    one = prepare({"ingest.threads": threads, "ingest.udp": "off"})
-    one.settings["control.socket"] = one.folder / "other.c"
-    sockets = passed_sockets(one.folder)
+    daemon = new_daemon({"ingest.threads": threads, "ingest.udp": "off"})
+    daemon.settings["control.socket"] = daemon.folder / "other.c"
+    sockets = passed_sockets(daemon.folder)
     try:
-        one.control = one.folder / "passed.c"
+        daemon.control = daemon.folder / "passed.c"
         unix_paths("other")
-        activate(one, sockets)
+        activate(daemon, sockets)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_connection(
                 sockets["tcp"].getsockname()) as tcp:
             udp.sendto(message("early"), sockets["udp"].getsockname())
             tcp.sendall(message("early") + b"\n")
-            one.start()
-            assert calls(one) == {"early": 2}
-        listeners = one.status()["listeners"]
+            daemon.start()
+            assert calls(daemon) == {"early": 2}
+        listeners = daemon.status()["listeners"]
         for name, each in sockets.items():
             where = each.getsockname()
             assert listeners[name] == (where if isinstance(where, str) else "%s:%d" % where)
-        assert not [path.name for path in one.folder.iterdir() if path.name.startswith("other.")]
+        assert not [path.name for path in daemon.folder.iterdir() if path.name.startswith("other.")]
         unix_paths("passed")
         for kind in sorted(senders.TRANSPORTS):
-            senders.TRANSPORTS[kind](one, [message(kind)])
-        assert calls(one) == {"early": 2, **dict.fromkeys(senders.TRANSPORTS, 1)}
-        answer = control.request(sockets["http"].getsockname(), "GET", "/v1/status")
-        assert answer.status == 200 and answer.json["pid"] == one.process.pid
-        assert one.idle()["accepted"] == 6
+            senders.TRANSPORTS[kind](daemon, [message(kind)])
+        assert calls(daemon) == {"early": 2, **dict.fromkeys(senders.TRANSPORTS, 1)}
+        response = control.request(sockets["http"].getsockname(), "GET", "/v1/status")
+        assert response.status == 200 and response.json["pid"] == daemon.process.pid
+        assert daemon.wait_idle()["accepted"] == 6
         unix_paths("other")
 
         # While it is down the kernel queues.
-        assert one.stop() == 0, one.log_text()
-        assert {"passed.c", "passed.s", "passed.d"} <= {path.name for path in one.folder.iterdir()}
+        assert daemon.stop() == 0, daemon.log_text()
+        assert {"passed.c", "passed.s", "passed.d"} <= {path.name for path in daemon.folder.iterdir()}
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_connection(
                 sockets["tcp"].getsockname()) as tcp:
             for _ in range(20):
                 udp.sendto(message("between"), sockets["udp"].getsockname())
             tcp.sendall((message("between") + b"\n") * 20)
-            one.start()
-            assert calls(one)["between"] == 40
-        assert one.idle()["accepted"] == 40
+            daemon.start()
+            assert calls(daemon)["between"] == 40
+        assert daemon.wait_idle()["accepted"] == 40
     finally:
         for each in sockets.values():
             each.close()
 
 
 @pytest.mark.parametrize("name", ["udp", "tcp", "unix_stream", "unix_datagram", "http"])
-def test_one_socket_from_systemd(prepare, name):
+def test_one_socket_from_systemd(new_daemon, name):
     """The others go by their keys."""
-    one = prepare()
-    sockets = passed_sockets(one.folder)
+    daemon = new_daemon()
+    sockets = passed_sockets(daemon.folder)
     try:
-        activate(one, {name: sockets[name]}).start()
-        listeners = one.status()["listeners"]
+        activate(daemon, {name: sockets[name]}).start()
+        listeners = daemon.status()["listeners"]
         where = sockets[name].getsockname()
         assert listeners[name] == (where if isinstance(where, str) else "%s:%d" % where)
         if name in UNIX:
-            one.settings[f"ingest.{name}"] = where
+            daemon.settings[f"ingest.{name}"] = where
         for kind in sorted(senders.TRANSPORTS):
-            senders.TRANSPORTS[kind](one, [message()])
-        assert calls(one) == {"f": 4}
-        assert one.idle()["accepted"] == 4
+            senders.TRANSPORTS[kind](daemon, [message()])
+        assert calls(daemon) == {"f": 4}
+        assert daemon.wait_idle()["accepted"] == 4
     finally:
         for each in sockets.values():
             each.close()
 
 
-def test_sockets_that_are_not_for_us(prepare):
+def test_sockets_that_are_not_for_us(new_daemon):
     """LISTEN_PID of somebody else: ignored. A socket of the wrong kind: said, and refused."""
-    one = prepare()
-    one.spawn = functools.partial(one.spawn, env={**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1",
-                                                  "LISTEN_FDNAMES": "udp"})
-    one.start()
+    daemon = new_daemon()
+    daemon.spawn = functools.partial(daemon.spawn, env={**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1",
+                                                        "LISTEN_FDNAMES": "udp"})
+    daemon.start()
     for kind in sorted(senders.TRANSPORTS):
-        senders.TRANSPORTS[kind](one, [message()])
-    assert calls(one) == {"f": 4}
-    assert one.idle()["accepted"] == 4
+        senders.TRANSPORTS[kind](daemon, [message()])
+    assert calls(daemon) == {"f": 4}
+    assert daemon.wait_idle()["accepted"] == 4
     for name, wrong in (("udp", "tcp"), ("tcp", "udp"), ("unix_stream", "unix_datagram")):
-        other = prepare()
+        other = new_daemon()
         sockets = passed_sockets(other.folder)
         try:
-            code, log = activate(other, {name: sockets[wrong]}).refused()
+            code, log = activate(other, {name: sockets[wrong]}).run_to_exit()
             assert code > 0, (name, wrong, log)
             assert name in log
         finally:

@@ -27,17 +27,17 @@ needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason=WHY_NOT
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason=WHY_NOT)
 
 
-def send(one, *messages):
-    before = one.status()["received"]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+def send(daemon, *messages):
+    before = daemon.status()["received"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for message in messages:
-            way.sendto(message, one.address("udp"))
-    one.wait_received(before + len(messages))
-    one.idle()
+            sock.sendto(message, daemon.address("udp"))
+    daemon.wait_received(before + len(messages))
+    daemon.wait_idle()
 
 
-def scrape(one):
-    return one.get("/metrics").body.decode()
+def scrape(daemon):
+    return daemon.get("/metrics").body.decode()
 
 
 def promtool(*words, text=None):
@@ -53,11 +53,11 @@ def families(text):
 # --- The text -----------------------------------------------------------------------------------------------------
 
 
-def test_histogram_of_commits(daemon):
-    one = daemon(store__flush_interval="10s")
+def test_histogram_of_commits(start_daemon):
+    daemon = start_daemon(store__flush_interval="10s")
     for _ in range(5):
-        send(one, MESSAGE)
-    series, types = control.parse_metrics(scrape(one))
+        send(daemon, MESSAGE)
+    series, types = control.parse_metrics(scrape(daemon))
     assert types["timesliced_commit_duration_seconds"] == "histogram"
     buckets = [(dict(labels)["le"], n) for (name, labels), n in series.items()
                if name == "timesliced_commit_duration_seconds_bucket"]
@@ -69,9 +69,9 @@ def test_histogram_of_commits(daemon):
     assert 0 < series["timesliced_commit_duration_seconds_sum", ()] < 10 * counts[-1]
 
 
-def test_documented(daemon):
+def test_documented(start_daemon):
     """docs/metrics.md has each metric with its type, and none that is not there. Levels show once there are some."""
-    text = scrape(daemon())
+    text = scrape(start_daemon())
     rows = re.findall(r"^\| `(\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", (ROOT / "docs" / "metrics.md").read_text(), re.M)
     documented = {name: kind for name, _, kind in rows}
     served = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
@@ -84,9 +84,9 @@ def test_documented(daemon):
             assert sorted(keys) == sorted(filter(None, labels.split(",")))
 
 
-def test_rules_name_what_is_there(daemon):
+def test_rules_name_what_is_there(start_daemon):
     text = RULES.read_text()
-    known = families(scrape(daemon()))
+    known = families(scrape(start_daemon()))
     known |= {"timesliced_commit_duration_seconds_bucket"}
     expressions = re.findall(r"expr: (.*(?:\n {10}.*)*)", text)
     used = {name for expression in expressions for name in re.findall(r"timesliced_\w+", expression)}
@@ -97,11 +97,11 @@ def test_rules_name_what_is_there(daemon):
 
 
 @needs_promtool
-def test_promtool_likes_the_metrics(daemon):
-    one = daemon(control__http="127.0.0.1:0")
-    assert promtool("check", "metrics", text=scrape(one)) == (0, "")
-    send(one, MESSAGE, MESSAGE, b"[", b"{}")
-    assert promtool("check", "metrics", text=scrape(one)) == (0, "")
+def test_promtool_likes_the_metrics(start_daemon):
+    daemon = start_daemon(control__http="127.0.0.1:0")
+    assert promtool("check", "metrics", text=scrape(daemon)) == (0, "")
+    send(daemon, MESSAGE, MESSAGE, b"[", b"{}")
+    assert promtool("check", "metrics", text=scrape(daemon)) == (0, "")
 
 
 def steady(start, step):
@@ -205,15 +205,15 @@ class Prometheus:
 
     def is_ready(self):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as answer:
-                return answer.status == 200
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as response:
+                return response.status == 200
         except OSError:
             return False
 
     def get(self, path, **params):
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(params)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            body = json.load(answer)
+        with urllib.request.urlopen(url, timeout=30) as response:
+            body = json.load(response)
         assert body["status"] == "success", body
         return body["data"]
 
@@ -236,21 +236,21 @@ class Prometheus:
 
 @pytest.fixture
 def prometheus(tmp_path):
-    started = []
+    servers = []
 
     def start(target):
-        started.append(Prometheus(tmp_path, target))
-        return started[-1]
+        servers.append(Prometheus(tmp_path, target))
+        return servers[-1]
     yield start
-    for one in started:
-        one.stop()
+    for server in servers:
+        server.stop()
 
 
 @needs_prometheus
-def test_a_real_prometheus(daemon, prometheus):
-    one = daemon(control__http="127.0.0.1:0")
-    send(one, MESSAGE, MESSAGE, MESSAGE, b"[", b"{}", b"\xff")
-    server = prometheus(one.status()["listeners"]["http"])
+def test_a_real_prometheus(start_daemon, prometheus):
+    daemon = start_daemon(control__http="127.0.0.1:0")
+    send(daemon, MESSAGE, MESSAGE, MESSAGE, b"[", b"{}", b"\xff")
+    server = prometheus(daemon.status()["listeners"]["http"])
     wait_until(lambda: server.query("timesliced_messages_received_total") == {(): 6}, server.log.read_text, 30)
     [target] = server.get("targets")["activeTargets"]
     assert target["health"] == "up" and target["lastError"] == ""
@@ -258,7 +258,7 @@ def test_a_real_prometheus(daemon, prometheus):
 
     # Every series of a scrape is there, with its value, except those that move by themselves.
     def same():
-        series, _ = control.parse_metrics(scrape(one))
+        series, _ = control.parse_metrics(scrape(daemon))
         stored = {}
         for row in server.get("query", query='{__name__=~"timesliced_.+"}')["result"]:
             labels = {k: v for k, v in row["metric"].items() if k not in ("__name__", "instance", "job")}
@@ -276,19 +276,19 @@ def test_a_real_prometheus(daemon, prometheus):
     groups = wait_until(lambda: [g for g in server.get("rules")["groups"] if g.get("lastEvaluation", "0") > "0002"],
                         "rules never evaluated", 30)
     assert all(rule["health"] in ("ok", "unknown") and not rule.get("lastError") for g in groups for rule in g["rules"])
-    one.check()
+    daemon.check()
     wait_until(lambda: server.query('up{job="timesliced"}') == {(): 0}, "a daemon that is gone still counts as up", 30)
     wait_until(lambda: server.query('ALERTS{alertname="TimeslicedDown"}'), "its alert never waits", 30)
 
 
 @needs_prometheus
-def test_scrapes_during_load(daemon, prometheus):
+def test_scrapes_during_load(start_daemon, prometheus):
     """No scrape fails while messages come, and counters never fall."""
-    one = daemon(control__http="127.0.0.1:0")
-    server = prometheus(one.status()["listeners"]["http"])
+    daemon = start_daemon(control__http="127.0.0.1:0")
+    server = prometheus(daemon.status()["listeners"]["http"])
     end = time.monotonic() + 4
     while time.monotonic() < end:
-        send(one, *[MESSAGE] * 50)
+        send(daemon, *[MESSAGE] * 50)
     wait_until(lambda: server.query("timesliced_messages_received_total"), "never scraped", 30)
     assert server.query("min_over_time(up[10s])") == {(): 1}
     assert server.query("resets(timesliced_messages_received_total[10s])") == {(): 0}

@@ -13,7 +13,7 @@ import pytest
 
 from support import daemon as daemon_support
 from support import fake_control
-from support.daemon import PATIENCE, ROOT
+from support.daemon import TIMEOUT, ROOT
 
 DAEMON = daemon_support.BINARY
 CTL = fake_control.BINARY
@@ -22,7 +22,7 @@ OPTION = re.compile(r"^  --([a-z-]+)(?: ([A-Z][A-Z.=]*))?(?:  | *$)", re.M)
 
 
 def help_of(*command):
-    done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     assert done.stderr == ""
     return done.stdout
 
@@ -177,7 +177,7 @@ def test_rejection_codes_of_the_senders_page():
 @pytest.mark.parametrize("name", ["timesliced.8", "timeslicectl.1", "timesliced.conf.5", "timesliced.7"])
 def test_pages_are_well_formed(name):
     """scdoc takes them; names and sections are right; nothing but long words leaves a terminal of 80 columns."""
-    done = subprocess.run(["scdoc"], input=page(name), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(["scdoc"], input=page(name), capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     title, number = name.rsplit(".", 1)
     assert page(name).startswith(f"{title}({number})\n\n# NAME\n\n{title} - ")
@@ -200,7 +200,7 @@ _{script.split('.')[0]}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(["bash", "-c", program, "bash", command, *words], capture_output=True, text=True, cwd=cwd,
-                          timeout=PATIENCE, check=False, env={**os.environ, **env})
+                          timeout=TIMEOUT, check=False, env={**os.environ, **env})
     assert done.stderr == ""
     return done.stdout.split()
 
@@ -271,7 +271,7 @@ def zsh(tmp_path):
             os.execvpe("zsh", ["zsh", "-d", "-i"], {
                 **os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb",
                 "TIMESLICED_SAMPLE": str(ROOT / "config" / "timesliced.conf")})
-        seen, end = b"", time.monotonic() + PATIENCE
+        seen, end = b"", time.monotonic() + TIMEOUT
 
         def until(what):
             nonlocal seen

@@ -34,13 +34,13 @@ FILTERS = [{}, {"service": "web"}, {"service": "db", "host": "a"}, {"host": "Ã©ð
 BY = ["function", "location", "label.service", "label.host", "label._x9", "label.absent"]
 
 
-def start(daemon, grid, **settings):
+def start(start_daemon, grid, **settings):
     text, seconds, origin = GRIDS[grid]
-    one = daemon(aggregation__time_slice=text, aggregation__start_time=origin, **settings)
-    status = one.status()
+    start_daemon = start_daemon(aggregation__time_slice=text, aggregation__start_time=origin, **settings)
+    status = start_daemon.status()
     assert Fraction(status["time_slice"]) == Fraction(seconds)
     assert Fraction(status["start_time"]) == Fraction(origin)
-    return one, Model(seconds, origin)
+    return start_daemon, Model(seconds, origin)
 
 
 def seconds(moment):
@@ -96,17 +96,17 @@ def random_question(rng, model, spread, kind):
     return params, asked
 
 
-def compare_csv(rows, names, answer, by):
+def compare_csv(rows, names, response, by):
     """CSV and JSON of one question say the same. A file name that is missing looks like an empty one in CSV."""
     place = ("function",) if by == "function" else ("function", "file_name", "line_number", "raw_name")
     assert set(names) == {"kind", "bucket", "value", *place}
     assert names[0] == "kind"
     expected, got = Counter(), Counter()
-    for row in answer["functions"]:
-        for bucket, value in zip(answer["buckets"], row["values"]):
+    for row in response["functions"]:
+        for bucket, value in zip(response["buckets"], row["values"]):
             key = ("function", Fraction(bucket), *("" if row[name] is None else str(row[name]) for name in place))
             expected[key] += Fraction(value)
-    for bucket, value in zip(answer["buckets"], answer["other"]["values"]):
+    for bucket, value in zip(response["buckets"], response["other"]["values"]):
         expected["other", Fraction(bucket)] += Fraction(value)
     for row in rows:
         assert row["kind"] in ("function", "other")
@@ -118,16 +118,16 @@ def compare_csv(rows, names, answer, by):
     assert {key: v for key, v in got.items() if v} == {key: v for key, v in expected.items() if v}
 
 
-def compare_top_csv(rows, names, answer):
+def compare_top_csv(rows, names, response):
     assert names == ["kind", "function", "cumtime", "tottime", "ncalls", "pcalls"]
     functions = [row for row in rows if row["kind"] == "function"]
-    assert [row["function"] for row in functions] == [row["function"] for row in answer["functions"]]
-    for text, row in zip(functions, answer["functions"]):
+    assert [row["function"] for row in functions] == [row["function"] for row in response["functions"]]
+    for text, row in zip(functions, response["functions"]):
         assert [Fraction(Decimal(text[m])) for m in METRICS] == [Fraction(row[m]) for m in METRICS]
     rest = [row for row in rows if row["kind"] != "function"]
     assert len(rest) <= 1 and all(row["kind"] == "other" for row in rest)
-    if answer["other"]["functions"]:
-        assert [Fraction(Decimal(rest[0][m])) for m in METRICS] == [Fraction(answer["other"][m]) for m in METRICS]
+    if response["other"]["functions"]:
+        assert [Fraction(Decimal(rest[0][m])) for m in METRICS] == [Fraction(response["other"][m]) for m in METRICS]
 
 
 def compare_view(daemon, model):
@@ -167,7 +167,7 @@ def compare_names(daemon, model):
     for _, _, place, _ in model.facts:
         places.setdefault(lstrip(place[0]), set()).add(place)
     got = {}
-    for row in daemon.ask("/v1/functions")["functions"]:
+    for row in daemon.get_json("/v1/functions")["functions"]:
         assert row["function"] not in got
         found = [(p["raw_name"], p["file_name"], p["line_number"]) for p in row["locations"]]
         assert len(found) == len(set(found))
@@ -177,7 +177,7 @@ def compare_names(daemon, model):
     for bucket, labels, head in model.heads:
         sets.setdefault(labels, []).append((bucket, head["profiles"]))
     seen = {}
-    for row in daemon.ask("/v1/labels")["labels"]:
+    for row in daemon.get_json("/v1/labels")["labels"]:
         key = tuple(sorted(row["labels"].items()))
         assert key not in seen
         seen[key] = (Fraction(row["first_bucket"]), Fraction(row["last_bucket"]), row["profiles"])
@@ -191,9 +191,9 @@ def compare_names(daemon, model):
 def compare_everything(daemon, model, rng, spread=6, questions=25):
     """The first question is asked without any wait: it must bring out all that was sent."""
     def ask(path, params):
-        return daemon.ask(path, {**params, "fresh": "false"})
+        return daemon.get_json(path, {**params, "fresh": "false"})
 
-    compare_buckets(daemon.ask("/v1/buckets"), model)
+    compare_buckets(daemon.get_json("/v1/buckets"), model)
     compare_top(ask("/v1/top", {}), model)
     for by in BY:
         compare_buckets(ask("/v1/buckets", {"by": by}), model, by=by)
@@ -205,7 +205,7 @@ def compare_everything(daemon, model, rng, spread=6, questions=25):
         for kind, compare in (("buckets", compare_buckets), ("top", compare_top)):
             params, asked = random_question(rng, model, spread, kind)
             try:
-                compare(daemon.ask(f"/v1/{kind}", [*params, ("fresh", "false")]), model, **asked)
+                compare(daemon.get_json(f"/v1/{kind}", [*params, ("fresh", "false")]), model, **asked)
             except AssertionError as error:
                 raise AssertionError(f"/v1/{kind} {params}: {error}") from error
     for by in ("function", "location"):
@@ -217,7 +217,7 @@ def compare_everything(daemon, model, rng, spread=6, questions=25):
         rows, names = read_csv(daemon.get("/v1/top", {**more, "format": "csv", "fresh": "false"}))
         compare_top_csv(rows, names, ask("/v1/top", more))
     compare_names(daemon, model)
-    status = daemon.idle()
+    status = daemon.wait_idle()
     assert status["saturated"] == 0
     assert status["locations"] == len({place for _, _, place, _ in model.facts})
     assert status["functions"] == len({lstrip(place[0]) for _, _, place, _ in model.facts})
@@ -227,158 +227,158 @@ def compare_everything(daemon, model, rng, spread=6, questions=25):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("transport", sorted(senders.TRANSPORTS))
-def test_every_transport(daemon, transport, threads):
+def test_every_transport(start_daemon, transport, threads):
     rng = random.Random(f"{transport} {threads}")
-    one, model = start(daemon, list(GRIDS)[rng.randrange(len(GRIDS))], ingest__threads=threads)
+    daemon, model = start(start_daemon, list(GRIDS)[rng.randrange(len(GRIDS))], ingest__threads=threads)
     texts = random_messages(rng, model, 300)
-    senders.TRANSPORTS[transport](one, texts, sockets=4)
-    status = compare_everything(one, model, rng, questions=8)
+    senders.TRANSPORTS[transport](daemon, texts, sockets=4)
+    status = compare_everything(daemon, model, rng, questions=8)
     assert status["received"] == status["accepted"] == len(texts)
     assert status["datagrams_dropped"] == 0
 
 
 @pytest.mark.parametrize("grid", sorted(GRIDS))
-def test_every_grid(daemon, grid):
+def test_every_grid(start_daemon, grid):
     """All transports at once into one daemon: it does not matter which way a profile came."""
     rng = random.Random(grid)
-    one, model = start(daemon, grid, ingest__threads=2)
+    daemon, model = start(start_daemon, grid, ingest__threads=2)
     sent = 0
     for transport in sorted(senders.TRANSPORTS):
         texts = random_messages(rng, model, 80)
-        senders.TRANSPORTS[transport](one, texts, sockets=2)
+        senders.TRANSPORTS[transport](daemon, texts, sockets=2)
         sent += len(texts)
-    status = compare_everything(one, model, rng)
+    status = compare_everything(daemon, model, rng)
     assert status["received"] == status["accepted"] == sent
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_restart_in_the_middle(daemon, threads):
+def test_restart_in_the_middle(start_daemon, threads):
     """Sums go on where they stood: names, labels and buckets are found again, and late profiles add to old buckets."""
     rng = random.Random(threads)
-    one, model = start(daemon, "7s_from_3", ingest__threads=threads)
+    daemon, model = start(start_daemon, "7s_from_3", ingest__threads=threads)
     for round_ in range(3):
         texts = random_messages(rng, model, 120)
-        senders.TRANSPORTS["tcp" if round_ % 2 else "unix_stream"](one, texts, sockets=3)
+        senders.TRANSPORTS["tcp" if round_ % 2 else "unix_stream"](daemon, texts, sockets=3)
         if round_ == 1:
-            compare_everything(one, model, rng, questions=2)
-        status = one.idle() if round_ == 2 else one.status()
+            compare_everything(daemon, model, rng, questions=2)
+        status = daemon.wait_idle() if round_ == 2 else daemon.status()
         assert status["received"] == len(texts)
         if round_ < 2:
-            one.restart()
-            assert one.status()["received"] == 0
-            compare_buckets(one.ask("/v1/buckets"), model)
-            compare_top(one.ask("/v1/top", {"by": "location"}), model, by="location")
-    compare_everything(one, model, rng, questions=5)
+            daemon.restart()
+            assert daemon.status()["received"] == 0
+            compare_buckets(daemon.get_json("/v1/buckets"), model)
+            compare_top(daemon.get_json("/v1/top", {"by": "location"}), model, by="location")
+    compare_everything(daemon, model, rng, questions=5)
 
 
-def test_any_order_gives_the_same_answers(daemon):
+def test_any_order_gives_the_same_answers(start_daemon):
     """The same profiles shuffled, by other ways and other batches: byte for byte the same matrix."""
     rng = random.Random(3)
     model = Model("10", "0")
     texts = random_messages(rng, model, 150)
-    answers = []
+    responses = []
     for round_ in range(2):
-        one = daemon(ingest__threads=round_ + 1)
+        daemon = start_daemon(ingest__threads=round_ + 1)
         rng.shuffle(texts)
         if round_:
             for at in range(0, len(texts), 40):
-                senders.TRANSPORTS[sorted(senders.TRANSPORTS)[at // 40 % 4]](one, texts[at:at + 40], sockets=2)
-                one.flush()
+                senders.TRANSPORTS[sorted(senders.TRANSPORTS)[at // 40 % 4]](daemon, texts[at:at + 40], sockets=2)
+                daemon.flush()
         else:
-            senders.TRANSPORTS["tcp"](one, texts)
-        answers.append([one.get(path, params).body for path in ("/v1/buckets", "/v1/top")
-                        for params in ({}, {"by": "location"}, {"by": "label.host"}, {"metric": "pcalls", "top": 4})])
-        assert one.idle()["accepted"] == len(texts)
-    assert answers[0] == answers[1]
-    assert len(answers[0][0]) > 1000
+            senders.TRANSPORTS["tcp"](daemon, texts)
+        responses.append([daemon.get(path, params).body for path in ("/v1/buckets", "/v1/top")
+                          for params in ({}, {"by": "location"}, {"by": "label.host"}, {"metric": "pcalls", "top": 4})])
+        assert daemon.wait_idle()["accepted"] == len(texts)
+    assert responses[0] == responses[1]
+    assert len(responses[0][0]) > 1000
 
 
-def test_by_hand(daemon):
+def test_by_hand(start_daemon):
     """Few numbers that can be checked by looking at them."""
-    one = daemon()
-    way = senders.Stream(one)
-    way.send(b'{"timestamp": 9.999999999, "profile": {"total_tt": 0.3, "func_profiles": {"__a": {"ncalls": "3/2",'
-             b' "tottime": 0.1, "cumtime": 0.2, "file_name": "/x.py", "line_number": 7}}}}\n'
-             b'[10, {"total_tt": 0.000000001, "func_profiles": [{"func_name": "_a", "cumtime": 1.5}, {"func_name": "a",'
-             b' "cumtime": 2e-9, "ncalls": 4}, {"func_name": "___", "cumtime": 0.25, "ncalls": "1"}]}]\n'
-             b'{"timestamp": -0.000000001, "profile": {"func_profiles": {}}, "exact": true}\n'
-             b'[-10, {"total_tt": 1, "func_profiles": {"a": {"cumtime": -0.5}}}]\n')
-    assert way.finish() == []
-    answer = one.ask("/v1/buckets")
-    assert answer["buckets"] == [-10, 0, 10]
-    assert answer["profiles"] == [2, 1, 1]
-    assert answer["exact_profiles"] == [1, 0, 0]
-    assert [exact_ns(v) for v in answer["total_tt"]] == [NS, 300_000_000, 1]
-    rows = answer["functions"]
+    daemon = start_daemon()
+    stream = senders.Stream(daemon)
+    stream.send(b'{"timestamp": 9.999999999, "profile": {"total_tt": 0.3, "func_profiles": {"__a": {"ncalls": "3/2",'
+                b' "tottime": 0.1, "cumtime": 0.2, "file_name": "/x.py", "line_number": 7}}}}\n'
+                b'[10, {"total_tt": 0.000000001, "func_profiles": [{"func_name": "_a", "cumtime": 1.5}, {"func_name": "a",'
+                b' "cumtime": 2e-9, "ncalls": 4}, {"func_name": "___", "cumtime": 0.25, "ncalls": "1"}]}]\n'
+                b'{"timestamp": -0.000000001, "profile": {"func_profiles": {}}, "exact": true}\n'
+                b'[-10, {"total_tt": 1, "func_profiles": {"a": {"cumtime": -0.5}}}]\n')
+    assert stream.finish() == []
+    response = daemon.get_json("/v1/buckets")
+    assert response["buckets"] == [-10, 0, 10]
+    assert response["profiles"] == [2, 1, 1]
+    assert response["exact_profiles"] == [1, 0, 0]
+    assert [exact_ns(v) for v in response["total_tt"]] == [NS, 300_000_000, 1]
+    rows = response["functions"]
     assert [(row["function"], exact_ns(row["total"]), list(map(exact_ns, row["values"]))) for row in rows] == [
         ("a", 1_200_000_002, [-500_000_000, 200_000_000, 1_500_000_002]), ("", 250_000_000, [0, 0, 250_000_000])]
-    assert answer["unit"] == "seconds"
-    top = one.ask("/v1/top", {"from": "0", "to": "10"})
+    assert response["unit"] == "seconds"
+    top = daemon.get_json("/v1/top", {"from": "0", "to": "10"})
     row, = top["functions"]
     assert (top["from"], top["to"], top["profiles"]) == (0, 10, 1)
     assert (row["function"], row["ncalls"], row["pcalls"]) == ("a", 3, 2)
     assert (exact_ns(row["percall_cumtime"]), exact_ns(row["cumtime"])) == (100_000_000, 200_000_000)
-    calls = one.ask("/v1/buckets", {"metric": "ncalls"})
+    calls = daemon.get_json("/v1/buckets", {"metric": "ncalls"})
     assert {row["function"]: row["values"] for row in calls["functions"]} == {"a": [0, 3, 4], "": [0, 0, 1]}
-    places = one.ask("/v1/top", {"by": "location"})["functions"]
+    places = daemon.get_json("/v1/top", {"by": "location"})["functions"]
     got = sorted((row["function"], row["raw_name"], row["file_name"] or "", row["line_number"] or 0) for row in places)
     assert got == [
         ("", "___", "", 0), ("a", "__a", "/x.py", 7), ("a", "_a", "", 0), ("a", "a", "", 0)]
-    assert one.idle()["accepted"] == 4
+    assert daemon.wait_idle()["accepted"] == 4
 
 
-def test_only_empty_profiles(daemon):
+def test_only_empty_profiles(start_daemon):
     """No functions at all: the buckets are there, the profiles counted."""
-    one, model = start(daemon, "10s")
+    daemon, model = start(start_daemon, "10s")
     texts = [json.dumps({"timestamp": stamp, "profile": {"total_tt": 0.5, "func_profiles": shape}}).encode()
              for stamp in (-25, -5, 5, 5.5, 31) for shape in ({}, [])]
     model.extend(texts)
-    senders.TRANSPORTS["udp"](one, texts)
-    answer = one.ask("/v1/buckets")
-    assert answer["buckets"] == [-30, -10, 0, 30]
-    assert answer["profiles"] == [2, 2, 4, 2]
-    assert answer["functions"] == []
-    compare_buckets(answer, model)
-    compare_buckets(one.ask("/v1/buckets", {"fill": "true"}), model, fill=True)
-    compare_top(one.ask("/v1/top"), model)
-    assert one.idle()["accepted"] == len(texts)
+    senders.TRANSPORTS["udp"](daemon, texts)
+    response = daemon.get_json("/v1/buckets")
+    assert response["buckets"] == [-30, -10, 0, 30]
+    assert response["profiles"] == [2, 2, 4, 2]
+    assert response["functions"] == []
+    compare_buckets(response, model)
+    compare_buckets(daemon.get_json("/v1/buckets", {"fill": "true"}), model, fill=True)
+    compare_top(daemon.get_json("/v1/top"), model)
+    assert daemon.wait_idle()["accepted"] == len(texts)
 
 
-def test_an_empty_database(daemon):
-    one, model = start(daemon, "7s_from_3")
+def test_an_empty_database(start_daemon):
+    daemon, model = start(start_daemon, "7s_from_3")
     for fill in ({}, {"fill": "true"}):
-        answer = one.ask("/v1/buckets", fill)
-        assert answer["buckets"] == answer["functions"] == answer["profiles"] == []
-    compare_top(one.ask("/v1/top"), model)
-    assert one.ask("/v1/functions") == {"functions": []}
-    assert one.ask("/v1/labels") == {"labels": []}
-    rows, names = read_csv(one.get("/v1/top", {"format": "csv"}))
+        response = daemon.get_json("/v1/buckets", fill)
+        assert response["buckets"] == response["functions"] == response["profiles"] == []
+    compare_top(daemon.get_json("/v1/top"), model)
+    assert daemon.get_json("/v1/functions") == {"functions": []}
+    assert daemon.get_json("/v1/labels") == {"labels": []}
+    rows, names = read_csv(daemon.get("/v1/top", {"format": "csv"}))
     assert names[0] == "kind" and all(row["kind"] == "other" for row in rows)
 
 
-def test_sums_saturate(daemon):
+def test_sums_saturate(start_daemon):
     """2^53 calls 1,200 times pass 2^63: the sum stays at the largest value, is counted, and queries go on."""
-    one, _ = start(daemon, "10s")
+    daemon, _ = start(start_daemon, "10s")
     entry = {"ncalls": 2**53, "cumtime": 9999999.999999999, "tottime": -9999999.999999999}
     text = json.dumps([5, {"func_profiles": [{"func_name": "f", **entry}] * 120}]).encode()
-    senders.TRANSPORTS["tcp"](one, [text] * 10)
-    row, = one.ask("/v1/top")["functions"]
+    senders.TRANSPORTS["tcp"](daemon, [text] * 10)
+    row, = daemon.get_json("/v1/top")["functions"]
     assert (row["ncalls"], row["pcalls"]) == (2**63 - 1, 2**63 - 1)
     assert (exact_ns(row["cumtime"]), exact_ns(row["tottime"])) == (2**63 - 1, -2**63)
-    status = one.idle()
+    status = daemon.wait_idle()
     assert status["saturated"] >= 2
-    one.restart()
-    senders.TRANSPORTS["tcp"](one, [text] * 10)
-    row, = one.ask("/v1/top")["functions"]
+    daemon.restart()
+    senders.TRANSPORTS["tcp"](daemon, [text] * 10)
+    row, = daemon.get_json("/v1/top")["functions"]
     assert row["ncalls"] == 2**63 - 1
     assert exact_ns(row["cumtime"]) == 2**63 - 1
     assert exact_ns(row["tottime"]) == -2**63
-    connection = one.read_db()
+    connection = daemon.read_db()
     try:
         assert connection.execute("SELECT ncalls, pcalls FROM bucket_totals").fetchall() == [(2**63 - 1, 2**63 - 1)]
     finally:
         connection.close()
-    assert one.idle()["accepted"] == 10
+    assert daemon.wait_idle()["accepted"] == 10
 
 
 # The notebook's own way: real profiles, groupby over the buckets, one Counter each.
@@ -426,10 +426,10 @@ def notebook(profiles, time_slice, start_time, metric):
 
 
 @pytest.mark.parametrize("transport", sorted(senders.TRANSPORTS))
-def test_the_notebook(daemon, transport):
+def test_the_notebook(start_daemon, transport):
     rng = random.Random(transport)
     time_slice, start_time = rng.choice([("10s", 0), ("250ms", 0), ("7s", 3)])
-    one = daemon(aggregation__time_slice=time_slice, aggregation__start_time=start_time, ingest__threads=2)
+    daemon = start_daemon(aggregation__time_slice=time_slice, aggregation__start_time=start_time, ingest__threads=2)
     width = Fraction(time_slice[:-2]) / 1000 if time_slice.endswith("ms") else Fraction(time_slice[:-1])
     profiles = []
     for _ in range(24):
@@ -438,19 +438,19 @@ def test_the_notebook(daemon, transport):
     assert any(name.startswith("_") for _, profile in profiles for name in profile.func_profiles)
     texts = [json.dumps((stamp, dataclasses.asdict(profile))).encode() for stamp, profile in profiles]
     assert max(map(len, texts)) < 65507
-    senders.TRANSPORTS[transport](one, texts, sockets=2)
+    senders.TRANSPORTS[transport](daemon, texts, sockets=2)
     for metric in METRICS:
         totals, counts = notebook(profiles, width, start_time, metric)
-        answer = one.ask("/v1/buckets", {"metric": metric})
-        begins = [Fraction(begin) for begin in answer["buckets"]]
+        response = daemon.get_json("/v1/buckets", {"metric": metric})
+        begins = [Fraction(begin) for begin in response["buckets"]]
         assert begins == sorted(totals)
-        assert answer["profiles"] == [counts[begin] for begin in begins]
+        assert response["profiles"] == [counts[begin] for begin in begins]
         read = (lambda value: value) if metric.endswith("calls") else exact_ns
-        got = {begin: {row["function"]: read(row["values"][i]) for row in answer["functions"] if read(row["values"][i])}
+        got = {begin: {row["function"]: read(row["values"][i]) for row in response["functions"] if read(row["values"][i])}
                for i, begin in enumerate(begins)}
         assert got == {begin: {name: value for name, value in counter.items() if value}
                        for begin, counter in totals.items()}
-        assert {row["function"] for row in answer["functions"]} == set().union(*totals.values())
+        assert {row["function"] for row in response["functions"]} == set().union(*totals.values())
     total = sum(ns(profile.total_tt) for _, profile in profiles)
-    assert exact_ns(one.ask("/v1/top")["total_tt"]) == total
-    assert one.idle()["accepted"] == len(profiles)
+    assert exact_ns(daemon.get_json("/v1/top")["total_tt"]) == total
+    assert daemon.wait_idle()["accepted"] == len(profiles)

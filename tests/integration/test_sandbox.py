@@ -17,15 +17,15 @@ SANDBOX = ROOT / "tests" / "support" / "sandbox.py"
 
 
 @pytest.fixture
-def confined(prepare):
+def confined(new_daemon):
     def start(**settings):
-        one = prepare({"control.http": "127.0.0.1:0", **settings})
-        command = one.command
+        daemon = new_daemon({"control.http": "127.0.0.1:0", **settings})
+        command = daemon.command
         # A sanitizer's search for leaks attaches to its own process, which the filter is there to refuse.
         leaks = f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"
-        one.spawn = functools.partial(one.spawn, env={**os.environ, "ASAN_OPTIONS": leaks})
-        one.command = lambda *more: [sys.executable, str(SANDBOX), str(UNIT), *command(*more)]
-        return one.start()
+        daemon.spawn = functools.partial(daemon.spawn, env={**os.environ, "ASAN_OPTIONS": leaks})
+        daemon.command = lambda *more: [sys.executable, str(SANDBOX), str(UNIT), *command(*more)]
+        return daemon.start()
     return start
 
 
@@ -36,32 +36,32 @@ def profile(n, at):
 
 def test_everything_it_does(confined):
     """Each way in, each question, each chore, levels, a reload, ends of both kinds."""
-    one = confined(**{"ingest.threads": 2, "aggregation.retention": "10s:1h 1m:290y", "store.flush_interval": "50ms"})
+    daemon = confined(**{"ingest.threads": 2, "aggregation.retention": "10s:1h 1m:290y", "store.flush_interval": "50ms"})
     for kind, send in sorted(senders.TRANSPORTS.items()):
-        send(one, [profile(n, 60 * n) for n in range(50)] + [b"bad"])
+        send(daemon, [profile(n, 60 * n) for n in range(50)] + [b"bad"])
     for path in ("buckets", "top", "functions", "labels", "status", "rejects"):
-        assert one.get(f"/v1/{path}").status == 200, path
-    assert one.get("/v1/diff", {"before": "0..600", "after": "600..1200"}).status == 200
-    assert one.get("/v1/top", {"by": "location"}).status == 200
-    http = one.address("http")
+        assert daemon.get(f"/v1/{path}").status == 200, path
+    assert daemon.get("/v1/diff", {"before": "0..600", "after": "600..1200"}).status == 200
+    assert daemon.get("/v1/top", {"by": "location"}).status == 200
+    http = daemon.address("http")
     assert [control.request(http, "GET", path).status for path in ("/metrics", "/healthz", "/v1/top")] == [200] * 3
-    assert one.post("/v1/backup").status == 200
-    assert one.post("/v1/regrid?time_slice=60s").status == 200
-    assert one.post("/v1/delete?label.service=s1&dry_run=false").status == 200
-    one.config.write_text("[log]\nlevel = debug\n")
-    one.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "reload: done" in one.log_text())
-    assert one.idle()["accepted"] == 200
-    one.kill()
-    one.start()  # after an unclean stop the database is checked
-    wait_until(lambda: one.get("/healthz").status == 200)
-    senders.TRANSPORTS["udp"](one, [profile(1, 0)])
-    assert one.idle()["accepted"] == 1
+    assert daemon.post("/v1/backup").status == 200
+    assert daemon.post("/v1/regrid?time_slice=60s").status == 200
+    assert daemon.post("/v1/delete?label.service=s1&dry_run=false").status == 200
+    daemon.config.write_text("[log]\nlevel = debug\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload: done" in daemon.log_text())
+    assert daemon.wait_idle()["accepted"] == 200
+    daemon.kill()
+    daemon.start()  # after an unclean stop the database is checked
+    wait_until(lambda: daemon.get("/healthz").status == 200)
+    senders.TRANSPORTS["udp"](daemon, [profile(1, 0)])
+    assert daemon.wait_idle()["accepted"] == 1
 
 
 def test_the_filter_is_there(confined):
     """Else the test above would say nothing: the daemon is confined, and starting needs more than nothing."""
-    one = confined()
-    status = dict(line.split(":\t", 1) for line in open(f"/proc/{one.process.pid}/status", encoding="utf-8")
+    daemon = confined()
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{daemon.process.pid}/status", encoding="utf-8")
                   if ":\t" in line)
     assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1"

@@ -35,17 +35,17 @@ def message(n=1):
 
 
 @pytest.fixture
-def notified(prepare):
+def notified(new_daemon):
     """start(watchdog, settings, config_text) -> a daemon that tells one.told."""
     with contextlib.ExitStack() as stack:
         def start(watchdog=None, settings=None, config_text=""):
-            one = prepare(settings, config_text)
-            one.told = Notified(one.folder)
-            stack.callback(one.told.close)
-            one.spawn = functools.partial(one.spawn, env=one.told.environment(watchdog))
-            one.start()
-            one.told.wait("READY")
-            return one
+            daemon = new_daemon(settings, config_text)
+            daemon.told = Notified(daemon.folder)
+            stack.callback(daemon.told.close)
+            daemon.spawn = functools.partial(daemon.spawn, env=daemon.told.environment(watchdog))
+            daemon.start()
+            daemon.told.wait("READY")
+            return daemon
         yield start
 
 
@@ -54,43 +54,43 @@ def notified(prepare):
 
 def test_ready_then_stopping(notified):
     """Ready once and not before it answers; the status names where it listens, later what it has taken."""
-    one = notified()
-    first = one.told.messages[0][1]
+    daemon = notified()
+    first = daemon.told.messages[0][1]
     assert first["READY"] == "1"
-    for address in one.status()["listeners"].values():
+    for address in daemon.status()["listeners"].values():
         assert address in first["STATUS"]
-    senders.TRANSPORTS["tcp"](one, [message(1), message(2), b"bad"])
-    one.told.wait("STATUS", lambda line: re.match(r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; "
-                                                  r"2 functions$", line))
-    assert one.told.all("WATCHDOG") == []
-    one.check()
-    assert one.told.all("STOPPING") == ["1"]
-    assert one.told.all("READY") == ["1"]
-    assert "committing" in one.told.all("STATUS")[-1]
+    senders.TRANSPORTS["tcp"](daemon, [message(1), message(2), b"bad"])
+    daemon.told.wait("STATUS", lambda line: re.match(r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; "
+                                                     r"2 functions$", line))
+    assert daemon.told.all("WATCHDOG") == []
+    daemon.check()
+    assert daemon.told.all("STOPPING") == ["1"]
+    assert daemon.told.all("READY") == ["1"]
+    assert "committing" in daemon.told.all("STATUS")[-1]
 
 
 def test_status_is_quiet_where_nothing_changes(notified):
-    one = notified()
-    one.told.wait("STATUS", lambda line: line.startswith("0 messages"))
-    before = len(one.told.messages)
+    daemon = notified()
+    daemon.told.wait("STATUS", lambda line: line.startswith("0 messages"))
+    before = len(daemon.told.messages)
     time.sleep(6)  # one more look at least
-    assert len(one.told.messages) == before
+    assert len(daemon.told.messages) == before
 
 
 def test_reload(notified):
     """RELOADING with its time, then READY, for a good file and a bad one; a refusal stays in the status until a good
     one."""
-    one = notified(config_text="[aggregation]\nmax_future = 10m\n")
+    daemon = notified(config_text="[aggregation]\nmax_future = 10m\n")
 
     def reload(text):
-        one.config.write_text(text)
-        before = len(one.told.messages)
+        daemon.config.write_text(text)
+        before = len(daemon.told.messages)
         asked = time.monotonic_ns() // 1000
-        one.process.send_signal(signal.SIGHUP)
-        one.told.wait("READY", after=before)
-        assert [next(iter(fields)) for _, fields in one.told.messages[before:before + 2]] == ["RELOADING", "READY"]
-        assert asked <= int(one.told.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        return one.told.wait("STATUS", after=before)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.told.wait("READY", after=before)
+        assert [next(iter(fields)) for _, fields in daemon.told.messages[before:before + 2]] == ["RELOADING", "READY"]
+        assert asked <= int(daemon.told.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        return daemon.told.wait("STATUS", after=before)
 
     status = reload("[aggregation]\nmax_future = soon\n")
     assert "timesliced.conf:2" in status and "max_future" in status and "messages accepted" in status
@@ -116,54 +116,54 @@ def hang(tid):
 @pytest.mark.parametrize("which", ["main", "first ingest", "second ingest", "writer"])
 def test_watchdog(notified, which):
     """Fed in time while all is well; no more from when any one thread stands still; again once it gets on."""
-    one = notified(WATCHDOG, {"ingest.threads": 2})
-    wait_until(lambda: len(one.told.all("WATCHDOG")) >= 3)
-    threads = sorted(map(int, os.listdir(f"/proc/{one.process.pid}/task")))
+    daemon = notified(WATCHDOG, {"ingest.threads": 2})
+    wait_until(lambda: len(daemon.told.all("WATCHDOG")) >= 3)
+    threads = sorted(map(int, os.listdir(f"/proc/{daemon.process.pid}/task")))
     # In the order in which they are made; a sanitizer's own comes after main.
     at = {"main": 0, "first ingest": -3, "second ingest": -2, "writer": -1}
     assert len(threads) >= len(at)
     go_on = hang(threads[at[which]])
     try:
         time.sleep(WATCHDOG * 1.2)  # half of that to be noticed, and a ping that was on its way
-        before = len(one.told.all("WATCHDOG"))
+        before = len(daemon.told.all("WATCHDOG"))
         time.sleep(WATCHDOG)
-        assert len(one.told.all("WATCHDOG")) == before
+        assert len(daemon.told.all("WATCHDOG")) == before
     finally:
         go_on()
-    wait_until(lambda: len(one.told.all("WATCHDOG")) > before + 2)
+    wait_until(lambda: len(daemon.told.all("WATCHDOG")) > before + 2)
     if which != "main":  # which cannot say so itself
-        assert ("the writer" if which == "writer" else "an ingest thread") in one.log_text()
-        assert "all threads get on again" in one.log_text()
+        assert ("the writer" if which == "writer" else "an ingest thread") in daemon.log_text()
+        assert "all threads get on again" in daemon.log_text()
 
 
 def test_a_store_that_refuses_is_no_hang(notified):
-    one = notified(WATCHDOG, {"store.flush_interval": "100ms"})
-    shell = sqlite3.connect(one.db, isolation_level=None)
+    daemon = notified(WATCHDOG, {"store.flush_interval": "100ms"})
+    shell = sqlite3.connect(daemon.db, isolation_level=None)
     try:
         shell.execute("BEGIN IMMEDIATE")
-        senders.TRANSPORTS["tcp"](one, [message(1), message(2)])
-        one.told.wait("STATUS", lambda line: line.endswith("2 messages wait in memory"))
-        before = len(one.told.all("WATCHDOG"))
+        senders.TRANSPORTS["tcp"](daemon, [message(1), message(2)])
+        daemon.told.wait("STATUS", lambda line: line.endswith("2 messages wait in memory"))
+        before = len(daemon.told.all("WATCHDOG"))
         time.sleep(WATCHDOG)
-        times = one.told.times("WATCHDOG")
+        times = daemon.told.times("WATCHDOG")
         assert len(times) - before >= 2
     finally:
         shell.rollback()
         shell.close()
-    one.told.wait("STATUS", lambda line: line.startswith("2 messages accepted"), after=len(one.told.messages))
+    daemon.told.wait("STATUS", lambda line: line.startswith("2 messages accepted"), after=len(daemon.told.messages))
 
 
 # Sockets that are held.
 
 
 @pytest.fixture
-def held(prepare):
+def held(new_daemon):
     """(daemon, sockets) with all six passed."""
-    one = prepare({"ingest.unix_stream": "off", "ingest.unix_datagram": "off"})
-    sockets = passed_sockets(one.folder)
-    one.control = one.settings["control.socket"] = one.folder / "passed.c"
-    yield activate(one, sockets), sockets
-    one.check()
+    daemon = new_daemon({"ingest.unix_stream": "off", "ingest.unix_datagram": "off"})
+    sockets = passed_sockets(daemon.folder)
+    daemon.control = daemon.settings["control.socket"] = daemon.folder / "passed.c"
+    yield activate(daemon, sockets), sockets
+    daemon.check()
     for each in sockets.values():
         each.close()
 
@@ -178,9 +178,9 @@ class Datagrams:
         self.thread.start()
 
     def _sends(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             while not self.ending.wait(0.001):
-                way.sendto(checker.text(self.sent.client, self.sent.last + 1), self.to)
+                sock.sendto(checker.text(self.sent.client, self.sent.last + 1), self.to)
                 self.sent.last += 1
         self.sent.confirmed = self.sent.last  # the kernel has them, so the daemon owes them
 
@@ -193,18 +193,18 @@ class Datagrams:
 def test_restarts_under_load(held, how):
     """Datagrams and acknowledged streams go on while it restarts: stopped in order none is lost, none is there twice, no
     connection is refused. Killed, what was acknowledged is there, and once."""
-    one, sockets = held
+    daemon, sockets = held
     to = sockets["tcp"].getsockname()
     refused = []
 
     def connect():
         try:
-            return socket.create_connection(to, timeout=acked.HELLO_PATIENCE)
+            return socket.create_connection(to, timeout=acked.HELLO_TIMEOUT)
         except ConnectionRefusedError as problem:
             refused.append(problem)
             raise
     sockets["udp"].setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE; else what the machine allows
-    one.start()
+    daemon.start()
     udp = Datagrams(sockets["udp"].getsockname(), 9) if how == signal.SIGTERM else None
     clients = [acked.Client(connect, number).start() for number in range(3)]
     try:
@@ -212,34 +212,34 @@ def test_restarts_under_load(held, how):
             known = sum(client.sent.confirmed for client in clients)
             wait_until(lambda: sum(client.sent.confirmed for client in clients) > known + 500)
             if how == signal.SIGTERM:
-                one.restart()
+                daemon.restart()
             else:
-                one.kill()
-                one.start()
+                daemon.kill()
+                daemon.start()
     finally:
         if udp:
             udp.stop()
         problems = [problem for client in clients for problem in client.stop(60)]
-    assert one.idle()["datagrams_dropped"] == 0
+    assert daemon.wait_idle()["datagrams_dropped"] == 0
     sent = [client.sent for client in clients] + ([udp.sent] if udp else [])
-    assert problems + checker.judge(one.db, sent) == []
+    assert problems + checker.judge(daemon.db, sent) == []
     assert refused == []
     assert min(client.connections for client in clients) > 1
 
 
 def test_a_buffer_that_systemd_gave_stays(held):
     """The daemon may ask for no more than net.core.rmem_max; systemd may. Asking would shrink it."""
-    one, sockets = held
+    daemon, sockets = held
     sockets["udp"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000)
     granted = sockets["udp"].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    one.start()
+    daemon.start()
     assert sockets["udp"].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == granted
 
 
 def test_nobody_binds_beside_a_passed_socket(held):
     """systemd sets SO_REUSEADDR, by which any user could take the datagrams."""
-    one, sockets = held
-    one.start()
+    daemon, sockets = held
+    daemon.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
         thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError):
@@ -253,11 +253,11 @@ def test_nobody_binds_beside_a_passed_socket(held):
     ({"ingest.tcp": "127.0.0.1:1"}, ["ingest.tcp"]), ({"control.socket": "/nowhere/c.sock"}, ["control.socket"])])
 def test_a_key_that_does_not_count_is_said(held, settings, told):
     """Only where it was changed and means another address."""
-    one, sockets = held
-    one.settings.update({"ingest.udp": "%s:%d" % sockets["udp"].getsockname(),
-                         "ingest.tcp": "%s:%d" % sockets["tcp"].getsockname(), **settings})
-    one.start()
-    assert re.findall(r"(\S+) is \S+, but systemd passes a socket", one.log_text()) == told
+    daemon, sockets = held
+    daemon.settings.update({"ingest.udp": "%s:%d" % sockets["udp"].getsockname(),
+                            "ingest.tcp": "%s:%d" % sockets["tcp"].getsockname(), **settings})
+    daemon.start()
+    assert re.findall(r"(\S+) is \S+, but systemd passes a socket", daemon.log_text()) == told
 
 
 # The units.

@@ -57,16 +57,16 @@ def json_accepts(text):
     return True
 
 
-def verdict_of(answer):
-    reject = answer.get("reject")
+def verdict_of(response):
+    reject = response.get("reject")
     return (reject["code"], reject["offset"]) if reject else (None, None)
 
 
 def test_table(decode):
     wrong = []
-    for row, answer in zip(ROWS, decode([row.text for row in ROWS])):
-        if verdict_of(answer) != (row.code, row.offset):
-            wrong.append(f"{row.name}: {verdict_of(answer)}, not {(row.code, row.offset)}; {row.text[:200]}")
+    for row, response in zip(ROWS, decode([row.text for row in ROWS])):
+        if verdict_of(response) != (row.code, row.offset):
+            wrong.append(f"{row.name}: {verdict_of(response)}, not {(row.code, row.offset)}; {row.text[:200]}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -80,17 +80,17 @@ def test_each_text_alone_gives_the_same(decode):
     """A decoder that is warm from other messages forgets them: the rows in another order, and each one twice."""
     order = list(ROWS)
     random.Random(1).shuffle(order)
-    answers = decode([row.text for row in order for _ in range(2)])
-    for row, first, second in zip(order, answers[::2], answers[1::2]):
+    responses = decode([row.text for row in order for _ in range(2)])
+    for row, first, second in zip(order, responses[::2], responses[1::2]):
         assert verdict_of(first) == (row.code, row.offset), row.name
         assert first == second, row.name
 
 
 def test_messages_are_words(decode):
     """Each says where, and names the function where there is one."""
-    for row, answer in zip(ROWS, decode([row.text for row in ROWS])):
+    for row, response in zip(ROWS, decode([row.text for row in ROWS])):
         if row.code:
-            words = answer["reject"]["message"]
+            words = response["reject"]["message"]
             assert 10 < len(words.encode()) < 256, (row.name, words)
             assert "\ufffd" not in words or b"\\ud" in row.text.lower(), (row.name, words)
             assert row.code == "hello" or words.endswith(f" (byte {row.offset})"), (row.name, words)
@@ -138,8 +138,8 @@ def test_words_name_no_function_that_is_over(decode):
 
 
 def test_syntax_agrees_with_python(decode):
-    for row, answer in zip(ROWS, decode([row.text for row in ROWS])):
-        ours = verdict_of(answer)[0] not in SYNTAX
+    for row, response in zip(ROWS, decode([row.text for row in ROWS])):
+        ours = verdict_of(response)[0] not in SYNTAX
         if row.name in JSON_TAKES:
             assert json_accepts(row.text) and not ours, row.name
         elif row.code != "too_deep" or len(row.text) < 1000:
@@ -173,12 +173,12 @@ def test_mutations_agree_with_python(decode):
     seeds += [row.text for row in ROWS if 0 < len(row.text) < 400]
     texts = [mutated(rng, rng.choice(seeds)) for _ in range(20_000)]
     codes = collections.Counter()
-    for text, answer in zip(texts, decode(texts)):
-        code, offset = verdict_of(answer)
+    for text, response in zip(texts, decode(texts)):
+        code, offset = verdict_of(response)
         codes[code] += 1
         if code == "too_deep" or b"NaN" in text or b"Infinity" in text:
             continue
-        assert (code not in SYNTAX) == json_accepts(text), (text, answer)
+        assert (code not in SYNTAX) == json_accepts(text), (text, response)
         if code == "bad_utf8":
             assert_utf8_offset(text, offset)
     assert codes[None] > 100 and codes["bad_json"] > 5000 and codes["bad_utf8"] > 500, codes
@@ -189,14 +189,14 @@ def test_offsets_are_where_no_text_can_go_on(decode):
     rng = random.Random(7159)
     seeds = [row.text for row in ROWS if 0 < len(row.text) < 400]
     texts = [mutated(rng, rng.choice(seeds)) for _ in range(5000)]
-    faults = [(text, verdict_of(answer)) for text, answer in zip(texts, decode(texts))]
+    faults = [(text, verdict_of(response)) for text, response in zip(texts, decode(texts))]
     faults = [(text, offset) for text, (code, offset) in faults if code == "bad_json"]
     assert len(faults) > 1000
-    for (text, offset), answer in zip(faults, decode([text[:offset] for text, offset in faults])):
-        assert verdict_of(answer) == ("bad_json", offset) or verdict_of(answer)[0] not in SYNTAX, text
+    for (text, offset), response in zip(faults, decode([text[:offset] for text, offset in faults])):
+        assert verdict_of(response) == ("bad_json", offset) or verdict_of(response)[0] not in SYNTAX, text
     whole = [(text, offset) for text, offset in faults if offset < len(text) and text[offset] < 0x80]
-    for (text, offset), answer in zip(whole, decode([text[:offset + 1] for text, offset in whole])):
-        assert verdict_of(answer) == ("bad_json", offset), text
+    for (text, offset), response in zip(whole, decode([text[:offset + 1] for text, offset in whole])):
+        assert verdict_of(response) == ("bad_json", offset), text
 
 
 def assert_utf8_offset(text, offset):
@@ -211,8 +211,8 @@ def test_a_cut_text_fails_at_its_end_or_where_the_whole_does(decode):
     texts = [row.text for row in ROWS if len(row.text) < 120]
     whole = decode(texts)
     prefixes = [(n, text[:cut]) for n, text in enumerate(texts) for cut in range(len(text))]
-    for (n, prefix), answer in zip(prefixes, decode([prefix for _, prefix in prefixes])):
-        code, offset = verdict_of(answer)
+    for (n, prefix), response in zip(prefixes, decode([prefix for _, prefix in prefixes])):
+        code, offset = verdict_of(response)
         fault = verdict_of(whole[n])
         if fault[0] in SYNTAX and fault[1] < len(prefix):
             if code != "bad_utf8":
@@ -228,9 +228,9 @@ def test_a_cut_text_fails_at_its_end_or_where_the_whole_does(decode):
 def test_values_agree_with_the_model(decode):
     rng = random.Random(52)
     texts = random_messages(rng, Model(), 1500)
-    for text, answer in zip(texts, decode(texts)):
-        assert "ok" in answer, (text, answer)
-        got = answer["ok"]
+    for text, response in zip(texts, decode(texts)):
+        assert "ok" in response, (text, response)
+        got = response["ok"]
         model = Model("1/1000000000")  # a slice of a nanosecond: the bucket is the timestamp, rounded down
         model.add(text)
         (bucket, labels, head), = model.heads
@@ -240,8 +240,8 @@ def test_values_agree_with_the_model(decode):
         assert (got["total_tt"] if first else 0) == head["total_tt"], text
         assert bool(got["exact"] and first) == bool(head["exact"]), text
         assert (got["part"][1] if got.get("part") and first else 0) - bool(got.get("part")) == head["missing"], text
-        entries = [((one["raw_name"], one["file_name"], None if one["line_number"] < 0 else one["line_number"]),
-                    {name: one[name] for name in ("cumtime", "tottime", "ncalls", "pcalls")}) for one in got["entries"]]
+        entries = [((entry["raw_name"], entry["file_name"], None if entry["line_number"] < 0 else entry["line_number"]),
+                    {name: entry[name] for name in ("cumtime", "tottime", "ncalls", "pcalls")}) for entry in got["entries"]]
         assert entries == [(place, numbers) for _, _, place, numbers in model.facts], text
 
 
@@ -257,43 +257,43 @@ def test_seq_is_noted(decode):
 # The same through the daemon.
 
 
-def sent_over_tcp(rows, answers):
+def sent_over_tcp(rows, responses):
     """Those that are one line, neither blank nor ending the stream nor dependent on the clock."""
-    for row, answer in zip(rows, answers):
-        old = "ok" in answer and answer["ok"]["timestamp"] < TOO_OLD_NS
+    for row, response in zip(rows, responses):
+        old = "ok" in response and response["ok"]["timestamp"] < TOO_OLD_NS
         if b"\n" not in row.text and row.text.strip(b" \t\r") and row.code != "hello" and not old:
-            yield row, answer
+            yield row, response
 
 
-def test_over_tcp(daemon, decode):
-    server = daemon()
+def test_over_tcp(start_daemon, decode):
+    server = start_daemon()
     chosen = list(sent_over_tcp(ROWS, decode([row.text for row in ROWS])))
-    expected = [(number, row, copy.deepcopy(answer["reject"])) for number, (row, answer) in enumerate(chosen, 1)
+    expected = [(number, row, copy.deepcopy(response["reject"])) for number, (row, response) in enumerate(chosen, 1)
                 if row.code]
-    with senders.Stream(server, "tcp") as way:
+    with senders.Stream(server, "tcp") as stream:
         for row, _ in chosen:
-            way.send(row.text + b"\n")
-        answers = way.finish()
-    assert len(answers) == len(expected)
-    for (number, row, reject), answer in zip(expected, answers):
-        error = answer["error"]
+            stream.send(row.text + b"\n")
+        responses = stream.finish()
+    assert len(responses) == len(expected)
+    for (number, row, reject), response in zip(expected, responses):
+        error = response["error"]
         assert error["line"] == number, row.name
         assert (error["code"], error["offset"]) == (row.code, row.offset), row.name
         assert error["message"] == reject["message"], row.name
-    status = server.idle()
+    status = server.wait_idle()
     assert status["received"] == len(chosen)
     assert status["accepted"] == len(chosen) - len(expected)
     counted = collections.Counter(row.code for _, row, _ in expected)
     assert {code: n for code, n in status["rejected"].items() if n} == counted
 
 
-def test_over_udp(daemon, decode):
-    server = daemon()
-    answers = decode([row.text for row in ROWS])
-    chosen = [(row, answer) for row, answer in zip(ROWS, answers)
+def test_over_udp(start_daemon, decode):
+    server = start_daemon()
+    responses = decode([row.text for row in ROWS])
+    chosen = [(row, response) for row, response in zip(ROWS, responses)
               if row.code != "hello" and len(row.text) <= 60_000
-              and not ("ok" in answer and answer["ok"]["timestamp"] < TOO_OLD_NS)]
-    rejected = [(row, answer["reject"]) for row, answer in chosen if row.code]
+              and not ("ok" in response and response["ok"]["timestamp"] < TOO_OLD_NS)]
+    rejected = [(row, response["reject"]) for row, response in chosen if row.code]
     sent = 0
     for at in range(0, len(rejected), KEPT):
         some = rejected[at:at + KEPT]
@@ -302,12 +302,12 @@ def test_over_udp(daemon, decode):
         server.wait_received(sent)
         wait_until(lambda: len(server.rejects()) >= min(sent, KEPT), "rejects are kept")
         kept = server.rejects()[:len(some)]
-        assert collections.Counter((one["code"], one["message"]) for one in kept) == \
+        assert collections.Counter((reject["code"], reject["message"]) for reject in kept) == \
             collections.Counter((row.code, reject["message"]) for row, reject in some)
     accepted = [row.text for row, _ in chosen if not row.code]
     senders.udp(server, accepted)
     server.wait_received(sent + len(accepted))
-    status = server.idle()
+    status = server.wait_idle()
     assert status["accepted"] == len(accepted)
     counted = collections.Counter(row.code for row, _ in rejected)
     assert {code: n for code, n in status["rejected"].items() if n} == counted

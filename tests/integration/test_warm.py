@@ -28,7 +28,7 @@ def message(n, shuffled=False):
 
 def stream(daemon, messages):
     """Sends in pieces that end within lines; until the daemon has closed, and so counted everything."""
-    data = b"".join(one + b"\n" for one in messages)
+    data = b"".join(message + b"\n" for message in messages)
     with socket.create_connection(daemon.address("tcp")) as sock:
         for at in range(0, len(data), 200_003):
             sock.sendall(data[at:at + 200_003])
@@ -40,19 +40,19 @@ def datagrams(daemon, messages):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         sock.settimeout(15)
-        for one in messages:
-            sock.sendto(one, str(daemon.settings["ingest.unix_datagram"]))
+        for message in messages:
+            sock.sendto(message, str(daemon.settings["ingest.unix_datagram"]))
 
 
 @pytest.mark.parametrize("send", [stream, datagrams])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_no_malloc_once_warm(prepare, tmp_path, send, shuffled):
+def test_no_malloc_once_warm(new_daemon, tmp_path, send, shuffled):
     loaded = subprocess.run(["ldd", support.BINARY], capture_output=True, check=True).stdout
     if b"libasan" in loaded or b"libtsan" in loaded:
         pytest.skip("a sanitizer has its own malloc")
     counter = tmp_path / "count"
     counter.write_bytes(bytes(8))
-    daemon = prepare({"store.flush_interval": "1h"})
+    daemon = new_daemon({"store.flush_interval": "1h"})
     daemon.spawn(env={"LD_PRELOAD": str(COUNTER), "MALLOC_COUNT": str(counter), "PATH": "/usr/bin"})
     support.wait_until(daemon.control.exists)
 

@@ -39,13 +39,13 @@ def passed_sockets(folder):
     return made
 
 
-def activate(one, sockets):
+def activate(daemon, sockets):
     fds = [each.fileno() for each in sockets.values()]
-    command = one.command
+    command = daemon.command
     how = [sys.executable, "-c", ACTIVATE, ":".join(sockets), ",".join(map(str, fds))]
-    one.command = lambda *more: [*how, *command(*more)]
-    one.spawn = functools.partial(one.spawn, pass_fds=fds)
-    return one
+    daemon.command = lambda *more: [*how, *command(*more)]
+    daemon.spawn = functools.partial(daemon.spawn, pass_fds=fds)
+    return daemon
 
 
 class Notified:
@@ -88,7 +88,7 @@ class Notified:
         return wait_until(look, lambda: f"{name}; told so far: {self.messages[-20:]}")[0]
 
     def close(self):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-            way.sendto(b"", self.path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self.path)
         self.thread.join()
         self.socket.close()

@@ -30,7 +30,7 @@ def loads(body):
     return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=constant, object_pairs_hook=no_repeats)
 
 
-class Answer:
+class Response:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
 
@@ -64,8 +64,8 @@ def request(address, method, path, params=(), headers=None, timeout=30):
         connection = UnixConnection(str(address), timeout)
     try:
         connection.request(method, path, headers=headers or {})
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read())
+        response = connection.getresponse()
+        return Response(response.status, response.headers, response.read())
     finally:
         connection.close()
 

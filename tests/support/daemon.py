@@ -16,12 +16,12 @@ from support import control
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TIMESLICED", str(ROOT / "build" / "daemon" / "timesliced"))
 EX_CONFIG = 78
-PATIENCE = float(os.environ.get("TIMESLICED_PATIENCE", "15"))  # seconds; raise it under sanitizers or valgrind
+TIMEOUT = float(os.environ.get("TIMESLICED_TEST_TIMEOUT", "15"))  # seconds; raise it under sanitizers or valgrind
 
 
-def wait_until(what, why="", patience=None):
+def wait_until(what, why="", timeout=None):
     """Polls until what() is true (gives its value), with growing pauses; fails after `patience`."""
-    end = time.monotonic() + (patience or PATIENCE)
+    end = time.monotonic() + (timeout or TIMEOUT)
     pause = 0.001
     while True:
         value = what()
@@ -76,7 +76,7 @@ class Daemon:
         """Ready: the control socket answers."""
         self.spawn()
         self.checked = False
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while True:
             if self.process.poll() is not None:
                 raise AssertionError(f"timesliced ended with {self.process.returncode}:\n{self.log_text()}")
@@ -88,11 +88,11 @@ class Daemon:
                     raise AssertionError(f"not ready: {error}\n{self.log_text()}") from error
             time.sleep(0.005)
 
-    def refused(self):
+    def run_to_exit(self):
         """Starts what must not start. Gives (exit code, log)."""
         self.spawn()
         try:
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(TIMEOUT)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -103,7 +103,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"does not end on {how.name}:\n{self.log_text()}") from None
 
@@ -127,24 +127,24 @@ class Daemon:
     def post(self, path, **more):
         return control.request(self.control, "POST", path, **more)
 
-    def ask(self, path, params=()):
-        answer = self.get(path, params)
-        assert answer.status == 200, answer
-        return answer.json
+    def get_json(self, path, params=()):
+        response = self.get(path, params)
+        assert response.status == 200, response
+        return response.json
 
     def status(self):
-        return self.ask("/v1/status")
+        return self.get_json("/v1/status")
 
     def rejects(self):
-        return self.ask("/v1/rejects")["rejects"]
+        return self.get_json("/v1/rejects")["rejects"]
 
     def address(self, name):
         return address(self.status()["listeners"][name])
 
     def flush(self):
-        answer = self.post("/v1/flush")
-        assert answer.status == 200, answer
-        assert isinstance(answer.json, dict)
+        response = self.post("/v1/flush")
+        assert response.status == 200, response
+        assert isinstance(response.json, dict)
 
     def wait_received(self, n):
         """Until n messages have been received by this process."""
@@ -156,7 +156,7 @@ class Daemon:
         wait_until(there, lambda: f"received {seen['received']} of {n}; {seen}\n{self.log_text()[-2000:]}")
         assert seen["received"] == n, f"received {seen['received']}, sent {n}"
 
-    def idle(self):
+    def wait_idle(self):
         """Flushes until nothing moves. Gives the status, its ledger checked."""
         last = [None]
 
@@ -180,7 +180,7 @@ class Daemon:
             return
         self.checked = True
         if self.process.poll() is None:
-            self.idle()
+            self.wait_idle()
         code = self.stop()
         assert code == 0, f"exit code {code}:\n{self.log_text()}"
         self.check_db()
@@ -202,7 +202,7 @@ class Daemon:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def prepared(make):
+def daemon_factory(make):
     """What the fixtures `prepare` yield: new(settings, config_text, folder) gives make(...), a Daemon that is not started
     yet. Afterwards each that runs is checked, and all are ended."""
     if not pathlib.Path(BINARY).exists():
@@ -214,13 +214,13 @@ def prepared(make):
         return made[-1]
     yield new
     problems = []
-    for one in made:
+    for daemon in made:
         try:
-            if one.process is not None and one.process.poll() is None:
-                one.check()
+            if daemon.process is not None and daemon.process.poll() is None:
+                daemon.check()
         except Exception as problem:  # the others must be ended all the same
             problems.append(problem)
         finally:
-            one.discard()
+            daemon.discard()
     if problems:
         raise problems[0]

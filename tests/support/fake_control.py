@@ -27,7 +27,7 @@ CUT_FORMS = ("cut", "cut chunked", "reset")
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self):
+    def respond(self):
         url = urlsplit(self.path)
         query = parse_qsl(url.query, keep_blank_values=True)
         self.server.requests.append((self.command, url.path, query))
@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.write(body, form)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = respond
 
     def write(self, body, form):
         """body: bytes, or what gives bytes one after the other."""
@@ -78,7 +78,7 @@ class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
 
-    def __init__(self, path, answers):
+    def __init__(self, path, responses):
         super().__init__(str(path), Handler)
         self.path = str(path)
         self.requests = []
@@ -86,7 +86,7 @@ class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.connections = []
         self.held = threading.Event()
         self.held.set()
-        for name, body in answers.items():
+        for name, body in responses.items():
             self.put(name, body)
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
@@ -113,9 +113,9 @@ class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         os.unlink(self.path)
 
 
-def serving(folder, answers):
+def serving(folder, responses):
     """For a fixture."""
-    server = FakeControl(folder / "control.sock", answers)
+    server = FakeControl(folder / "control.sock", responses)
     yield server
     if os.path.exists(server.path):
         server.stop()

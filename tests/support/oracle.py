@@ -5,7 +5,6 @@ It reads the messages' texts by itself (json + decimal), and turns the daemon's 
 import csv
 import io
 import json
-import random
 from collections import Counter
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fnmatch import fnmatchcase
@@ -146,20 +145,20 @@ def rows_in_order(rows, totals, by):
     assert order == sorted(order), f"order: {order[:20]}"
 
 
-def compare_buckets(answer, model, metric=None, by="function", width=1, first=None, end=None, functions=(),
+def compare_buckets(response, model, metric=None, by="function", width=1, first=None, end=None, functions=(),
                     labels=None, top=None, fill=False):
     metric = metric or ("tottime" if by.startswith("label.") else "cumtime")
     heads, rows = model.select(by, functions, labels, first, end, width)
-    assert Fraction(answer["start_time"]) == model.start
-    assert Fraction(answer["time_slice"]) == model.slice * width
-    assert answer["metric"] == metric
+    assert Fraction(response["start_time"]) == model.start
+    assert Fraction(response["time_slice"]) == model.slice * width
+    assert response["metric"] == metric
     low, high = model.widened(first, end, width)
     if first is not None:
-        assert Fraction(answer["from"]) == model.begin(low, width)
+        assert Fraction(response["from"]) == model.begin(low, width)
     if end is not None:
-        assert Fraction(answer["to"]) == model.begin(high, width)
+        assert Fraction(response["to"]) == model.begin(high, width)
     numbers = []
-    for begin in answer["buckets"]:
+    for begin in response["buckets"]:
         n = (Fraction(begin) - model.start) / (model.slice * width)
         assert n.denominator == 1, f"{begin} is not on the grid"
         numbers.append(n.numerator)
@@ -176,19 +175,19 @@ def compare_buckets(answer, model, metric=None, by="function", width=1, first=No
         assert numbers == sorted(heads)
     empty = Counter()
     for name, value in (("profiles", "profiles"), ("exact_profiles", "exact")):
-        assert answer[name] == [heads.get(n, empty)[value] for n in numbers], name
-    assert [exact_ns(v) for v in answer["total_tt"]] == [heads.get(n, empty)["total_tt"] for n in numbers]
-    assert answer["parts_missing"] == [abs(heads.get(n, empty)["missing"]) for n in numbers]
+        assert response[name] == [heads.get(n, empty)[value] for n in numbers], name
+    assert [exact_ns(v) for v in response["total_tt"]] == [heads.get(n, empty)["total_tt"] for n in numbers]
+    assert response["parts_missing"] == [abs(heads.get(n, empty)["missing"]) for n in numbers]
 
     expected = {key: [row.get(n, empty)[metric] for n in numbers] for key, row in rows.items()}
     got = {}
-    for row in answer["functions"]:
+    for row in response["functions"]:
         key = key_of(row, by)
         assert key not in got, f"{key} twice"
         got[key] = [number(value, metric) for value in row["values"]]
         assert number(row["total"], metric) == sum(got[key]), key
     rows_in_order(list(got), [sum(values) for values in got.values()], by)
-    other = answer["other"]
+    other = response["other"]
     if top is None or top >= len(expected):
         assert got == expected
         assert other["functions"] == 0
@@ -204,12 +203,12 @@ def compare_buckets(answer, model, metric=None, by="function", width=1, first=No
     assert number(other["total"], metric) == sum(map(sum, rest))
 
 
-def compare_top(answer, model, metric=None, by="function", first=None, end=None, functions=(), labels=None, top=None):
+def compare_top(response, model, metric=None, by="function", first=None, end=None, functions=(), labels=None, top=None):
     metric = metric or ("tottime" if by.startswith("label.") else "cumtime")
     heads, rows = model.select(by, functions, labels, first, end)
-    assert answer["metric"] == metric
-    assert answer["profiles"] == sum(head["profiles"] for head in heads.values())
-    assert exact_ns(answer["total_tt"]) == sum(head["total_tt"] for head in heads.values())
+    assert response["metric"] == metric
+    assert response["profiles"] == sum(head["profiles"] for head in heads.values())
+    assert exact_ns(response["total_tt"]) == sum(head["total_tt"] for head in heads.values())
 
     def figures(row):
         return {m: number(row[m], m) for m in METRICS}
@@ -224,13 +223,13 @@ def compare_top(answer, model, metric=None, by="function", first=None, end=None,
 
     expected = {key: {m: sum(cell[m] for cell in row.values()) for m in METRICS} for key, row in rows.items()}
     got = {}
-    for row in answer["functions"]:
+    for row in response["functions"]:
         key = key_of(row, by)
         assert key not in got, f"{key} twice"
         got[key] = figures(row)
         quotients(row)
     rows_in_order(list(got), [row[metric] for row in got.values()], by)
-    other = answer["other"]
+    other = response["other"]
     shown = len(expected) if top is None else min(top, len(expected))
     assert len(got) == shown
     assert got == {key: expected[key] for key in got}
@@ -242,11 +241,11 @@ def compare_top(answer, model, metric=None, by="function", first=None, end=None,
     quotients(other)
 
 
-def read_csv(answer):
+def read_csv(response):
     """RFC 4180: lines end in CRLF, one header line, every row as long as it."""
-    assert answer.status == 200, answer
-    assert answer.type == "text/csv", answer.headers
-    text = answer.body.decode("utf-8")
+    assert response.status == 200, response
+    assert response.type == "text/csv", response.headers
+    text = response.body.decode("utf-8")
     assert text.endswith("\r\n")
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert all(len(row) == len(rows[0]) for row in rows)

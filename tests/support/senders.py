@@ -13,30 +13,30 @@ WINDOW = 48_000  # bytes of datagrams on their way at once; far below the smalle
 def udp(daemon, messages, sockets=1):
     to = daemon.address("udp")
     before, waiting = daemon.status()["received"], 0
-    ways = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(sockets)]
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(sockets)]
     try:
         for n, message in enumerate(messages):
             if waiting + len(message) > WINDOW and waiting:
                 daemon.wait_received(before + n)
                 waiting = 0
-            ways[n % sockets].sendto(message, to)
+            socks[n % sockets].sendto(message, to)
             waiting += len(message) + 800
     finally:
-        for way in ways:
-            way.close()
+        for sock in socks:
+            sock.close()
 
 
 def unix_datagram(daemon, messages, sockets=1):
-    ways = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(sockets)]
+    socks = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(sockets)]
     try:
-        for way in ways:
-            way.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            way.settimeout(15)
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            sock.settimeout(15)
         for n, message in enumerate(messages):
-            ways[n % sockets].sendto(message, str(daemon.settings["ingest.unix_datagram"]))
+            socks[n % sockets].sendto(message, str(daemon.settings["ingest.unix_datagram"]))
     finally:
-        for way in ways:
-            way.close()
+        for sock in socks:
+            sock.close()
 
 
 class Stream:
@@ -75,30 +75,30 @@ class Stream:
         self.socket.shutdown(socket.SHUT_WR)
         return self
 
-    def answers(self):
+    def responses(self):
         """Whole lines so far, parsed."""
         import json
         return [json.loads(line) for line in bytes(self.read).split(b"\n")[:-1]]
 
-    def wait_answers(self, n, patience=10):
-        end = time.monotonic() + patience
+    def wait_responses(self, n, timeout=10):
+        end = time.monotonic() + timeout
         while self.read.count(b"\n") < n:
             assert time.monotonic() < end, f"{self.read.count(10)} answers of {n}: {bytes(self.read[-500:])}"
             if self.closed.is_set() and self.read.count(b"\n") < n:
                 raise AssertionError(f"closed after {bytes(self.read[-500:])}")
             time.sleep(0.002)
-        return self.answers()
+        return self.responses()
 
-    def wait_closed(self, patience=10):
-        assert self.closed.wait(patience), f"still open; read so far: {bytes(self.read[-500:])}"
-        return self.answers()
+    def wait_closed(self, timeout=10):
+        assert self.closed.wait(timeout), f"still open; read so far: {bytes(self.read[-500:])}"
+        return self.responses()
 
     def finish(self):
         """Half-close, then everything it still answers."""
         self.half_close()
-        answers = self.wait_closed()
+        responses = self.wait_closed()
         self.close()
-        return answers
+        return responses
 
     def close(self):
         try:
@@ -117,13 +117,13 @@ class Stream:
 
 def stream(kind):
     def send(daemon, messages, sockets=1):
-        ways = [Stream(daemon, kind) for _ in range(sockets)]
-        for n, way in enumerate(ways):
+        streams = [Stream(daemon, kind) for _ in range(sockets)]
+        for n, stream in enumerate(streams):
             lines = messages[n::sockets]
             for at in range(0, len(lines), 50):
-                way.send(b"".join(line + b"\n" for line in lines[at:at + 50]))
-        for way in ways:
-            way.finish()
+                stream.send(b"".join(line + b"\n" for line in lines[at:at + 50]))
+        for stream in streams:
+            stream.finish()
     return send
 
 

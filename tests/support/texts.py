@@ -422,7 +422,7 @@ for rows in (forms, hello, timestamps, times, calls, places, names, twice, label
              order):
     rows()
 
-REPEATED = [name for name, n in Counter(one.name for one in ROWS).items() if n > 1]
+REPEATED = [name for name, n in Counter(row.name for row in ROWS).items() if n > 1]
 assert not REPEATED, REPEATED
 assert len(ROWS) >= 250
 assert json.loads(GOOD)
