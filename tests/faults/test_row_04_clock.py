@@ -43,8 +43,8 @@ def test_jumps(new_daemon, scale, report):
             daemon.flush()
             if daemon.get("/healthz").status != 200:
                 problems.append(f"not healthy at {offset}")
-        if stream.read:
-            problems.append(f"answered {bytes(stream.read[:500])}")
+        if stream.received:
+            problems.append(f"answered {bytes(stream.received[:500])}")
     status = daemon.wait_idle()
     if status["accepted"] != sent:
         problems.append(f"{status['accepted']} of {sent} accepted, {status['rejected']}")

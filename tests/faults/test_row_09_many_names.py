@@ -1,6 +1,6 @@
 """Row 9: more names and label sets than there is room for. Totals stay exact, memory stays under its bound.
 
-Which names fall under the overflow, and after a restart: tests/integration/test_ingest.py, test_overflow_of_*.
+tests/integration/test_ingest.py tests which names overflow, also after a restart.
 """
 import json
 

@@ -1,7 +1,7 @@
 """Row 11: datagrams of every size and content, each counted.
 
 Empty, of 65,507 bytes, cut by the kernel, a few hundred of random bytes, one at a time:
-tests/integration/test_ingest.py, test_datagrams_one_by_one, test_a_datagram_over_the_buffer, test_random_datagrams.
+tests/integration/test_datagrams.py.
 Here they come all together and in number.
 """
 import random

@@ -1,4 +1,7 @@
-"""Acknowledged streams: hello, acks after the commit, duplicates, gaps, rejects, reconnects, bye. Each number once."""
+"""Acknowledged streams: hello, acks after the commit, duplicates, gaps, rejects, reconnects, bye.
+
+Every sequence number counts exactly once.
+"""
 import json
 import signal
 import socket
@@ -7,7 +10,9 @@ import threading
 import time
 
 import pytest
+
 from support.daemon import wait_until
+from support.senders import connect_stream
 
 TIMESTAMP = 1732272000
 STREAMS = ["tcp", "unix"]
@@ -22,15 +27,10 @@ def line(seq, name="f", **more):
 
 
 class Client:
-    """A connection that has said hello; answers are read one at a time."""
+    """A connection that has sent its hello. Responses are read one at a time."""
 
     def __init__(self, daemon, client, kind="tcp", pipelined=b"", **hello):
-        if kind == "tcp":
-            self.socket = socket.create_connection(daemon.address("tcp"), timeout=15)
-        else:
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(15)
-            self.socket.connect(str(daemon.settings["ingest.unix_stream"]))
+        self.socket = connect_stream(daemon, kind)
         self.file = self.socket.makefile("rb")
         self.send(json.dumps({"hello": {"client": client, **hello}}).encode() + b"\n" + pipelined)
 
@@ -39,7 +39,7 @@ class Client:
         return self
 
     def read(self):
-        """The next answer; None at the end."""
+        """The next response; None at the end of the stream."""
         try:
             text = self.file.readline()
         except ConnectionResetError:
@@ -53,7 +53,7 @@ class Client:
         return response["last_seq"]
 
     def acked(self, seq):
-        """Reads acks until this number; they never go back."""
+        """Reads acks up to this number. They must never decrease."""
         last = 0
         while last < seq:
             response = self.read()
@@ -63,7 +63,7 @@ class Client:
         return self
 
     def until_acked(self, seq):
-        """The rejects that come before the ack of this number."""
+        """The rejects received before the ack of this number."""
         rejects = []
         while (response := self.read()) != {"ack": seq}:
             rejects += [response["reject"]] if "reject" in response else []
@@ -87,33 +87,24 @@ class Client:
 
 
 def calls(daemon, name="f"):
-    rows = daemon.get_json("/v1/top", {"function": name})["functions"]
-    return rows[0]["ncalls"] if rows else 0
-
-
-def stored(daemon, sql, *parameters):
-    connection = daemon.read_db()
-    try:
-        return connection.execute(sql, parameters).fetchall()
-    finally:
-        connection.close()
+    return daemon.calls(function=name).get(name, 0)
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_an_ack_is_on_stable_storage(start_daemon, kind):
+def test_ack_is_sent_after_the_commit(start_daemon, kind):
     daemon = start_daemon(store__flush_interval="1h")
     with Client(daemon, "a-1", kind) as client:
         assert client.hello() == 0
         for seq in range(1, 6):
             client.send(line(seq)).acked(seq)
-            # Nobody has asked for a commit, and yet it is there, sums and number together.
-            assert stored(daemon, "SELECT sum(ncalls) FROM sums WHERE level = 0") == [(seq,)]
-            assert stored(daemon, "SELECT client, last_seq FROM clients") == [("a-1", seq)]
+            # Without a query or a flush, sums and sequence number are committed.
+            assert daemon.query_db("SELECT sum(ncalls) FROM sums WHERE level = 0") == [(seq,)]
+            assert daemon.query_db("SELECT client, last_seq FROM clients") == [("a-1", seq)]
     status = daemon.wait_idle()
     assert (status["received"], status["accepted"], status["duplicates"]) == (5, 5, 0)
 
 
-def test_many_share_a_commit(start_daemon):
+def test_many_messages_share_a_commit(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -126,7 +117,7 @@ def test_many_share_a_commit(start_daemon):
     assert calls(daemon) == 2000
 
 
-def test_pipelined_behind_the_hello(start_daemon):
+def test_messages_pipelined_after_the_hello_are_accepted(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a", pipelined=line(1) + line(2) + line(3)[:20]) as client:
         assert client.hello() == 0
@@ -134,20 +125,20 @@ def test_pipelined_behind_the_hello(start_daemon):
     assert calls(daemon) == 3
 
 
-def test_duplicates(start_daemon):
+def test_duplicates_are_acknowledged_but_not_counted(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1) + line(2)).acked(2)
-        client.send(line(1)).acked(2)  # known to be stored: acknowledged at once
+        client.send(line(1)).acked(2)  # already stored, so acknowledged at once
         client.send(line(2) + line(3) + line(3) + line(1)).acked(3)
     status = daemon.wait_idle()
     assert (status["received"], status["accepted"], status["duplicates"]) == (7, 3, 4)
     assert calls(daemon) == 3
 
 
-def test_a_duplicate_is_none_of_the_other_codes(start_daemon):
-    """What stands under a number that was taken does not matter any more."""
+def test_content_of_a_duplicate_is_not_checked(start_daemon):
+    """The content of a line whose number was already accepted is not checked."""
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -157,7 +148,7 @@ def test_a_duplicate_is_none_of_the_other_codes(start_daemon):
     assert (status["duplicates"], sum(status["rejected"].values())) == (1, 0)
 
 
-def test_rejects_use_up_their_number(start_daemon):
+def test_rejected_line_uses_its_number(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -177,7 +168,7 @@ def test_rejects_use_up_their_number(start_daemon):
 @pytest.mark.parametrize("text", [
     json.dumps([TIMESTAMP, profile()["profile"]]), json.dumps(profile()), json.dumps(profile(seq="7")),
     json.dumps(profile(seq=0)), json.dumps(profile(seq=-3)), json.dumps(profile(seq=1.5))])
-def test_a_message_without_a_number_takes_the_next(start_daemon, text):
+def test_message_without_seq_gets_the_next_number(start_daemon, text):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -185,8 +176,8 @@ def test_a_message_without_a_number_takes_the_next(start_daemon, text):
     assert calls(daemon) == 3
 
 
-def test_a_line_that_cannot_be_read_goes_on_from_the_line_before(start_daemon):
-    """After a duplicate of 2 it is the number 3, which was taken: a duplicate too."""
+def test_unreadable_line_counts_as_the_number_after_the_previous_line(start_daemon):
+    """After a duplicate of 2 an unreadable line counts as number 3, which is a duplicate too."""
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -196,7 +187,7 @@ def test_a_line_that_cannot_be_read_goes_on_from_the_line_before(start_daemon):
     assert daemon.wait_idle()["duplicates"] == 2
 
 
-def test_a_gap_closes(start_daemon):
+def test_gap_closes_the_stream(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -212,20 +203,21 @@ def test_a_gap_closes(start_daemon):
     assert [reject["code"] for reject in daemon.rejects()] == ["sequence"]
 
 
-def test_labels_of_the_hello(start_daemon):
+def test_labels_of_the_hello_apply_to_messages_without_labels(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a", labels={"service": "web", "_x": "ü"}) as client:
         client.hello()
         client.send(line(1) + line(2, labels={"own": "1"}) + line(3)).acked(3)
-    labels = {json.dumps(row["labels"], sort_keys=True): row["profiles"] for row in daemon.get_json("/v1/labels")["labels"]}
+    rows = daemon.get_json("/v1/labels")["labels"]
+    labels = {json.dumps(row["labels"], sort_keys=True): row["profiles"] for row in rows}
     assert labels == {'{"_x": "\\u00fc", "service": "web"}': 2, '{"own": "1"}': 1}
 
 
 @pytest.mark.parametrize("hello, code", [
-    ({}, "bad_shape"), ({"client": ""}, "bad_shape"), ({"client": "a_b"}, "bad_shape"), ({"client": "x" * 65}, "bad_shape"),
-    ({"client": 7}, "bad_shape"), ({"client": "a", "labels": {"1": "x"}}, "bad_labels"),
-    ({"client": "a", "labels": []}, "bad_labels"), ("a", "bad_shape"), (None, "bad_shape")])
-def test_a_hello_that_is_wrong(start_daemon, hello, code):
+    ({}, "bad_shape"), ({"client": ""}, "bad_shape"), ({"client": "a_b"}, "bad_shape"),
+    ({"client": "x" * 65}, "bad_shape"), ({"client": 7}, "bad_shape"),
+    ({"client": "a", "labels": {"1": "x"}}, "bad_labels"), ({"client": "a", "labels": []}, "bad_labels"), ("a", "bad_shape"), (None, "bad_shape")])
+def test_invalid_hello_is_rejected(start_daemon, hello, code):
     daemon = start_daemon()
     with socket.create_connection(daemon.address("tcp"), timeout=15) as sock:
         sock.sendall(json.dumps({"hello": hello}).encode() + b"\n")
@@ -236,7 +228,7 @@ def test_a_hello_that_is_wrong(start_daemon, hello, code):
     assert daemon.wait_idle()["received"] == 0
 
 
-def test_a_second_hello_closes(start_daemon):
+def test_second_hello_closes_the_stream(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -245,7 +237,7 @@ def test_a_second_hello_closes(start_daemon):
     assert daemon.wait_idle()["received"] == 1
 
 
-def test_half_close_is_answered_to_the_end(start_daemon):
+def test_half_closed_stream_receives_all_acks(start_daemon):
     daemon = start_daemon(store__ack_interval="200ms")
     with Client(daemon, "a") as client:
         client.hello()
@@ -263,12 +255,12 @@ def test_too_large(start_daemon):
     rejects = [response["reject"] for response in responses if "reject" in response]
     assert [(reject["seq"], reject["code"]) for reject in rejects] == [(2, "too_large")]
     assert responses[-1] == {"ack": 2}
-    assert stored(daemon, "SELECT last_seq FROM clients") == [(2,)]
+    assert daemon.query_db("SELECT last_seq FROM clients") == [(2,)]
     status = daemon.wait_idle()
     assert (status["received"], status["accepted"]) == (2, 1)
 
 
-def test_bye(start_daemon):
+def test_bye_removes_the_client(start_daemon):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -277,12 +269,12 @@ def test_bye(start_daemon):
     with Client(daemon, "a") as client:
         assert client.hello() == 0
         client.send(line(1)).acked(1)
-    assert stored(daemon, "SELECT last_seq FROM clients") == [(1,)]
+    assert daemon.query_db("SELECT last_seq FROM clients") == [(1,)]
     assert calls(daemon) == 3
 
 
 @pytest.mark.parametrize("text", [b'{"bye": false}', b'{"bye": 1}', b'{"bye": true, "x": 1}', b'["bye"]'])
-def test_not_a_bye(start_daemon, text):
+def test_malformed_bye_is_rejected(start_daemon, text):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -292,65 +284,60 @@ def test_not_a_bye(start_daemon, text):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rounds", [40])
-def test_a_new_connection_replaces_the_old(start_daemon, threads, rounds):
-    """On the same thread or another, while messages of the old one are not committed yet: each number once."""
+def test_new_connection_replaces_the_old(start_daemon, threads, rounds):
+    """On the same thread or another, while messages of the old connection are uncommitted: each number counts once."""
     daemon = start_daemon(ingest__threads=threads)
-    taken, old = 0, []
+    acked, old = 0, []
     for n in range(rounds):
         client = Client(daemon, "a")
         last = client.hello()
-        assert last >= taken
-        taken = last
+        assert last >= acked
+        acked = last
         client.send(b"".join(line(last + k, f"m{last + k}") for k in range(1, 1 + n % 4)))
         if n % 3 == 0:
             if n % 4:
                 client.acked(last + n % 4)
-            taken = last + n % 4
+            acked = last + n % 4
         old.append(client)
     with Client(daemon, "a") as client:
         last = client.hello()
     for client in old[:-1]:
-        client.rest()  # closed
+        client.rest()  # returns at the end of the stream
         client.close()
     old[-1].close()
     daemon.wait_idle()
-    assert stored(daemon, "SELECT count(*), sum(ncalls), max(ncalls) FROM sums WHERE level = 0") == [(last, last, 1)]
+    assert daemon.query_db("SELECT count(*), sum(ncalls), max(ncalls) FROM sums WHERE level = 0") == [(last, last, 1)]
 
 
-def test_hellos_of_one_client_in_a_crowd(start_daemon):
-    """The last one has it; the others are closed without an answer or after theirs."""
+def test_concurrent_hellos_of_a_client_leave_one_connection(start_daemon):
+    """Exactly one connection stays open; the others are closed before or after the response to their hello."""
     daemon = start_daemon(ingest__threads=2)
     with Client(daemon, "a") as first:
         first.hello()
         first.send(line(1)).acked(1)
-        crowd = [Client(daemon, "a", pipelined=line(2, "m2")) for _ in range(30)]
-        time_out = time.monotonic() + 15
-        open_ones = crowd
-        while len(open_ones) > 1:
-            assert time.monotonic() < time_out
-            for client in open_ones:
-                client.socket.setblocking(False)
-            time.sleep(0.02)
-            still = []
-            for client in open_ones:
-                try:
-                    while client.socket.recv(4096):
-                        pass
-                except BlockingIOError:
-                    still.append(client)
-                except ConnectionResetError:
+        connections = [Client(daemon, "a", pipelined=line(2, "m2")) for _ in range(30)]
+        for client in connections:
+            client.socket.setblocking(False)
+
+        def is_open(client):
+            try:
+                while client.socket.recv(4096):
                     pass
-            open_ones = still
-        assert len(open_ones) == 1
-    for client in crowd:
+            except BlockingIOError:
+                return True
+            except ConnectionResetError:
+                pass
+            return False
+        wait_until(lambda: sum(map(is_open, connections)) == 1)
+    for client in connections:
         client.close()
     daemon.wait_idle()
-    assert stored(daemon, "SELECT max(ncalls) FROM sums WHERE level = 0") == [(1,)]
-    assert stored(daemon, "SELECT last_seq FROM clients") == [(2,)]
+    assert daemon.query_db("SELECT max(ncalls) FROM sums WHERE level = 0") == [(1,)]
+    assert daemon.query_db("SELECT last_seq FROM clients") == [(2,)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_resumes_after(start_daemon, how):
+def test_client_resumes_after_restart(start_daemon, how):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -368,11 +355,11 @@ def test_resumes_after(start_daemon, how):
         assert 50 <= last <= 100
         client.send(b"".join(line(seq, f"m{seq}") for seq in range(40, 121))).acked(120)
     daemon.wait_idle()
-    assert stored(daemon, "SELECT count(*), max(ncalls) FROM sums WHERE level = 0") == [(120, 1)]
+    assert daemon.query_db("SELECT count(*), max(ncalls) FROM sums WHERE level = 0") == [(120, 1)]
 
 
-def test_no_ack_without_a_commit(start_daemon):
-    """An operator's shell holds the lock: nothing is acknowledged, nothing lost; afterwards all of it is, once."""
+def test_no_ack_while_commits_fail(start_daemon):
+    """While another connection holds the write lock nothing is acknowledged; afterwards everything is, once."""
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
@@ -394,15 +381,15 @@ def test_no_ack_without_a_commit(start_daemon):
 
 def test_idle_clients_are_forgotten(start_daemon):
     daemon = start_daemon(store__client_expiry="1s")
-    with Client(daemon, "stays") as stays:
-        stays.hello()
-        stays.send(line(1)).acked(1)
-        with Client(daemon, "goes") as goes:
-            goes.hello()
-            goes.send(line(1)).acked(1)
-        wait_until(lambda: stored(daemon, "SELECT client FROM clients") == [("stays",)])
-    with Client(daemon, "goes") as goes:
-        assert goes.hello() == 0
+    with Client(daemon, "connected") as connected:
+        connected.hello()
+        connected.send(line(1)).acked(1)
+        with Client(daemon, "idle") as idle:
+            idle.hello()
+            idle.send(line(1)).acked(1)
+        wait_until(lambda: daemon.query_db("SELECT client FROM clients") == [("connected",)])
+    with Client(daemon, "idle") as idle:
+        assert idle.hello() == 0
     assert calls(daemon) == 2
 
 
@@ -413,12 +400,12 @@ def test_expiry_counts_uptime_over_restarts(start_daemon):
         client.send(line(1)).acked(1)
     daemon.flush()
     daemon.restart()
-    (before,), = stored(daemon, "SELECT uptime FROM uptime")
+    (before,), = daemon.query_db("SELECT uptime FROM uptime")
     assert before > 0
     with Client(daemon, "a") as client:
         assert client.hello() == 1
         client.send(line(2)).acked(2)
-    (after,), = stored(daemon, "SELECT uptime FROM uptime")
+    (after,), = daemon.query_db("SELECT uptime FROM uptime")
     assert before < after < before + 60e9
 
 
@@ -443,8 +430,8 @@ def test_too_many_clients(start_daemon):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_senders_that_break_off(start_daemon, threads):
-    """Clients send, break the connection at any moment, resume from last_seq: every number exactly once."""
+def test_clients_that_break_off_count_once(start_daemon, threads):
+    """Clients send, break off at any point, and resume from last_seq: every number counts exactly once."""
     daemon = start_daemon(ingest__threads=threads)
     problems = []
 
@@ -472,4 +459,4 @@ def test_senders_that_break_off(start_daemon, threads):
         thread.join()
     assert not problems
     daemon.wait_idle()
-    assert stored(daemon, "SELECT count(*), max(ncalls), min(ncalls) FROM sums WHERE level = 0") == [(1800, 1, 1)]
+    assert daemon.query_db("SELECT count(*), max(ncalls), min(ncalls) FROM sums WHERE level = 0") == [(1800, 1, 1)]

@@ -178,7 +178,7 @@ def test_a_full_disk(daemon, folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind(daemon, folder, number):
-    daemon.held.clear()  # all bytes but no end
+    daemon.may_end.clear()  # all bytes but no end
     child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", folder / "b.db"], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=environment())
     end = time.monotonic() + 10
@@ -193,7 +193,7 @@ def test_a_signal_leaves_nothing_behind(daemon, folder, number):
 
 
 def test_a_file_that_appears_meanwhile_stays(daemon, folder):
-    daemon.held.clear()
+    daemon.may_end.clear()
     target = folder / "b.db"
     child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", target], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=environment())
@@ -202,7 +202,7 @@ def test_a_file_that_appears_meanwhile_stays(daemon, folder):
         assert time.monotonic() < end
         time.sleep(0.01)
     target.write_text("precious")
-    daemon.held.set()
+    daemon.may_end.set()
     err = child.communicate(timeout=10)[1]
     assert child.returncode == 1 and b"already exists" in err
     assert target.read_text() == "precious" and names(folder) == ["b.db"]

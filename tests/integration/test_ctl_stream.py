@@ -29,13 +29,13 @@ def test_chunks_are_passed_on(daemon, form):
 
 
 def test_what_has_come_is_passed_on_before_the_rest(daemon):
-    daemon.held.clear()
+    daemon.may_end.clear()
     daemon.put("top", b'{"half": ', form="chunked")
     child = subprocess.Popen([BINARY, "--socket", daemon.path, "top"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              env=environment())
     ready, _, _ = select.select([child.stdout], [], [], 20)
     assert ready and os.read(child.stdout.fileno(), 100) == b'{"half": ' and child.poll() is None
-    daemon.held.set()
+    daemon.may_end.set()
     child.communicate(timeout=10)
     assert child.returncode == 0
 

@@ -1,4 +1,6 @@
-"""ingest.memory_limit, and the ends of streams and of the daemon while it bites: nothing stands still, nothing is lost."""
+"""ingest.memory_limit: streams resume after each pause, and nothing is lost when a stream or the daemon ends.
+Also the ends of streams whose peer never reads, and signals during shutdown.
+"""
 import json
 import signal
 import socket
@@ -17,15 +19,11 @@ def message(name, functions=20, size=100):
 
 
 def profiles(daemon):
-    connection = daemon.read_db()
-    try:
-        return connection.execute("SELECT ifnull(sum(profiles), 0) FROM profiles WHERE level = 0").fetchone()[0]
-    finally:
-        connection.close()
+    return daemon.query_db("SELECT ifnull(sum(profiles), 0) FROM profiles WHERE level = 0")[0][0]
 
 
-def test_streams_go_on_after_every_pause(start_daemon):
-    """Far more than the limit, with a flush_interval that would never come: only memory asks for commits."""
+def test_streams_resume_after_every_pause(start_daemon):
+    """The messages exceed the limit many times; with a flush_interval of 1h only memory causes commits."""
     daemon = start_daemon(ingest__memory_limit="1M", store__flush_interval="1h")
     with senders.Stream(daemon) as stream:
         for n in range(2000):
@@ -36,13 +34,13 @@ def test_streams_go_on_after_every_pause(start_daemon):
     assert profiles(daemon) == 2000
 
 
-def test_stop_while_paused_commits_what_had_arrived(start_daemon):
+def test_stop_while_paused_commits_all_queued_messages(start_daemon):
     daemon = start_daemon(ingest__memory_limit="1M", store__flush_interval="1h", store__durability="process")
     socks = [socket.create_connection(daemon.address("tcp"), timeout=15) for _ in range(4)]
     sent = 0
     try:
-        daemon.process.send_signal(signal.SIGSTOP)  # so that all of it lies in the kernel, and it is read in one go
-        for n in range(60):  # less than the kernel holds of each
+        daemon.process.send_signal(signal.SIGSTOP)  # the kernel queues everything until the daemon continues
+        for n in range(60):  # less than the kernel queues per connection
             for number, sock in enumerate(socks):
                 sock.sendall(message(f"c{number}_{n}") + b"\n")
                 sent += 1
@@ -56,7 +54,7 @@ def test_stop_while_paused_commits_what_had_arrived(start_daemon):
     assert profiles(daemon) == sent
 
 
-def test_a_lowered_limit_cuts_the_lines_that_wait(new_daemon):
+def test_lowered_limit_closes_streams_with_long_incomplete_lines(new_daemon):
     daemon = new_daemon({"ingest.memory_limit": False}, "[ingest]\nmemory_limit = 64M\n").start()
     with senders.Stream(daemon) as greedy:
         greedy.send(b"[" + b" " * 3_000_000)
@@ -70,24 +68,20 @@ def test_a_lowered_limit_cuts_the_lines_that_wait(new_daemon):
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_last_line_of_a_sender_that_never_reads(start_daemon, kind):
-    """Its close becomes a reset, because answers lie unread; the line before it counts all the same."""
+def test_last_line_counts_when_the_sender_never_reads(start_daemon, kind):
+    """Unread responses turn its close() into a reset; the line sent before it still counts."""
     daemon = start_daemon()
-    if kind == "tcp":
-        sock = socket.create_connection(daemon.address("tcp"), timeout=15)
-    else:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(daemon.settings["ingest.unix_stream"]))
+    sock = senders.connect_stream(daemon, kind)
     sock.sendall(b"bad\n")
     wait_until(lambda: daemon.status()["received"] == 1)
-    time.sleep(0.05)  # the answer is on its way into a buffer that nobody reads
+    time.sleep(0.05)  # until the response is in the receive buffer, which nobody reads
     sock.sendall(message("last"))
     sock.close()
     wait_until(lambda: daemon.status()["accepted"] == 1, lambda: daemon.status())
 
 
-def test_start_under_pressure(new_daemon):
-    """Senders wait already, memory is short at once, and many names are to be loaded first."""
+def test_start_succeeds_under_memory_pressure(new_daemon):
+    """Messages are already queued, the memory limit is low, and many names must be loaded first."""
     daemon = new_daemon({"ingest.memory_limit": "64K", "store.flush_interval": "1h"}).start()
     with senders.Stream(daemon) as stream:
         for n in range(200):
@@ -106,7 +100,7 @@ def test_start_under_pressure(new_daemon):
         assert daemon.wait_idle()["received"] <= 50
 
 
-def test_signals_at_the_very_end_do_not_kill(start_daemon):
+def test_signals_during_shutdown_do_not_kill(start_daemon):
     daemon = start_daemon()
     with senders.Stream(daemon) as stream:
         stream.send(message("f") + b"\n")

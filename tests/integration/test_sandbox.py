@@ -1,6 +1,7 @@
-"""Under the system call filter of the unit: whatever the daemon does needs no call that the service would refuse.
+"""The daemon under the system call filter of its systemd unit: everything it does is allowed.
 
-The whole suite can be run so too: TIMESLICED=<a script that execs sandbox.py UNIT build/daemon/timesliced "$@">.
+The complete test suite can run that way: set TIMESLICED to a script that executes
+sandbox.py UNIT build/daemon/timesliced "$@".
 """
 import functools
 import os
@@ -21,10 +22,10 @@ def confined(new_daemon):
     def start(**settings):
         daemon = new_daemon({"control.http": "127.0.0.1:0", **settings})
         command = daemon.command
-        # A sanitizer's search for leaks attaches to its own process, which the filter is there to refuse.
+        # LeakSanitizer attaches to its own process with ptrace, which the filter forbids.
         leaks = f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"
         daemon.spawn = functools.partial(daemon.spawn, env={**os.environ, "ASAN_OPTIONS": leaks})
-        daemon.command = lambda *more: [sys.executable, str(SANDBOX), str(UNIT), *command(*more)]
+        daemon.command = lambda *arguments: [sys.executable, str(SANDBOX), str(UNIT), *command(*arguments)]
         return daemon.start()
     return start
 
@@ -34,9 +35,10 @@ def profile(n, at):
             b'{"f%d": {"ncalls": 1, "cumtime": 1, "file_name": "/a.py", "line_number": 1}}}}' % (at, n % 3, n))
 
 
-def test_everything_it_does(confined):
-    """Each way in, each question, each chore, levels, a reload, ends of both kinds."""
-    daemon = confined(**{"ingest.threads": 2, "aggregation.retention": "10s:1h 1m:290y", "store.flush_interval": "50ms"})
+def test_everything_is_allowed_by_the_filter(confined):
+    """All transports, queries and background tasks, wider levels, a reload, and a clean and an unclean stop."""
+    daemon = confined(**{"ingest.threads": 2, "aggregation.retention": "10s:1h 1m:290y",
+                         "store.flush_interval": "50ms"})
     for kind, send in sorted(senders.TRANSPORTS.items()):
         send(daemon, [profile(n, 60 * n) for n in range(50)] + [b"bad"])
     for path in ("buckets", "top", "functions", "labels", "status", "rejects"):
@@ -53,14 +55,14 @@ def test_everything_it_does(confined):
     wait_until(lambda: "reload: done" in daemon.log_text())
     assert daemon.wait_idle()["accepted"] == 200
     daemon.kill()
-    daemon.start()  # after an unclean stop the database is checked
+    daemon.start()  # checks the database after the unclean stop
     wait_until(lambda: daemon.get("/healthz").status == 200)
     senders.TRANSPORTS["udp"](daemon, [profile(1, 0)])
     assert daemon.wait_idle()["accepted"] == 1
 
 
-def test_the_filter_is_there(confined):
-    """Else the test above would say nothing: the daemon is confined, and starting needs more than nothing."""
+def test_filter_is_active(confined):
+    """Without this the test above would prove nothing."""
     daemon = confined()
     status = dict(line.split(":\t", 1) for line in open(f"/proc/{daemon.process.pid}/status", encoding="utf-8")
                   if ":\t" in line)

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from support import senders
-from support.activation import Notified, activate, passed_sockets
+from support.activation import NotifySocket, activate, passed_sockets
 from support.daemon import ROOT, wait_until
 
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
@@ -36,15 +36,15 @@ def message(n=1):
 
 @pytest.fixture
 def notified(new_daemon):
-    """start(watchdog, settings, config_text) -> a daemon that tells one.told."""
+    """start(watchdog, settings, config_text) -> a daemon that tells one.notify."""
     with contextlib.ExitStack() as stack:
         def start(watchdog=None, settings=None, config_text=""):
             daemon = new_daemon(settings, config_text)
-            daemon.told = Notified(daemon.folder)
-            stack.callback(daemon.told.close)
-            daemon.spawn = functools.partial(daemon.spawn, env=daemon.told.environment(watchdog))
+            daemon.notify = NotifySocket(daemon.folder)
+            stack.callback(daemon.notify.close)
+            daemon.spawn = functools.partial(daemon.spawn, env=daemon.notify.environment(watchdog))
             daemon.start()
-            daemon.told.wait("READY")
+            daemon.notify.wait("READY")
             return daemon
         yield start
 
@@ -55,26 +55,26 @@ def notified(new_daemon):
 def test_ready_then_stopping(notified):
     """Ready once and not before it answers; the status names where it listens, later what it has taken."""
     daemon = notified()
-    first = daemon.told.messages[0][1]
+    first = daemon.notify.messages[0][1]
     assert first["READY"] == "1"
     for address in daemon.status()["listeners"].values():
         assert address in first["STATUS"]
     senders.TRANSPORTS["tcp"](daemon, [message(1), message(2), b"bad"])
-    daemon.told.wait("STATUS", lambda line: re.match(r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; "
+    daemon.notify.wait("STATUS", lambda line: re.match(r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; "
                                                      r"2 functions$", line))
-    assert daemon.told.all("WATCHDOG") == []
+    assert daemon.notify.all("WATCHDOG") == []
     daemon.check()
-    assert daemon.told.all("STOPPING") == ["1"]
-    assert daemon.told.all("READY") == ["1"]
-    assert "committing" in daemon.told.all("STATUS")[-1]
+    assert daemon.notify.all("STOPPING") == ["1"]
+    assert daemon.notify.all("READY") == ["1"]
+    assert "committing" in daemon.notify.all("STATUS")[-1]
 
 
 def test_status_is_quiet_where_nothing_changes(notified):
     daemon = notified()
-    daemon.told.wait("STATUS", lambda line: line.startswith("0 messages"))
-    before = len(daemon.told.messages)
+    daemon.notify.wait("STATUS", lambda line: line.startswith("0 messages"))
+    before = len(daemon.notify.messages)
     time.sleep(6)  # one more look at least
-    assert len(daemon.told.messages) == before
+    assert len(daemon.notify.messages) == before
 
 
 def test_reload(notified):
@@ -84,13 +84,13 @@ def test_reload(notified):
 
     def reload(text):
         daemon.config.write_text(text)
-        before = len(daemon.told.messages)
+        before = len(daemon.notify.messages)
         asked = time.monotonic_ns() // 1000
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.told.wait("READY", after=before)
-        assert [next(iter(fields)) for _, fields in daemon.told.messages[before:before + 2]] == ["RELOADING", "READY"]
-        assert asked <= int(daemon.told.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        return daemon.told.wait("STATUS", after=before)
+        daemon.notify.wait("READY", after=before)
+        assert [next(iter(fields)) for _, fields in daemon.notify.messages[before:before + 2]] == ["RELOADING", "READY"]
+        assert asked <= int(daemon.notify.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        return daemon.notify.wait("STATUS", after=before)
 
     status = reload("[aggregation]\nmax_future = soon\n")
     assert "timesliced.conf:2" in status and "max_future" in status and "messages accepted" in status
@@ -117,7 +117,7 @@ def hang(tid):
 def test_watchdog(notified, which):
     """Fed in time while all is well; no more from when any one thread stands still; again once it gets on."""
     daemon = notified(WATCHDOG, {"ingest.threads": 2})
-    wait_until(lambda: len(daemon.told.all("WATCHDOG")) >= 3)
+    wait_until(lambda: len(daemon.notify.all("WATCHDOG")) >= 3)
     threads = sorted(map(int, os.listdir(f"/proc/{daemon.process.pid}/task")))
     # In the order in which they are made; a sanitizer's own comes after main.
     at = {"main": 0, "first ingest": -3, "second ingest": -2, "writer": -1}
@@ -125,12 +125,12 @@ def test_watchdog(notified, which):
     go_on = hang(threads[at[which]])
     try:
         time.sleep(WATCHDOG * 1.2)  # half of that to be noticed, and a ping that was on its way
-        before = len(daemon.told.all("WATCHDOG"))
+        before = len(daemon.notify.all("WATCHDOG"))
         time.sleep(WATCHDOG)
-        assert len(daemon.told.all("WATCHDOG")) == before
+        assert len(daemon.notify.all("WATCHDOG")) == before
     finally:
         go_on()
-    wait_until(lambda: len(daemon.told.all("WATCHDOG")) > before + 2)
+    wait_until(lambda: len(daemon.notify.all("WATCHDOG")) > before + 2)
     if which != "main":  # which cannot say so itself
         assert ("the writer" if which == "writer" else "an ingest thread") in daemon.log_text()
         assert "all threads get on again" in daemon.log_text()
@@ -142,15 +142,15 @@ def test_a_store_that_refuses_is_no_hang(notified):
     try:
         shell.execute("BEGIN IMMEDIATE")
         senders.TRANSPORTS["tcp"](daemon, [message(1), message(2)])
-        daemon.told.wait("STATUS", lambda line: line.endswith("2 messages wait in memory"))
-        before = len(daemon.told.all("WATCHDOG"))
+        daemon.notify.wait("STATUS", lambda line: line.endswith("2 messages wait in memory"))
+        before = len(daemon.notify.all("WATCHDOG"))
         time.sleep(WATCHDOG)
-        times = daemon.told.times("WATCHDOG")
+        times = daemon.notify.times("WATCHDOG")
         assert len(times) - before >= 2
     finally:
         shell.rollback()
         shell.close()
-    daemon.told.wait("STATUS", lambda line: line.startswith("2 messages accepted"), after=len(daemon.told.messages))
+    daemon.notify.wait("STATUS", lambda line: line.startswith("2 messages accepted"), after=len(daemon.notify.messages))
 
 
 # Sockets that are held.

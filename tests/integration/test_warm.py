@@ -1,4 +1,4 @@
-"""Once warm, a message costs no malloc: from socket to sums, whatever the transport and the form."""
+"""After a warm-up the ingest path calls no malloc per message, for any transport and form of message."""
 import json
 import pathlib
 import socket
@@ -10,7 +10,7 @@ from support import daemon as support
 
 COUNTER = pathlib.Path(support.BINARY).parents[1] / "tests" / "libmalloc_count.so"
 FEW, MANY = 50, 1050
-SPARE = 200  # a few more status requests, not a thousand messages
+SPARE = 200  # calls; enough for a few status requests, not for a thousand messages
 
 
 def message(n, shuffled=False):
@@ -27,7 +27,7 @@ def message(n, shuffled=False):
 
 
 def stream(daemon, messages):
-    """Sends in pieces that end within lines; until the daemon has closed, and so counted everything."""
+    """Sends in pieces that end within lines. Waits until the daemon closes the connection, so it has counted all."""
     data = b"".join(message + b"\n" for message in messages)
     with socket.create_connection(daemon.address("tcp")) as sock:
         for at in range(0, len(data), 200_003):
@@ -46,7 +46,7 @@ def datagrams(daemon, messages):
 
 @pytest.mark.parametrize("send", [stream, datagrams])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_no_malloc_once_warm(new_daemon, tmp_path, send, shuffled):
+def test_ingest_calls_no_malloc_after_warm_up(new_daemon, tmp_path, send, shuffled):
     loaded = subprocess.run(["ldd", support.BINARY], capture_output=True, check=True).stdout
     if b"libasan" in loaded or b"libtsan" in loaded:
         pytest.skip("a sanitizer has its own malloc")
@@ -57,13 +57,13 @@ def test_no_malloc_once_warm(new_daemon, tmp_path, send, shuffled):
     support.wait_until(daemon.control.exists)
 
     def count(n):
-        """Calls of malloc while n messages came in, and one status request was answered."""
+        """The number of malloc calls for n messages and a status request."""
         before = struct.unpack("Q", counter.read_bytes())[0]
         messages = [message(k, shuffled) for k in range(n)]
         received = daemon.status()["received"]
         start = struct.unpack("Q", counter.read_bytes())[0]
         send(daemon, messages)
-        if send is datagrams:  # asks more than once, perhaps
+        if send is datagrams:  # may take more than one status request
             support.wait_until(lambda: daemon.status()["received"] == received + n)
         assert daemon.status()["received"] == received + n
         assert start >= before > 0

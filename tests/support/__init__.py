@@ -1,1 +1,1 @@
-"""Helpers of the integration tests. They know the contract, and nothing of the daemon's code."""
+"""Helpers of the integration and fault tests. They use the documented interfaces only, never the daemon's code."""

@@ -1,4 +1,4 @@
-"""What systemd does for a daemon, done by a test: sockets that are held for it, and the socket that it tells its state."""
+"""The parts of systemd that a test plays itself: sockets passed to the daemon, and the notification socket."""
 import functools
 import os
 import socket
@@ -8,7 +8,7 @@ import time
 
 from support.daemon import wait_until
 
-# Puts the descriptors where systemd would, and is the process that LISTEN_PID names.
+# Moves the descriptors to 3, 4, ... as systemd does, then executes the command, so that LISTEN_PID is its own pid.
 ACTIVATE = """
 import fcntl, os, sys
 names, fds, command = sys.argv[1], [int(fd) for fd in sys.argv[2].split(",")], sys.argv[3:]
@@ -28,38 +28,39 @@ def passed_sockets(folder):
              "unix_datagram": (socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "passed.d")),
              "control": (socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "passed.c")),
              "http": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))}
-    made = {}
-    for name, (family, kind, where) in kinds.items():
-        made[name] = socket.socket(family, kind)
+    sockets = {}
+    for name, (family, kind, address) in kinds.items():
+        sockets[name] = socket.socket(family, kind)
         if family == socket.AF_INET:
-            made[name].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as systemd does
-        made[name].bind(where)
+            sockets[name].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as systemd does
+        sockets[name].bind(address)
         if kind == socket.SOCK_STREAM:
-            made[name].listen(64)
-    return made
+            sockets[name].listen(64)
+    return sockets
 
 
 def activate(daemon, sockets):
-    fds = [each.fileno() for each in sockets.values()]
+    """Passes the sockets, {name: socket}, to the daemon at each of its starts."""
+    fds = [sock.fileno() for sock in sockets.values()]
     command = daemon.command
-    how = [sys.executable, "-c", ACTIVATE, ":".join(sockets), ",".join(map(str, fds))]
-    daemon.command = lambda *more: [*how, *command(*more)]
+    wrapper = [sys.executable, "-c", ACTIVATE, ":".join(sockets), ",".join(map(str, fds))]
+    daemon.command = lambda *arguments: [*wrapper, *command(*arguments)]
     daemon.spawn = functools.partial(daemon.spawn, pass_fds=fds)
     return daemon
 
 
-class Notified:
-    """$NOTIFY_SOCKET. messages: (monotonic time, {name: value}), as they came."""
+class NotifySocket:
+    """Receives what the daemon sends to $NOTIFY_SOCKET. messages: [(monotonic time, {name: value})]."""
 
     def __init__(self, folder):
         self.path = str(folder / "notify.sock")
         self.messages = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.thread = threading.Thread(target=self._reads)
+        self.thread = threading.Thread(target=self._receive)
         self.thread.start()
 
-    def _reads(self):
+    def _receive(self):
         while True:
             text = self.socket.recv(65536).decode()
             if not text:
@@ -80,12 +81,12 @@ class Notified:
     def times(self, name):
         return [when for when, fields in list(self.messages) if name in fields]
 
-    def wait(self, name, wanted=lambda value: True, after=0):
-        """The first such value, past the first `after` messages."""
-        def look():
+    def wait(self, name, predicate=lambda value: True, after=0):
+        """Waits for a value that matches and returns it; skips the first `after` messages."""
+        def find():
             return next(([fields[name]] for _, fields in list(self.messages)[after:]
-                         if name in fields and wanted(fields[name])), None)
-        return wait_until(look, lambda: f"{name}; told so far: {self.messages[-20:]}")[0]
+                         if name in fields and predicate(fields[name])), None)
+        return wait_until(find, lambda: f"{name}; messages so far: {self.messages[-20:]}")[0]
 
     def close(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket (or TCP), with the standard library; numbers of answers stay exact (Decimal)."""
+"""HTTP requests over a Unix socket or TCP. Numbers in responses stay exact (Decimal)."""
 import http.client
 import json
 import socket
@@ -17,17 +17,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def no_repeats(pairs):
+def unique_members(pairs):
     keys = [key for key, _ in pairs]
-    assert len(keys) == len(set(keys)), f"a member twice in an answer: {keys}"
+    assert len(keys) == len(set(keys)), f"repeated member in a response: {keys}"
     return dict(pairs)
 
 
 def loads(body):
-    """Strict: UTF-8, no NaN, no repeated member; fractions as Decimal."""
+    """Parses strictly: UTF-8, no NaN, no repeated member. Fractions become Decimal."""
     def constant(name):
         raise ValueError(f"{name} is not JSON")
-    return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=constant, object_pairs_hook=no_repeats)
+    return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=constant,
+                      object_pairs_hook=unique_members)
 
 
 class Response:
@@ -55,7 +56,7 @@ class Response:
 
 
 def request(address, method, path, params=(), headers=None, timeout=30):
-    """address: a path of a Unix socket, or (host, port). params: a dict, or pairs where a name repeats."""
+    """address: the path of a Unix socket, or (host, port). params: a dict, or pairs if a name repeats."""
     if params:
         path += "?" + urlencode(params)
     if isinstance(address, tuple):
@@ -71,24 +72,24 @@ def request(address, method, path, params=(), headers=None, timeout=30):
 
 
 def parse_metrics(text):
-    """Prometheus text format 0.0.4: {(name, labels): value}, {name: type}. Strict about HELP, TYPE and repeats."""
+    """Parses the Prometheus text format 0.0.4 strictly. Returns ({(name, labels): value}, {name: type})."""
     import re
     series, types, helps = {}, {}, {}
     sample = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?$')
     label = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)')
     current = None
-    assert text.endswith("\n"), "the last line must end in a line feed"
+    assert text.endswith("\n"), "the last line does not end in a line feed"
     for line in text.split("\n"):
         if not line:
             continue
         if line.startswith("# HELP "):
             _, _, name, what = line.split(" ", 3)
-            assert name not in helps, f"HELP twice: {name}"
+            assert name not in helps, f"second HELP of {name}"
             assert what.strip(), line
             helps[name] = what
         elif line.startswith("# TYPE "):
             _, _, name, kind = line.split(" ")
-            assert name not in types, f"TYPE twice: {name}"
+            assert name not in types, f"second TYPE of {name}"
             assert kind in ("counter", "gauge", "histogram", "summary", "untyped"), line
             types[name] = kind
             current = name
@@ -102,9 +103,9 @@ def parse_metrics(text):
             pairs = label.findall(labels[1:-1]) if labels else []
             if labels and labels != "{}":
                 assert "".join(f'{k}="{v}",' for k, v in pairs).rstrip(",") == labels[1:-1].rstrip(","), line
-            assert len({k for k, _ in pairs}) == len(pairs), f"a label twice: {line}"
+            assert len({k for k, _ in pairs}) == len(pairs), f"repeated label: {line}"
             key = (name, tuple(sorted(pairs)))
-            assert key not in series, f"series twice: {line}"
+            assert key not in series, f"repeated series: {line}"
             series[key] = float(value)
     for name in types:
         assert name in helps, f"no HELP for {name}"

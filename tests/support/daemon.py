@@ -1,7 +1,9 @@
-"""The real binary in a folder of its own: ephemeral ports, an empty configuration, settings by --set.
+"""Runs the real binary in a temporary folder, with ephemeral ports, an empty configuration file and settings by --set.
 
-check() is what must hold at the end of every test: the ledger balances, SIGTERM gives 0, the database is whole.
+check() verifies what must hold at the end of every test: the message counters add up, SIGTERM ends the daemon with
+exit code 0, and the database passes its integrity check.
 """
+import contextlib
 import os
 import pathlib
 import shutil
@@ -19,23 +21,34 @@ EX_CONFIG = 78
 TIMEOUT = float(os.environ.get("TIMESLICED_TEST_TIMEOUT", "15"))  # seconds; raise it under sanitizers or valgrind
 
 
-def wait_until(what, why="", timeout=None):
-    """Polls until what() is true (gives its value), with growing pauses; fails after `patience`."""
+def wait_until(condition, message="", timeout=None):
+    """Polls until condition() is true and returns its value. Fails after the timeout with the message, a text or a
+    function that returns one."""
     end = time.monotonic() + (timeout or TIMEOUT)
     pause = 0.001
     while True:
-        value = what()
+        value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited in vain{': ' if why else ''}{why() if callable(why) else why}")
+            raise AssertionError(f"timed out{': ' if message else ''}{message() if callable(message) else message}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 
 
-def address(text):
+def parse_address(text):
     host, port = text.rsplit(":", 1)
     return host.strip("[]"), int(port)
+
+
+def connect_db(path):
+    """A read-only connection, so that a test cannot change the database."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10, isolation_level=None)
+
+
+def query(path, sql, *parameters):
+    with contextlib.closing(connect_db(path)) as connection:
+        return connection.execute(sql, parameters).fetchall()
 
 
 class Daemon:
@@ -52,7 +65,7 @@ class Daemon:
             "aggregation.max_future": "off", "aggregation.retention": None,
         }
         self.settings.update({key.replace("__", "."): value for key, value in (settings or {}).items()})
-        if self.settings["aggregation.retention"] is None:  # the tests' moments are years old
+        if self.settings["aggregation.retention"] is None:  # the timestamps of the tests are years old
             width = self.settings.get("aggregation.time_slice", "10s")
             self.settings["aggregation.retention"] = f"{width}:290y"
         self.settings = {key: value for key, value in self.settings.items() if value is not False}
@@ -60,26 +73,26 @@ class Daemon:
         self.logs = 0
         self.checked = False
 
-    def command(self, *more):
+    def command(self, *arguments):
         sets = [word for key, value in self.settings.items() for word in ("--set", f"{key}={value}")]
-        return [BINARY, "--config", str(self.config), *sets, *map(str, more)]
+        return [BINARY, "--config", str(self.config), *sets, *map(str, arguments)]
 
-    def spawn(self, **how):
+    def spawn(self, **options):
         self.logs += 1
         self.log = self.folder / f"log.{self.logs}"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder, **how)
+                                            cwd=self.folder, **options)
         return self.process
 
     def start(self):
-        """Ready: the control socket answers."""
+        """Starts the daemon and waits until its control socket responds."""
         self.spawn()
         self.checked = False
         end = time.monotonic() + TIMEOUT
         while True:
             if self.process.poll() is not None:
-                raise AssertionError(f"timesliced ended with {self.process.returncode}:\n{self.log_text()}")
+                raise AssertionError(f"timesliced exited with code {self.process.returncode}:\n{self.log_text()}")
             try:
                 self.status()
                 return self
@@ -89,7 +102,7 @@ class Daemon:
             time.sleep(0.005)
 
     def run_to_exit(self):
-        """Starts what must not start. Gives (exit code, log)."""
+        """Starts a daemon that must exit on its own. Returns (exit code, log)."""
         self.spawn()
         try:
             code = self.process.wait(TIMEOUT)
@@ -99,17 +112,18 @@ class Daemon:
                 self.process.wait()
         return code, self.log_text()
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self, number=signal.SIGTERM):
+        """Sends the signal and returns the exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(how)
+            self.process.send_signal(number)
         try:
             return self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"does not end on {how.name}:\n{self.log_text()}") from None
+            raise AssertionError(f"does not exit on {number.name}:\n{self.log_text()}") from None
 
     def restart(self):
         code = self.stop()
-        assert code == 0, f"SIGTERM gave {code}:\n{self.log_text()}"
+        assert code == 0, f"exit code {code} on SIGTERM:\n{self.log_text()}"
         return self.start()
 
     def kill(self):
@@ -119,18 +133,23 @@ class Daemon:
     def log_text(self):
         return self.log.read_text(errors="replace")
 
-    # What it answers.
+    # Requests to the control socket.
 
-    def get(self, path, params=(), **more):
-        return control.request(self.control, "GET", path, params, **more)
+    def get(self, path, params=(), **options):
+        return control.request(self.control, "GET", path, params, **options)
 
-    def post(self, path, **more):
-        return control.request(self.control, "POST", path, **more)
+    def post(self, path, **options):
+        return control.request(self.control, "POST", path, **options)
 
     def get_json(self, path, params=()):
         response = self.get(path, params)
         assert response.status == 200, response
         return response.json
+
+    def calls(self, **params):
+        """{function: ncalls} of /v1/top. In the name of a parameter two underscores stand for the dot."""
+        params = {name.replace("__", "."): value for name, value in params.items()}
+        return {row["function"]: row["ncalls"] for row in self.get_json("/v1/top", params)["functions"]}
 
     def status(self):
         return self.get_json("/v1/status")
@@ -139,7 +158,7 @@ class Daemon:
         return self.get_json("/v1/rejects")["rejects"]
 
     def address(self, name):
-        return address(self.status()["listeners"][name])
+        return parse_address(self.status()["listeners"][name])
 
     def flush(self):
         response = self.post("/v1/flush")
@@ -147,35 +166,38 @@ class Daemon:
         assert isinstance(response.json, dict)
 
     def wait_received(self, n):
-        """Until n messages have been received by this process."""
-        seen = {}
+        """Waits until this process has received exactly n messages."""
+        status = {}
 
-        def there():
-            seen.update(self.status())
-            return seen["received"] >= n
-        wait_until(there, lambda: f"received {seen['received']} of {n}; {seen}\n{self.log_text()[-2000:]}")
-        assert seen["received"] == n, f"received {seen['received']}, sent {n}"
+        def received():
+            status.update(self.status())
+            return status["received"] >= n
+        wait_until(received, lambda: f"received {status['received']} of {n}; {status}\n{self.log_text()[-2000:]}")
+        assert status["received"] == n, f"received {status['received']}, sent {n}"
 
     def wait_idle(self):
-        """Flushes until nothing moves. Gives the status, its ledger checked."""
+        """Flushes until no message is pending and none arrives. Returns the status after checking its counters."""
         last = [None]
 
-        def still():
+        def is_idle():
             self.flush()
             status = self.status()
-            before, last[0] = last[0], status
-            return before and status["pending"] == 0 and before["received"] == status["received"]
-        wait_until(still, lambda: f"never idle: {last[0]}")
+            previous, last[0] = last[0], status
+            return previous and status["pending"] == 0 and previous["received"] == status["received"]
+        wait_until(is_idle, lambda: f"never idle: {last[0]}")
         status = last[0]
         rejected = sum(n for code, n in status["rejected"].items() if code != "sequence")
-        assert status["received"] == status["accepted"] + status["duplicates"] + rejected, f"ledger: {status}"
+        assert status["received"] == status["accepted"] + status["duplicates"] + rejected, f"counters: {status}"
         return status
 
     def read_db(self):
-        return sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=10)
+        return connect_db(self.db)
+
+    def query_db(self, sql, *parameters):
+        return query(self.db, sql, *parameters)
 
     def check(self):
-        """Once per start: the ledger, a clean end, a whole database."""
+        """Once per start: checks the counters, stops the daemon, checks the exit code and the database."""
         if self.checked or self.process is None:
             return
         self.checked = True
@@ -186,11 +208,7 @@ class Daemon:
         self.check_db()
 
     def check_db(self):
-        connection = self.read_db()
-        try:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        finally:
-            connection.close()
+        assert self.query_db("PRAGMA integrity_check") == [("ok",)]
 
     def discard(self):
         if self.process and self.process.poll() is None:
@@ -202,23 +220,23 @@ class Daemon:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def daemon_factory(make):
-    """What the fixtures `prepare` yield: new(settings, config_text, folder) gives make(...), a Daemon that is not started
-    yet. Afterwards each that runs is checked, and all are ended."""
+def daemon_factory(daemon_class):
+    """Yields new(settings, config_text, folder), which returns a daemon that is not started. Afterwards checks the
+    daemons that run, and ends all."""
     if not pathlib.Path(BINARY).exists():
         raise AssertionError(f"{BINARY} is not built")
-    made = []
+    daemons = []
 
     def new(settings=None, config_text="", folder=None):
-        made.append(make(settings, config_text, folder))
-        return made[-1]
+        daemons.append(daemon_class(settings, config_text, folder))
+        return daemons[-1]
     yield new
     problems = []
-    for daemon in made:
+    for daemon in daemons:
         try:
             if daemon.process is not None and daemon.process.poll() is None:
                 daemon.check()
-        except Exception as problem:  # the others must be ended all the same
+        except Exception as problem:  # the others must still be ended
             problems.append(problem)
         finally:
             daemon.discard()

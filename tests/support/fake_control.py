@@ -1,5 +1,7 @@
-"""A daemon that is not one, for timeslicectl: HTTP on a Unix socket, with canned answers in every form that a transfer
-can take, whole or broken off. And timeslicectl run against it. The binary: $TIMESLICECTL, else build/ctl/timeslicectl.
+"""A fake control socket for tests of timeslicectl, and helpers that run timeslicectl against it.
+
+The fake serves canned responses over HTTP on a Unix socket, complete or interrupted, in every form of transfer.
+$TIMESLICECTL names the binary; by default it is build/ctl/timeslicectl.
 """
 import http.server
 import json
@@ -18,8 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TIMESLICECTL", str(ROOT / "build" / "ctl" / "timeslicectl"))
 
-# length: with Content-Length; chunked: in chunks; open: neither, up to the end of the connection
-# cut: closed after the body, whose announced length is greater; cut chunked: no last chunk; reset: RST in the middle
+# length: with Content-Length; chunked: in chunks; open: neither, ends with the connection
+# cut: closed before the announced length; cut chunked: closed before the last chunk; reset: RST in the middle
 FORMS = ("length", "chunked", "open", "cut", "cut chunked", "reset")
 CUT_FORMS = ("cut", "cut chunked", "reset")
 
@@ -49,15 +51,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = respond
 
     def write(self, body, form):
-        """body: bytes, or what gives bytes one after the other."""
+        """body: bytes, or an iterable of bytes."""
         pieces = [body[at:at + 50_000] for at in range(0, len(body), 50_000)] if isinstance(body, bytes) else body
         try:
             for piece in pieces:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if "chunked" in form else piece[:-1])
                 if "chunked" not in form:
-                    self.server.held.wait()
+                    self.server.may_end.wait()
                     self.wfile.write(piece[-1:])
-            self.server.held.wait()
+            self.server.may_end.wait()
             if form == "chunked":
                 self.wfile.write(b"0\r\n\r\n")
             if form == "reset":
@@ -73,8 +75,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """requests: (method, path, [(parameter, value)]) as they came. An answer is of a path's last part ("top"), or of
-    that with one of its parameters ("top?format=csv"), which comes first. Clearing held keeps answers from ending."""
+    """requests: the received (method, path, [(parameter, value)]). Responses are named by the last part of the path
+    ("top"), or by that with one parameter ("top?format=csv"), which has precedence. While the event `may_end` is
+    cleared, no response is completed."""
 
     daemon_threads = True
 
@@ -84,8 +87,8 @@ class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.requests = []
         self.canned = {}
         self.connections = []
-        self.held = threading.Event()
-        self.held.set()
+        self.may_end = threading.Event()
+        self.may_end.set()
         for name, body in responses.items():
             self.put(name, body)
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
@@ -102,28 +105,28 @@ class FakeControl(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().process_request(request, client_address)
 
     def stop(self):
-        self.held.set()
+        self.may_end.set()
         self.shutdown()
         self.server_close()
-        for connection in self.connections:  # those that are kept alive too
+        for connection in self.connections:  # also those kept alive
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # closed by then
+                pass  # already closed
         os.unlink(self.path)
 
 
 def serving(folder, responses):
-    """For a fixture."""
+    """The body of a fixture: yields a FakeControl and stops it."""
     server = FakeControl(folder / "control.sock", responses)
     yield server
     if os.path.exists(server.path):
         server.stop()
 
 
-def environment(**more):
+def environment(**variables):
     env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "TIMESLICED_SOCKET")}
-    return dict(env, **more)
+    return dict(env, **variables)
 
 
 def ctl(*args, daemon=None, env=None, **options):
@@ -145,7 +148,8 @@ def check_text(text, width):
 
 
 def table(*args, daemon, width=80, env=None, code=0):
-    """What is on standard output; on standard error is nothing, unless another code is expected."""
+    """Runs timeslicectl with --format table and returns its standard output. Standard error must be empty exactly if
+    the expected exit code is 0."""
     done = ctl(*args, "--format", "table", daemon=daemon, env=env or environment(COLUMNS=str(width)))
     assert done.returncode == code, done.stderr.decode()
     assert (done.stderr == b"") == (code == 0)
@@ -153,7 +157,7 @@ def table(*args, daemon, width=80, env=None, code=0):
 
 
 def on_terminal(args, seconds=10, **env):
-    """What the program writes to a terminal of its own, and its exit code (None: still running, ended)."""
+    """Runs timeslicectl on a new terminal. Returns its output and its exit code; None if it still ran and was ended."""
     master, slave = pty.openpty()
     child = subprocess.Popen([BINARY] + args, stdout=slave, stderr=slave, env=environment(COLUMNS="80", **env))
     os.close(slave)

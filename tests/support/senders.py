@@ -1,13 +1,14 @@
-"""Ways to send. Each takes (daemon, list of bytes, number of sockets), and returns once all was handed to the kernel.
+"""Senders for each transport: f(daemon, messages, sockets) returns when all messages were handed to the kernel.
 
-UDP is paced by what the daemon has received: loopback drops silently when a buffer is full.
+UDP waits for the daemon in between, because loopback silently drops datagrams when the receive buffer is full.
 """
+import json
 import select
 import socket
 import threading
 import time
 
-WINDOW = 48_000  # bytes of datagrams on their way at once; far below the smallest default receive buffer
+WINDOW = 48_000  # bytes of datagrams in flight; far below the smallest default receive buffer
 
 
 def udp(daemon, messages, sockets=1):
@@ -39,30 +40,35 @@ def unix_datagram(daemon, messages, sockets=1):
             sock.close()
 
 
+def connect_stream(daemon, kind="tcp", timeout=15):
+    """A connected stream socket; kind: "tcp" or "unix"."""
+    if kind == "tcp":
+        return socket.create_connection(daemon.address("tcp"), timeout=timeout)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(timeout)
+    sock.connect(str(daemon.settings["ingest.unix_stream"]))
+    return sock
+
+
 class Stream:
-    """One connection. What the daemon answers is read all the while, so that sending never blocks on it."""
+    """A connection. A thread reads the responses all the time, so that sending never blocks because of them."""
 
     def __init__(self, daemon, kind="tcp"):
-        if kind == "tcp":
-            self.socket = socket.create_connection(daemon.address("tcp"), timeout=15)
-        else:
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(15)
-            self.socket.connect(str(daemon.settings["ingest.unix_stream"]))
-        self.read = bytearray()
-        self.closed = threading.Event()  # the daemon's end, or a reset
+        self.socket = connect_stream(daemon, kind)
+        self.received = bytearray()
+        self.closed = threading.Event()  # by the daemon, or by a reset
         self.reset = False
-        self.reader = threading.Thread(target=self._reads, daemon=True)
+        self.reader = threading.Thread(target=self._read_responses, daemon=True)
         self.reader.start()
 
-    def _reads(self):
+    def _read_responses(self):
         try:
             while True:
                 ready, _, _ = select.select([self.socket], [], [], 30)
                 more = self.socket.recv(65536) if ready else b""
                 if not more:
                     break
-                self.read += more
+                self.received += more
         except (OSError, ValueError):
             self.reset = True
         self.closed.set()
@@ -76,25 +82,24 @@ class Stream:
         return self
 
     def responses(self):
-        """Whole lines so far, parsed."""
-        import json
-        return [json.loads(line) for line in bytes(self.read).split(b"\n")[:-1]]
+        """The complete lines received so far, parsed."""
+        return [json.loads(line) for line in bytes(self.received).split(b"\n")[:-1]]
 
     def wait_responses(self, n, timeout=10):
         end = time.monotonic() + timeout
-        while self.read.count(b"\n") < n:
-            assert time.monotonic() < end, f"{self.read.count(10)} answers of {n}: {bytes(self.read[-500:])}"
-            if self.closed.is_set() and self.read.count(b"\n") < n:
-                raise AssertionError(f"closed after {bytes(self.read[-500:])}")
+        while self.received.count(b"\n") < n:
+            assert time.monotonic() < end, f"{self.received.count(10)} of {n} responses: {bytes(self.received[-500:])}"
+            if self.closed.is_set() and self.received.count(b"\n") < n:
+                raise AssertionError(f"closed after {bytes(self.received[-500:])}")
             time.sleep(0.002)
         return self.responses()
 
     def wait_closed(self, timeout=10):
-        assert self.closed.wait(timeout), f"still open; read so far: {bytes(self.read[-500:])}"
+        assert self.closed.wait(timeout), f"still open after {bytes(self.received[-500:])}"
         return self.responses()
 
     def finish(self):
-        """Half-close, then everything it still answers."""
+        """Closes the sending side, waits for the daemon to close too, and returns all responses."""
         self.half_close()
         responses = self.wait_closed()
         self.close()
