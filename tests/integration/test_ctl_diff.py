@@ -1,12 +1,11 @@
-"""timeslicectl diff: what it asks, how it shows changes, and when --fail-over fails. Against canned answers."""
+"""timeslicectl diff against a fake control socket: requests, the table, and --fail-over."""
 import os
 import re
-import subprocess
 import time
 
 import pytest
 
-from support.fake_control import BINARY, columns, ctl, environment, on_terminal, serving, table
+from support.fake_control import columns, ctl, on_terminal, serving, start_ctl, table
 
 T0 = 1732272000
 PROFILES = (7, 14)
@@ -16,15 +15,15 @@ def metrics(cumtime, calls):
     return {"cumtime": cumtime, "tottime": cumtime / 4, "ncalls": calls + 1, "pcalls": calls}
 
 
-def divided(a, b):
+def divide_or_none(a, b):
     return a / b if b else None
 
 
 def row(function, before, after, profiles=PROFILES, **more):
-    """before, after: (cumtime, pcalls). The members of the contract, figured as it says."""
+    """before, after: (cumtime, pcalls). A row with all documented members, computed as documented."""
     (b, nb), (a, na) = before, after
-    each = {"before": divided(b, profiles[0]), "after": divided(a, profiles[1])}
-    call = {"before": divided(b, nb), "after": divided(a, na)}
+    each = {"before": divide_or_none(b, profiles[0]), "after": divide_or_none(a, profiles[1])}
+    call = {"before": divide_or_none(b, nb), "after": divide_or_none(a, na)}
     for pair in (each, call):
         known = None not in (pair["before"], pair["after"])
         pair["change"] = pair["after"] - pair["before"] if known else None
@@ -38,7 +37,7 @@ def row(function, before, after, profiles=PROFILES, **more):
             "per_call": call, **parts}
 
 
-def response(*rows, profiles=PROFILES, other=None, **more):
+def diff_response(*rows, profiles=PROFILES, other=None, **more):
     def side(n, at):
         return {"from": at, "to": at + 3600, "from_resolution": 10, "to_resolution": 10, "profiles": n, "total_tt": 3.3}
     rows = sorted(rows, key=lambda r: (-abs(r["per_profile"]["change"] or 0), r["function"]))
@@ -59,7 +58,7 @@ ROWS = [
     row("", (0.0007, 7), (0.00147, 7)),
     row("日本語の関数の名前", (1, 1), (1, 1)),
 ]
-DIFF = response(*ROWS)
+DIFF = diff_response(*ROWS)
 STATUS = {"time_slice": 10, "version": "0.1.0"}
 CSV = "kind,function,before_cumtime\r\nfunction,parse_request,4.2\r\n"
 RANGES = ("--before", "2h..1h", "--after", "last:1h")
@@ -86,18 +85,18 @@ def line_of(text, start):
       "--top", "3", "--no-fresh"], [("after", "-15m.."), ("function", "a*"), ("function", "b"), ("by", "location"),
                       ("metric", "tottime"), ("top", "3"), ("fresh", "false")]),
 ])
-def test_request(daemon, args, query):
+def test_request_is_sent_as_given(daemon, args, query):
     assert ctl("diff", *args, daemon=daemon).returncode == 0
     [(method, path, got)] = daemon.requests
     assert (method, path, sorted(got)) == ("GET", "/v1/diff", sorted(query))
 
 
-def test_a_table_asks_for_as_much_as_it_shows(daemon):
+def test_table_requests_as_many_rows_as_it_shows(daemon):
     table("diff", *RANGES, daemon=daemon)
     table("diff", *RANGES, "--top", "5", daemon=daemon)
     table("diff", *RANGES, "--fail-over", "1000", "--ignore-below", "1h", "--top", "5", daemon=daemon)
     tops = [dict(query).get("top") for _, path, query in daemon.requests if path == "/v1/diff"]
-    assert tops == ["20", "5", None]  # to judge, all are needed
+    assert tops == ["20", "5", None]  # --fail-over needs all functions
 
 
 @pytest.mark.parametrize("args, word", [
@@ -113,7 +112,7 @@ def test_a_table_asks_for_as_much_as_it_shows(daemon):
     (["--before-label", "web"], "--before-label: web is not KEY=VALUE"), (["--after-label", "=x"], "--after-label"),
     ([*RANGES, "--last", "1h"], "does not accept --last"), ([*RANGES, "--chart"], "does not accept --chart"),
 ])
-def test_wrong_usage(args, word):
+def test_wrong_usage_exits_with_2(args, word):
     done = ctl("diff", *args)
     assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b""
 
@@ -121,7 +120,7 @@ def test_wrong_usage(args, word):
 # --- The table ----------------------------------------------------------------------------------------------------
 
 
-def test_table(daemon):
+def test_table_shows_changes(daemon):
     text = table("diff", *RANGES, daemon=daemon)
     lines = text.splitlines()
     assert lines[0] == "before: 2024-11-22 10:40:00Z to 2024-11-22 11:40:00Z, 7 profiles"
@@ -138,17 +137,17 @@ def test_table(daemon):
     assert re.split("  +", line_of(text, "hardly"))[4] == "~0%"
     assert "…" in line_of(text, "a_func") and "-5.00 s" in text and "-50%" in text
     assert lines[-1] == "Change = called more + slower per call; negative: called less, faster."
-    figures = lines[6:-1]
-    assert len({columns(line) for line in figures}) == 1 and len(figures) == len(ROWS)
+    rows = lines[6:-1]
+    assert len({columns(line) for line in rows}) == 1 and len(rows) == len(ROWS)
 
 
-def test_labels_are_in_the_head(daemon):
+def test_table_head_shows_labels(daemon):
     text = table("diff", "--before-label", "version=1", "--before-label", "host=\x1b[2J", "--after-label", "version=2",
                  daemon=daemon)
     assert "version=1, host=\\x1b[2J" in text.replace("\n", " ") and "14 profiles, version=2\n" in text
 
 
-def test_open_ranges(daemon):
+def test_table_head_shows_open_ranges(daemon):
     ends = dict.fromkeys(("from", "to", "from_resolution", "to_resolution"))
     open_range = dict(ends, profiles=7, total_tt=1)
     daemon.put("diff", dict(DIFF, before=open_range, after=dict(open_range, **{"from": T0})))
@@ -156,13 +155,13 @@ def test_open_ranges(daemon):
     assert "before: all time, 7 profiles" in text and "after:  from 2024-11-22 10:40:00Z, 7 profiles" in text
 
 
-def test_what_is_beyond_the_rows_is_other(daemon):
+def test_rows_beyond_top_are_summed_in_other(daemon):
     other = dict(row("", (1.4, 14), (1.4, 14)), functions=31)
-    daemon.put("diff", response(*ROWS, other=other))
+    daemon.put("diff", diff_response(*ROWS, other=other))
     text = table("diff", *RANGES, daemon=daemon)
     assert re.split("  +", line_of(text, "other (31)"))[1:4] == ["200 ms", "100 ms", "-100 ms"]
     assert "Cumtimes of callers include their callees" in text
-    # With --fail-over all are asked for, and the table is cut here: the same sums.
+    # With --fail-over all functions are requested and the table is truncated by the client: the sums are the same.
     text = table("diff", *RANGES, "--top", "1", "--fail-over", "1000", "--ignore-below", "1h", daemon=daemon)
     rest = [r for r in ROWS if not r["function"].startswith("a_func")] + [other]
     total = sum(r["per_profile"]["change"] for r in rest)
@@ -173,22 +172,22 @@ def test_what_is_beyond_the_rows_is_other(daemon):
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
 @pytest.mark.parametrize("by", ["function", "location"])
-def test_fits(daemon, width, by):
+def test_table_fits_the_width(daemon, width, by):
     place = {"file_name": "/usr/lib/python3/dist-packages/some/deep/net.py", "line_number": 278, "raw_name": "_x"}
     rows = [dict(r, **place) for r in ROWS]
     if by == "location":
-        daemon.put("diff", response(*rows))
+        daemon.put("diff", diff_response(*rows))
     text = table("diff", *RANGES, "--by", by, daemon=daemon, width=width)
     assert "change" in text and "+300 ms" in text and "+50%" in text
     if by == "location":
         assert "net.py:278" in text
-    if width == 80:  # what has no room is named; by function all has
+    if width == 80:  # columns that do not fit are named; by function all fit
         assert ("Not shown" in text) == (by == "location")
 
 
-def test_calls_are_not_split(daemon):
+def test_change_of_calls_is_not_split(daemon):
     counted = [dict(r, called_more=0, slower_per_call=0) for r in ROWS]
-    daemon.put("diff", response(*counted, metric="ncalls", unit="calls", calls="ncalls"))
+    daemon.put("diff", diff_response(*counted, metric="ncalls", unit="calls", calls="ncalls"))
     text = table("diff", *RANGES, "--metric", "ncalls", daemon=daemon)
     assert "ncalls per profile" in text and "slower" not in text
     assert re.split("  +", line_of(text, "parse_request"))[1:] == ["0.60", "0.90", "+0.30", "+50%"]
@@ -200,7 +199,7 @@ def test_calls_are_not_split(daemon):
     ((3600, 60), "kept in buckets of 1 h at its beginning, of 1 m at its end."),
     ((None, None), None), ((60, None), "1 m"),
 ])
-def test_resolution(daemon, ends, said):
+def test_wider_buckets_at_the_ends_are_stated(daemon, ends, said):
     changed = dict(DIFF["before"], from_resolution=ends[0], to_resolution=ends[1])
     daemon.put("diff", dict(DIFF, before=changed))
     text = table("diff", *RANGES, daemon=daemon)
@@ -211,12 +210,12 @@ def test_resolution(daemon, ends, said):
     assert ("After is kept" in table("diff", *RANGES, daemon=daemon)) == (said is not None)
 
 
-def test_color(daemon):
+def test_color_marks_changes(daemon):
     text = ctl("diff", *RANGES, "--format", "table", "--color", "always", daemon=daemon).stdout.decode()
     for start, color in (("parse_request", "31"), ("gone_away", "32"), ("brand_new", "31")):
         line = line_of(text, start)
         assert line.count(f"\x1b[{color}m") == 2 and line.count("\x1b") == 4  # change and percent
-    for start in ("steady", "hardly"):  # nothing to note
+    for start in ("steady", "hardly"):  # no noteworthy change
         assert "\x1b" not in line_of(text, start)
     assert "\x1b" not in table("diff", *RANGES, daemon=daemon)
     bare = re.sub("\x1b\\[[0-9;]*m", "", text)
@@ -224,17 +223,17 @@ def test_color(daemon):
 
 
 @pytest.mark.parametrize("profiles, where", [((0, 7), "before"), ((7, 0), "after"), ((0, 0), "on either side")])
-def test_one_side_is_empty(daemon, profiles, where):
-    daemon.put("diff", response(row("f", (1, 1), (2, 2), profiles), profiles=profiles))
+def test_side_without_profiles_is_an_error(daemon, profiles, where):
+    daemon.put("diff", diff_response(row("f", (1, 1), (2, 2), profiles), profiles=profiles))
     text = table("diff", *RANGES, daemon=daemon)
     assert f"there are no profiles {where}, so nothing can be compared" in text
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
-    assert done.returncode == 1 and done.stdout  # what the daemon said is there all the same
+    assert done.returncode == 1 and done.stdout  # the response is still printed
     assert f"timeslicectl: there are no profiles {where}, so nothing can be compared\n" == done.stderr.decode()
 
 
-def test_nothing_in_the_ranges(daemon):
-    daemon.put("diff", response())
+def test_ranges_without_functions(daemon):
+    daemon.put("diff", diff_response())
     assert "no functions in these ranges" in table("diff", *RANGES, daemon=daemon)
     assert ctl("diff", *RANGES, "--fail-over", "0", daemon=daemon).returncode == 0
 
@@ -243,15 +242,15 @@ def test_nothing_in_the_ranges(daemon):
     b"", b"null", b"{}", b'{"functions": []}', b'{"functions": [], "before": {"profiles": 1}}',
     b'{"functions": {}, "before": {"profiles": 1}, "after": {"profiles": 2}}', b"{" * 3000,
 ])
-def test_malformed(daemon, body):
+def test_malformed_response_is_an_error(daemon, body):
     daemon.put("diff", body)
     for more in (["--format", "table"], ["--fail-over", "5"]):
         done = ctl("diff", *RANGES, *more, daemon=daemon)
         assert done.returncode == 1 and b"timeslicectl: " in done.stderr and b"response" in done.stderr
 
 
-def test_strange_rows(daemon):
-    """Members missing or of other types: no figure is made up."""
+def test_unexpected_rows_show_no_numbers(daemon):
+    """Missing members and members of other types are shown as "-"."""
     rows = [1, None, {}, {"function": 3, "per_profile": []},
             {"function": "x", "per_profile": {"change": "1"}, "called_more": {}}]
     daemon.put("diff", dict(DIFF, functions=rows))
@@ -263,8 +262,8 @@ def test_strange_rows(daemon):
 # --- --fail-over --------------------------------------------------------------------------------------------------
 
 
-def fails(daemon, *args):
-    """The exit code, and the names at fault in their order."""
+def failing_functions(daemon, *args):
+    """The functions that --fail-over reports, in order. Also checks the exit code."""
     done = ctl("diff", *RANGES, *args, daemon=daemon)
     err = done.stderr.decode()
     assert done.returncode in (0, 1) and err.count("\n") == done.returncode
@@ -275,20 +274,21 @@ def fails(daemon, *args):
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
-def test_fail_over(daemon, form):
+def test_fail_over_reports_functions_above_the_limit(daemon, form):
     args = ("--format", form)
-    daemon.put("diff", response(*[r for r in ROWS if r["function"] in ("parse_request", "called_twice_as_much", "steady",
-                                                                      "brand_new", "gone_away")]))
-    assert fails(daemon, *args, "--fail-over", "20%") == ["parse_request", "brand_new", "called_twice_as_much"]
-    assert fails(daemon, *args, "--fail-over", "49.9") == ["parse_request", "brand_new", "called_twice_as_much"]
-    assert fails(daemon, *args, "--fail-over", "60") == ["brand_new", "called_twice_as_much"]
-    assert fails(daemon, *args, "--fail-over", "100%") == ["brand_new"]  # from nothing is over any limit
-    assert fails(daemon, *args, "--fail-over", "20", "--ignore-below", "200ms") == ["parse_request"]
-    assert fails(daemon, *args, "--fail-over", "20", "--ignore-below", "0.4") == []
+    chosen = ("parse_request", "called_twice_as_much", "steady", "brand_new", "gone_away")
+    daemon.put("diff", diff_response(*[r for r in ROWS if r["function"] in chosen]))
+    grown = ["parse_request", "brand_new", "called_twice_as_much"]
+    assert failing_functions(daemon, *args, "--fail-over", "20%") == grown
+    assert failing_functions(daemon, *args, "--fail-over", "49.9") == grown
+    assert failing_functions(daemon, *args, "--fail-over", "60") == ["brand_new", "called_twice_as_much"]
+    assert failing_functions(daemon, *args, "--fail-over", "100%") == ["brand_new"]  # a new function exceeds any limit
+    assert failing_functions(daemon, *args, "--fail-over", "20", "--ignore-below", "200ms") == ["parse_request"]
+    assert failing_functions(daemon, *args, "--fail-over", "20", "--ignore-below", "0.4") == []
 
 
-def test_fail_over_says_how_much(daemon):
-    daemon.put("diff", response(ROWS[0], ROWS[2]))
+def test_fail_over_reports_the_change(daemon):
+    daemon.put("diff", diff_response(ROWS[0], ROWS[2]))
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
     assert done.stderr.decode() == ("timeslicectl: 2 functions grew by over 20% in cumtime per profile: "
                                     "parse_request +50% (600 ms to 900 ms), brand_new new (100 ms)\n")
@@ -299,30 +299,30 @@ def test_fail_over_says_how_much(daemon):
     (1e-9, 2e-9, "99", True), (1, 1, "0", False), (1, 1.000000001, "0", True), (2, 1, "0", False),
     (-1, 1, "1000", True),
 ])
-def test_exactly_the_limit_is_not_over_it(daemon, before, after, percent, over):
-    daemon.put("diff", response(row("f", (before, 1), (after, 1), (1, 1)), profiles=(1, 1)))
-    assert (fails(daemon, "--fail-over", percent) == ["f"]) == over
+def test_change_equal_to_the_limit_does_not_fail(daemon, before, after, percent, over):
+    daemon.put("diff", diff_response(row("f", (before, 1), (after, 1), (1, 1)), profiles=(1, 1)))
+    assert (failing_functions(daemon, "--fail-over", percent) == ["f"]) == over
 
 
-def test_at_most_five_are_named(daemon):
+def test_fail_over_names_at_most_five_functions(daemon):
     rows = [row(f"f{i}", (7, 7), (14 + 14 * i, 14)) for i in range(1, 9)]
-    daemon.put("diff", dict(response(*rows), functions=rows))  # in another order than the daemon's
+    daemon.put("diff", dict(diff_response(*rows), functions=rows))  # not in the order of the daemon
     done = ctl("diff", *RANGES, "--fail-over", "5", daemon=daemon)
     err = done.stderr.decode()
     assert re.findall(r"f\d ", err) == ["f8 ", "f7 ", "f6 ", "f5 ", "f4 "] and err.endswith(" and 3 more\n")
     assert err.startswith("timeslicectl: 8 functions grew")
 
 
-def test_names_at_fault_are_clean_and_short(daemon):
-    daemon.put("diff", response(row("x\x1b[2J\n" * 50, (7, 7), (70, 14), file_name="/a/b.py", line_number=3)))
+def test_fail_over_escapes_and_shortens_names(daemon):
+    daemon.put("diff", diff_response(row("x\x1b[2J\n" * 50, (7, 7), (70, 14), file_name="/a/b.py", line_number=3)))
     err = ctl("diff", *RANGES, "--by", "location", "--fail-over", "5", daemon=daemon).stderr.decode()
     assert "\x1b" not in err and err.count("\n") == 1 and len(err) < 250 and "(b.py:3)" in err
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
-def test_what_is_not_shown_is_judged(daemon, form):
-    """The output is that of --top; the verdict that of all functions."""
-    shown = response(ROWS[4])
+def test_fail_over_checks_functions_that_are_not_shown(daemon, form):
+    """--top limits the output; --fail-over checks all functions."""
+    shown = diff_response(ROWS[4])
     daemon.put("diff?top=1", shown)
     done = ctl("diff", *RANGES, "--top", "1", "--fail-over", "5", "--format", form, daemon=daemon)
     assert done.returncode == 1 and b"parse_request" in done.stderr
@@ -336,17 +336,16 @@ def test_what_is_not_shown_is_judged(daemon, form):
         assert [line.split()[0][:5] for line in rows] == ["a_fun", "other"]
 
 
-def test_json_is_asked_for_once(daemon):
-    """What is printed is what was judged."""
+def test_fail_over_requests_json_once(daemon):
+    """The printed response is the checked one."""
     done = ctl("diff", *RANGES, "--fail-over", "5", daemon=daemon)
     assert done.returncode == 1 and len(daemon.requests) == 1
     assert done.stdout == daemon.canned["diff"][1]
 
 
-def test_watch_ends_at_the_first_failure(daemon):
-    daemon.put("diff", response(ROWS[4]))
-    child = subprocess.Popen([BINARY, "--socket", daemon.path, "diff", *RANGES, "--fail-over", "5", "--watch", "0.1"],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+def test_watch_with_fail_over_ends_at_the_first_failure(daemon):
+    daemon.put("diff", diff_response(ROWS[4]))
+    child = start_ctl("diff", *RANGES, "--fail-over", "5", "--watch", "0.1", daemon=daemon)
     time.sleep(0.5)
     assert child.poll() is None
     daemon.put("diff", DIFF)
@@ -354,7 +353,7 @@ def test_watch_ends_at_the_first_failure(daemon):
     assert child.returncode == 1 and b"parse_request" in err and out.count(b"\n") >= 3
 
 
-def test_on_a_terminal(daemon):
+def test_fail_over_on_a_terminal(daemon):
     text, code = on_terminal(["--socket", daemon.path, "diff", *RANGES, "--fail-over", "20%"], TERM="xterm")
     assert code == 1 and "\x1b[31m+300 ms" in text and "grew by over 20%" in text
     assert os.path.exists(daemon.path)

@@ -1,19 +1,18 @@
-"""timeslicectl backup, regrid and delete: what they leave behind, whole or not at all. Against canned answers."""
+"""timeslicectl backup, regrid and delete against a fake control socket. A file is written completely or not at all."""
 import os
 import re
 import resource
 import signal
 import sqlite3
 import stat
-import subprocess
-import time
 
 import pytest
 
-from support.fake_control import BINARY, CUT_FORMS, check_text, ctl, environment, on_terminal, serving, table
+from support.daemon import wait_until
+from support.fake_control import CUT_FORMS, check_text, ctl, on_terminal, serving, start_ctl, table
 
 T0 = 1732272000
-GONE = {"dry_run": True, "from": T0, "to": None, "functions": 3, "label_sets": 1, "buckets": 60, "rows": 180,
+DELETED = {"dry_run": True, "from": T0, "to": None, "functions": 3, "label_sets": 1, "buckets": 60, "rows": 180,
         "profiles": 0, "cumtime": 12.5, "tottime": 3.4, "ncalls": 500, "pcalls": 400}
 SAVES = [("backup", ()), ("regrid", ("--time-slice", "60s"))]
 
@@ -35,7 +34,8 @@ def database(tmp_path_factory):
 def daemon(tmp_path, database):
     folder = tmp_path / "daemon"
     folder.mkdir()
-    for server in serving(folder, {"delete?dry_run=true": GONE, "delete?dry_run=false": dict(GONE, dry_run=False)}):
+    responses = {"delete?dry_run=true": DELETED, "delete?dry_run=false": dict(DELETED, dry_run=False)}
+    for server in serving(folder, responses):
         for name in ("backup", "regrid"):
             server.put(name, database, form="chunked")
         yield server
@@ -57,7 +57,7 @@ def names(folder):
 
 @pytest.mark.parametrize("command, more", SAVES)
 @pytest.mark.parametrize("form", ["chunked", "length"])
-def test_saves(daemon, folder, database, command, more, form):
+def test_database_is_saved(daemon, folder, database, command, more, form):
     daemon.put(command, database, form=form)
     target = folder / "b.db"
     done = ctl(command, target, *more, daemon=daemon)
@@ -69,25 +69,25 @@ def test_saves(daemon, folder, database, command, more, form):
     assert sqlite3.connect(target).execute("SELECT count(*) FROM t").fetchone() == (4000,)
 
 
-def test_a_name_without_a_folder(daemon, folder, database):
+def test_file_name_without_a_folder(daemon, folder, database):
     assert ctl("backup", "b.db", daemon=daemon, cwd=folder).returncode == 0
     assert (folder / "b.db").read_bytes() == database and names(folder) == ["b.db"]
     assert ctl("backup", "-x.db", daemon=daemon, cwd=folder).returncode == 2  # an option, not a name
     assert ctl("backup", "./-x.db", daemon=daemon, cwd=folder).returncode == 0
 
 
-def test_what_is_there_stays(daemon, folder, database):
+def test_existing_file_is_kept_without_force(daemon, folder, database):
     target = folder / "b.db"
     target.write_text("precious")
     done = ctl("backup", target, daemon=daemon)
     assert done.returncode == 1 and b"already exists" in done.stderr and b"--force" in done.stderr
-    assert daemon.requests == []  # found before the daemon had any work
+    assert daemon.requests == []  # detected before any request
     assert target.read_text() == "precious" and names(folder) == ["b.db"]
     assert ctl("backup", target, "--force", daemon=daemon).returncode == 0
     assert target.read_bytes() == database and stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-def test_forced_or_not_a_failure_keeps_the_old_one(daemon, folder, database):
+def test_failed_transfer_keeps_the_existing_file(daemon, folder, database):
     target = folder / "b.db"
     target.write_text("precious")
     daemon.put("backup", database, form="cut")
@@ -96,7 +96,7 @@ def test_forced_or_not_a_failure_keeps_the_old_one(daemon, folder, database):
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_what_is_no_ordinary_file_is_never_replaced(daemon, folder, force):
+def test_only_regular_files_are_replaced(daemon, folder, force):
     (folder / "precious").write_text("precious")
     (folder / "link.db").symlink_to("precious")
     (folder / "hanging.db").symlink_to("nowhere")
@@ -110,7 +110,7 @@ def test_what_is_no_ordinary_file_is_never_replaced(daemon, folder, force):
 
 
 @pytest.mark.parametrize("end", ["-wal", "-journal"])
-def test_a_log_of_an_earlier_database_is_in_the_way(daemon, folder, end):
+def test_log_of_another_database_is_an_error(daemon, folder, end):
     """SQLite would apply it to the new file."""
     (folder / f"b.db{end}").write_text("")
     for force in ([], ["--force"]):
@@ -121,8 +121,8 @@ def test_a_log_of_an_earlier_database_is_in_the_way(daemon, folder, end):
 
 @pytest.mark.parametrize("command, more", SAVES)
 @pytest.mark.parametrize("form", CUT_FORMS)
-def test_broken_off(daemon, folder, database, command, more, form):
-    """Each cut falls on the end of a page: only the transfer tells."""
+def test_interrupted_response_is_an_error(daemon, folder, database, command, more, form):
+    """Each cut is at the end of a page, so that only the transfer shows it."""
     for size in (0, 4096, len(database) // 8192 * 4096, len(database)):
         daemon.put(command, database[:size], form=form)
         done = ctl(command, folder / "b.db", *more, daemon=daemon)
@@ -131,27 +131,27 @@ def test_broken_off(daemon, folder, database, command, more, form):
         assert (b"partial file was removed" in done.stderr) == (size > 0)
 
 
-def test_an_end_that_cannot_be_told(daemon, folder, database):
+def test_response_without_length_is_an_error(daemon, folder, database):
     daemon.put("backup", database, form="open")
     done = ctl("backup", folder / "b.db", daemon=daemon)
     assert done.returncode == 1 and b"neither a length nor chunks" in done.stderr and names(folder) == []
 
 
-def test_what_is_no_database(daemon, folder, database):
+def test_response_that_is_not_a_database_is_an_error(daemon, folder, database):
     short = database[:len(database) // 2]
     for body, word in ((b"", b"not an SQLite"), (b"{}", b"not an SQLite"), (b"x" * 4096, b"not an SQLite"),
                        (database[:80], b"not an SQLite"), (short[:-1], b"incomplete"), (short[:4096], b"incomplete"),
                        (database[:-4096], b"incomplete"), (database[:16] + b"\0\1" + database[18:], None)):
         daemon.put("backup", body)
         done = ctl("backup", folder / "b.db", daemon=daemon)
-        if word is None:  # pages of 64 KiB, says the header: the length is none of them
+        if word is None:  # the header states pages of 64 KiB, and the length is not a multiple of that
             assert done.returncode == 1 and b"incomplete" in done.stderr
             continue
         assert done.returncode == 1 and word in done.stderr, body[:20]
         assert names(folder) == []
 
 
-def test_error_of_the_daemon(daemon, folder):
+def test_error_of_the_daemon_is_reported(daemon, folder):
     error = {"code": "bad_parameter", "parameter": "time_slice", "message": "7s does not fit"}
     daemon.put("regrid", {"error": error}, 400)
     done = ctl("regrid", folder / "b.db", "--time-slice", "7s", daemon=daemon)
@@ -161,13 +161,13 @@ def test_error_of_the_daemon(daemon, folder):
     assert done.returncode == 3 and names(folder) == []
 
 
-def test_a_folder_that_is_not_there(daemon, folder):
+def test_missing_folder_is_an_error(daemon, folder):
     done = ctl("backup", folder / "none" / "b.db", daemon=daemon)
     assert done.returncode == 1 and b"No such file" in done.stderr and daemon.requests == []
 
 
-def test_a_full_disk(daemon, folder):
-    """By a limit on the length of files: the write fails in the midst, as on a full disk."""
+def test_full_disk_is_an_error(daemon, folder):
+    """A limit on the file size makes a write in the middle fail, as on a full disk."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
@@ -177,14 +177,10 @@ def test_a_full_disk(daemon, folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_nothing_behind(daemon, folder, number):
-    daemon.may_end.clear()  # all bytes but no end
-    child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", folder / "b.db"], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, env=environment())
-    end = time.monotonic() + 10
-    while not (names(folder) and (folder / names(folder)[0]).stat().st_size > 1_000_000):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def test_signal_removes_the_partial_file(daemon, folder, number):
+    daemon.may_end.clear()  # all data arrives, but not the end
+    child = start_ctl("backup", folder / "b.db", daemon=daemon)
+    wait_until(lambda: names(folder) and (folder / names(folder)[0]).stat().st_size > 1_000_000)
     [part] = names(folder)
     assert re.fullmatch(r"b\.db\.\w{6}\.part", part) and stat.S_IMODE((folder / part).stat().st_mode) == 0o600
     child.send_signal(number)
@@ -192,15 +188,11 @@ def test_a_signal_leaves_nothing_behind(daemon, folder, number):
     assert child.returncode == -number and names(folder) == []
 
 
-def test_a_file_that_appears_meanwhile_stays(daemon, folder):
+def test_file_created_during_the_transfer_is_kept(daemon, folder):
     daemon.may_end.clear()
     target = folder / "b.db"
-    child = subprocess.Popen([BINARY, "--socket", daemon.path, "backup", target], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, env=environment())
-    end = time.monotonic() + 10
-    while not names(folder):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    child = start_ctl("backup", target, daemon=daemon)
+    wait_until(lambda: names(folder))
     target.write_text("precious")
     daemon.may_end.set()
     err = child.communicate(timeout=10)[1]
@@ -208,7 +200,7 @@ def test_a_file_that_appears_meanwhile_stays(daemon, folder):
     assert target.read_text() == "precious" and names(folder) == ["b.db"]
 
 
-def test_to_standard_output(daemon, folder, database):
+def test_backup_to_standard_output(daemon, folder, database):
     done = ctl("backup", "-", daemon=daemon)
     assert done.returncode == 0 and done.stdout == database
     assert re.fullmatch(r"standard output: [\d.]+ MiB in .*s\n", done.stderr.decode())
@@ -219,7 +211,7 @@ def test_to_standard_output(daemon, folder, database):
     assert code == 2 and "terminal" in text and len(text) < 500
 
 
-def test_progress_on_a_terminal(daemon, folder, database):
+def test_progress_is_shown_on_a_terminal(daemon, folder, database):
     daemon.put("backup", database * 20, form="length")
     text, code = on_terminal(["--socket", daemon.path, "backup", str(folder / "b.db")])
     assert code == 0 and names(folder) == ["b.db"]
@@ -232,20 +224,21 @@ def test_progress_on_a_terminal(daemon, folder, database):
     (["backup"], "backup needs the file to write"), (["regrid", "x.db"], "--time-slice"),
     (["backup", ""], "must not be empty"),
     (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not accept --format"),
-    (["backup", "a", "--time-slice", "1m"], "does not accept --time-slice"), (["backup", "a", "--watch", "1"], "--watch"),
-    (["top", "a"], "unexpected argument a"), (["top", "--force"], "does not accept --force"),
+    (["backup", "a", "--time-slice", "1m"], "does not accept --time-slice"),
+    (["backup", "a", "--watch", "1"], "--watch"), (["top", "a"], "unexpected argument a"),
+    (["top", "--force"], "does not accept --force"),
     (["delete"], "delete needs at least one of"), (["delete", "--yes"], "delete needs at least one of"),
     (["delete", "a"], "unexpected"), (["delete", "--function", "x", "--by", "location"], "does not accept --by"),
     (["delete", "--function", "x", "--watch", "1"], "does not accept --watch"),
     (["delete", "--function", "x", "--format", "csv"], "no CSV format"), (["delete", "--label", "x"], "KEY=VALUE"),
 ])
-def test_wrong_usage(args, word, folder):
+def test_wrong_usage_exits_with_2(args, word, folder):
     done = ctl(*args, cwd=folder)
     assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b"" and names(folder) == []
 
 
 @pytest.mark.parametrize("command", ["backup", "regrid", "delete", "diff"])
-def test_help(command):
+def test_help_describes_the_command(command):
     done = ctl(command, "--help")
     assert done.returncode == 0 and done.stderr == b""
     text = check_text(done.stdout.decode(), 80)
@@ -257,7 +250,7 @@ def test_help(command):
 # --- delete -------------------------------------------------------------------------------------------------------
 
 
-def test_without_yes_nothing_is_asked_for_but_what_would_go(daemon):
+def test_delete_without_yes_is_a_dry_run(daemon):
     args = ("delete", "--function", "a*", "--function", "b", "--label", "service=old", "--from", "2026-01-31",
             "--to", "-1h")
     text = table(*args, daemon=daemon)
@@ -273,7 +266,7 @@ def test_without_yes_nothing_is_asked_for_but_what_would_go(daemon):
     assert b"nothing was deleted" in done.stderr and b"--yes" in done.stderr
 
 
-def test_with_yes_it_is_looked_at_first(daemon):
+def test_delete_with_yes_does_a_dry_run_first(daemon):
     text = table("delete", "--last", "1h", "--yes", daemon=daemon)
     assert text.startswith("Deleted: from") and "--yes" not in text
     assert [query for _, _, query in daemon.requests] == [[("last", "1h"), ("dry_run", "true")],
@@ -282,33 +275,33 @@ def test_with_yes_it_is_looked_at_first(daemon):
     assert done.returncode == 0 and done.stdout == daemon.canned["delete?dry_run=false"][1] and done.stderr == b""
 
 
-def test_what_the_dry_run_refuses_is_not_deleted(daemon):
+def test_rejected_dry_run_deletes_nothing(daemon):
     daemon.put("delete?dry_run=true", {"error": {"code": "not_kept", "message": "the bound cuts 10:00 to 11:00"}}, 400)
     done = ctl("delete", "--to", "-90m", "--yes", daemon=daemon)
     assert done.returncode == 1 and b"cuts 10:00 to 11:00 (not_kept)" in done.stderr and len(daemon.requests) == 1
 
 
-def test_nothing_matches(daemon):
-    daemon.put("delete?dry_run=true", dict(GONE, rows=0, functions=0, buckets=0))
+def test_delete_that_matches_nothing_is_stated(daemon):
+    daemon.put("delete?dry_run=true", dict(DELETED, rows=0, functions=0, buckets=0))
     text = table("delete", "--function", "x", daemon=daemon)
     assert text == "Nothing matches: nothing was deleted. Range: from 2024-11-22 10:40:00Z\n"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", {"dry_run": False, "rows": 3}, {"dry_run": 1, "rows": 3}])
-def test_a_dry_run_has_to_say_so(daemon, body):
+def test_response_must_confirm_the_dry_run(daemon, body):
     daemon.put("delete?dry_run=true", body)
     done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
     assert done.returncode == 1 and b"dry run" in done.stderr and len(daemon.requests) == 1
 
 
-def test_so_has_a_deletion(daemon):
-    daemon.put("delete?dry_run=false", GONE)
+def test_response_must_confirm_the_deletion(daemon):
+    daemon.put("delete?dry_run=false", DELETED)
     done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
     assert done.returncode == 1 and b"does not confirm the deletion" in done.stderr
 
 
 @pytest.mark.parametrize("form", CUT_FORMS)
-def test_a_deletion_that_breaks_off_may_have_happened(daemon, form):
+def test_interrupted_deletion_may_have_happened(daemon, form):
     daemon.put("delete?dry_run=false", b'{"dry_run": ', form=form)
     done = ctl("delete", "--function", "x", "--yes", daemon=daemon)
     assert done.returncode == 1 and done.stdout == b""

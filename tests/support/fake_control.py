@@ -135,6 +135,12 @@ def ctl(*args, daemon=None, env=None, **options):
                           env=env or environment(), **options)
 
 
+def start_ctl(*args, daemon):
+    """Starts timeslicectl without waiting for it."""
+    return subprocess.Popen([BINARY, "--socket", daemon.path, *map(str, args)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env=environment())
+
+
 def columns(text):
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
