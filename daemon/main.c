@@ -1,63 +1,74 @@
-/* Options, configuration, run, exit code; nothing else. */
+/* Options, configuration, run, exit code. */
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/config/config.h"
+#include "daemon/config/load.h"
+#include "daemon/config/show.h"
 #include "daemon/server.h"
 
+#include <errno.h>
 #include <getopt.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EX_USAGE_CODE = 2 };
 
 static const char help[] = "Usage: timesliced [--config FILE] [--set SECTION.KEY=VALUE]... [--check-config]\n"
+                           "                  [--show-config]\n"
                            "\n"
-                           "statsd for Python profiles: takes cProfile statistics as JSON over UDP, TCP and\n"
+                           "statsd for Python profiles: receives cProfile results as JSON over UDP, TCP and\n"
                            "Unix sockets, sums them by function and time slice into SQLite, and answers\n"
                            "queries on a control socket (timeslicectl).\n"
                            "\n"
                            "  --config FILE             read FILE, not /etc/timesliced/timesliced.conf\n"
-                           "  --set SECTION.KEY=VALUE   one setting, over the file's; may be repeated\n"
-                           "  --check-config            say what is wrong with the configuration, and exit\n"
-                           "  --version                 the version of this program\n"
-                           "  --help                    this text\n"
+                           "  --set SECTION.KEY=VALUE   override a setting of the file; can be repeated\n"
+                           "  --check-config            report errors in the configuration and exit\n"
+                           "  --show-config             print the configuration in use, with defaults, and exit\n"
+                           "  --version                 print the version and exit\n"
+                           "  --help                    print this help and exit\n"
                            "\n"
-                           "SIGTERM and SIGINT stop it once what was received is committed; SIGHUP reloads\n"
-                           "the configuration. Exit codes: 0 stopped, 1 trouble, 2 wrong usage, 78 a\n"
-                           "configuration or a database that must be mended first.\n";
+                           "SIGTERM and SIGINT commit what was received and stop the daemon; SIGHUP reloads\n"
+                           "the configuration. Exit codes: 0 stopped, 1 failure, 2 wrong usage, 78 invalid\n"
+                           "configuration or unusable database (a restart does not help).\n";
 
 struct options {
     struct tsd_origin origin;
     const char **sets; /* room for one per argument */
-    bool check_only;
+    enum { RUN, CHECK, SHOW } action;
 };
 
-/* -1: go on; else the exit code. */
+/* -1 to continue, else the exit code. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CONFIG = 1, SET, CHECK, VERSION, HELP };
+    enum { OPT_CONFIG = 1, OPT_SET, OPT_CHECK, OPT_SHOW, OPT_VERSION, OPT_HELP };
     static const struct option longs[] = {
-        {"config", required_argument, NULL, CONFIG}, {"set", required_argument, NULL, SET},
-        {"check-config", no_argument, NULL, CHECK},  {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, OPT_CONFIG},
+        {"set", required_argument, NULL, OPT_SET},
+        {"check-config", no_argument, NULL, OPT_CHECK},
+        {"show-config", no_argument, NULL, OPT_SHOW},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         switch (option) {
-        case CONFIG:
+        case OPT_CONFIG:
             options->origin.file = optarg;
             break;
-        case SET:
+        case OPT_SET:
             options->sets[options->origin.n_sets++] = optarg;
             break;
-        case CHECK:
-            options->check_only = true;
+        case OPT_CHECK:
+            options->action = CHECK;
             break;
-        case VERSION:
+        case OPT_SHOW:
+            options->action = SHOW;
+            break;
+        case OPT_VERSION:
             puts("timesliced " TSD_VERSION);
             return 0;
-        case HELP:
+        case OPT_HELP:
         case 'h':
             fputs(help, stdout);
             return 0;
@@ -73,26 +84,45 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
+static int show(const struct tsd_config *config)
+{
+    struct ts_buf text;
+    ts_buf_init(&text);
+    int code = EXIT_FAILURE;
+    if (tsd_config_show(config, &text))
+        tsd_log_error("out of memory");
+    else if (fwrite(text.data, 1, text.len, stdout) < text.len || fflush(stdout))
+        tsd_log_error("cannot write the configuration: %s", strerror(errno));
+    else
+        code = EXIT_SUCCESS;
+    ts_buf_deinit(&text);
+    return code;
+}
+
 static int run(const struct options *options)
 {
     struct tsd_config config;
     struct tsd_config_error error;
     const struct tsd_origin *origin = &options->origin;
+    int code = EXIT_SUCCESS;
     int rc = tsd_config_load(origin->file, origin->sets, origin->n_sets, tsd_clock_wall(), &config, &error);
     if (rc) {
         tsd_log_error("%s", error.message);
         return rc == TS_ENOMEM ? EXIT_FAILURE : TSD_EX_CONFIG;
     }
-    if (options->check_only)
-        printf("the configuration is good (%s)\n", tsd_config_source(origin->file));
-    int code = options->check_only ? EXIT_SUCCESS : tsd_server_run(&config, origin);
+    if (options->action == CHECK)
+        printf("the configuration is valid (%s)\n", tsd_config_source(origin->file));
+    else if (options->action == SHOW)
+        code = show(&config);
+    else
+        code = tsd_server_run(&config, origin);
     tsd_config_deinit(&config);
     return code;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.check_only = false};
+    struct options options = {.action = RUN};
     options.sets = calloc((size_t)argc, sizeof(*options.sets));
     if (!options.sets)
         return EXIT_FAILURE;

@@ -16,6 +16,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/config/load.h"
+#include "daemon/config/reload.h"
 #include "daemon/control/control.h"
 #include "daemon/ingest/shared.h"
 #include "daemon/ingest/thread.h"

@@ -1,20 +1,22 @@
 /*
- * inih reads the lines; this file hands them to it one at a time and closes what it leaves open. Its traps, of the
- * version that Debian builds:
+ * Reads the INI format strictly. inih splits the lines; this file passes it one line at a time and reports what inih
+ * would accept silently. inih, as Debian builds it:
  *
- * - a line over 196 bytes is cut, and only its number is told; here it is an error, but for a comment of any length.
- * - a line that begins with white space continues the value before it, by a second call that looks like a repeated key,
- *   and with its comment. Here continuations are joined, and an entry says where the first of them stands.
- * - "[section] key = value" drops what follows the bracket, a name is cut at 49 bytes, a NUL hides the rest of a line.
- * - "value # text" has the comment in the value, quotes are part of the value. Nobody means that.
- * - it goes on after an error and tells the line of one; here each is told when it is met, and ends the reading.
+ * - cuts a line over 196 bytes and reports only its number. Here it is an error; a comment may have any length.
+ * - treats an indented line as a continuation of the previous value: it calls back a second time with the same key, and
+ *   does not strip the comment. Here continuations are joined, and an entry has the line of the first one.
+ * - ignores what follows the bracket in "[section] key = value", cuts a name at 49 bytes, and ignores the rest of a
+ *   line after a NUL. Here these are errors.
+ * - keeps the comment in "value # text", and quotes, as part of the value. Here both are errors.
+ * - continues after an error and reports only one line. Here the first error ends the parsing.
  *
- * An entry is given on when the next one, a section or the end shows that it is complete.
+ * An entry is complete when the next one, a section or the end of the text follows; only then is it passed on.
  */
 #include "daemon/config/ini.h"
 
 #include "lib/base/buf.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -26,16 +28,16 @@
 struct parse {
     const struct tsd_ini_handler *handler;
     struct tsd_ini_fault *fault;
-    const char *at;
+    const char *at; /* the rest of the text */
     const char *end;
-    unsigned line;       /* of the text that inih has now */
-    bool indented;       /* that line begins with white space */
-    bool may_continue;   /* a key was seen since the last section: what inih takes continuations by */
-    bool expected;       /* it has a key: take() is called before the next line is asked for */
-    int rc;              /* the first failure; all stops */
-    bool pending;        /* the entry below is not given on yet */
-    char section[64];    /* longer than the 49 bytes that inih gives at most */
-    char key[256];       /* and than its lines */
+    unsigned line;       /* number of the current line */
+    bool indented;       /* the current line begins with white space */
+    bool may_continue;   /* inih treats an indented line as a continuation: there was a key since the last section */
+    bool expected;       /* inih must call on_entry() for the current line before it reads the next one */
+    int rc;              /* of the first failure, which ends the parsing */
+    bool pending;        /* the entry below was not passed on yet */
+    char section[64];    /* inih cuts it at 49 bytes */
+    char key[256];       /* a line fits */
     struct ts_buf value; /* not terminated */
     unsigned key_line;
     unsigned continued;
@@ -65,7 +67,7 @@ static bool is_quoted(const char *value)
     return len >= 2 && (*value == '"' || *value == '\'') && value[len - 1] == *value;
 }
 
-/* Length of the value without " ; comment" and white space before that. */
+/* Length of the value without " ; comment" and trailing white space. */
 static size_t uncommented(const char *value)
 {
     size_t len = 0;
@@ -85,7 +87,7 @@ static bool has_hash_comment(const char *value)
     return false;
 }
 
-static void give_on(struct parse *p)
+static void pass_on(struct parse *p)
 {
     if (!p->pending || p->rc)
         return;
@@ -97,11 +99,11 @@ static void give_on(struct parse *p)
     }
     const char *value = p->value.data;
     if (is_quoted(value)) {
-        fail(p, p->key_line, "%s.%s: values are written without quotes", p->section, p->key);
+        fail(p, p->key_line, "%s.%s: write values without quotes", p->section, p->key);
         return;
     }
     if (has_hash_comment(value)) {
-        fail(p, p->key_line, "%s.%s: a comment after a value begins with ;", p->section, p->key);
+        fail(p, p->key_line, "%s.%s: a comment after a value must begin with ;", p->section, p->key);
         return;
     }
     const struct tsd_ini_entry entry = {p->section, p->key, value, p->key_line, p->continued};
@@ -110,8 +112,8 @@ static void give_on(struct parse *p)
         stop(p, rc);
 }
 
-/* inih's handler: nonzero is success. */
-static int take(void *user, const char *section, const char *name, const char *value)
+/* Called by inih; nonzero is success. */
+static int on_entry(void *user, const char *section, const char *name, const char *value)
 {
     struct parse *p = user;
     p->expected = false;
@@ -125,15 +127,15 @@ static int take(void *user, const char *section, const char *name, const char *v
         ts_buf_append(&p->value, value, uncommented(value));
         return 1;
     }
-    give_on(p);
+    pass_on(p);
     if (p->rc)
         return 0;
     if (!*section) {
-        fail(p, p->line, "%s: a key stands below its [section]", name);
+        fail(p, p->line, "%s: the key is not in a [section]", name);
         return 0;
     }
     if (!*name) {
-        fail(p, p->line, "there is no name before the =");
+        fail(p, p->line, "the name before = is missing");
         return 0;
     }
     snprintf(p->section, sizeof(p->section), "%s", section);
@@ -147,13 +149,13 @@ static int take(void *user, const char *section, const char *name, const char *v
     return 1;
 }
 
-/* "[name]", and nothing behind it but a comment. len is without white space at either end. */
+/* "[name]", optionally followed by a comment. The text has no white space at either end. */
 static void check_section(struct parse *p, const char *text, size_t len)
 {
     char name[64];
     const char *close = memchr(text, ']', len);
     if (!close) {
-        fail(p, p->line, "a [section] lacks its ]");
+        fail(p, p->line, "the ] of a [section] is missing");
         return;
     }
     const char *rest = close + 1;
@@ -161,7 +163,7 @@ static void check_section(struct parse *p, const char *text, size_t len)
     while (rest < end && isspace((unsigned char)*rest))
         rest++;
     if (rest < end && (*rest != ';' || rest == close + 1)) {
-        fail(p, p->line, "%.*s: a section has its line to itself", (int)(close + 1 - text), text);
+        fail(p, p->line, "%.*s: a section must be alone on its line", (int)(close + 1 - text), text);
         return;
     }
     snprintf(name, sizeof(name), "%.*s", (int)(close - text - 1), text + 1);
@@ -180,38 +182,38 @@ static const char *find_control(const char *text, size_t len)
     return NULL;
 }
 
-/* A line that is neither blank nor a comment. len is without white space at either end. */
-static void check_line(struct parse *p, const char *text, size_t len, size_t max)
+/* A line that is neither blank nor a comment. The text has no white space at either end. */
+static void check_line(struct parse *p, const char *text, size_t len)
 {
     const char *control = find_control(text, len);
     bool is_section = *text == '[' && !(p->indented && p->may_continue);
     p->expected = !is_section;
-    if (control || len > max || is_section)
-        give_on(p);
+    if (control || len > TSD_INI_LINE_MAX || is_section)
+        pass_on(p);
     if (control && !*control)
-        fail(p, p->line, "there is a NUL byte: this is no text, or one in UTF-16");
+        fail(p, p->line, "NUL byte: the file is not text, or is in UTF-16");
     else if (control)
-        fail(p, p->line, "there is a control character, byte 0x%02x", (unsigned char)*control);
-    else if (len > max)
-        fail(p, p->line, "the line is longer than %zu bytes", max);
+        fail(p, p->line, "control character, byte 0x%02x", (unsigned char)*control);
+    else if (len > TSD_INI_LINE_MAX)
+        fail(p, p->line, "the line is longer than %d bytes", TSD_INI_LINE_MAX);
     if (is_section && !p->rc)
         check_section(p, text, len);
 }
 
-/* Where inih had a line and gave nothing of it, it has counted an error, and goes on. */
-static void check_taken(struct parse *p)
+/* If inih did not call back for a line, it counted an error and continued. */
+static void check_called(struct parse *p)
 {
     if (!p->expected || p->rc)
         return;
-    give_on(p);
-    fail(p, p->line, "this is neither a [section] nor \"name = value\"");
+    pass_on(p);
+    fail(p, p->line, "expected a [section] or \"name = value\"");
 }
 
-/* inih's fgets(): one line, ended by a newline, that fits. */
+/* inih calls this in place of fgets(): returns one line with its newline. */
 static char *next_line(char *out, int room, void *stream)
 {
     struct parse *p = stream;
-    check_taken(p);
+    check_called(p);
     if (p->rc || p->at == p->end)
         return NULL;
     const char *text = p->at;
@@ -230,10 +232,11 @@ static char *next_line(char *out, int room, void *stream)
         memcpy(out, "\n", sizeof("\n"));
         return out;
     }
-    /* One space stands for whatever it is indented by. */
+    /* Any indentation becomes one space. */
     size_t len = (size_t)(end - first);
     size_t used = 0;
-    check_line(p, first, len, (size_t)room - sizeof(" \r\n"));
+    assert((size_t)room == TSD_INI_LINE_MAX + sizeof(" \r\n"));
+    check_line(p, first, len);
     if (p->rc)
         return NULL;
     if (p->indented)
@@ -251,9 +254,9 @@ int tsd_ini_parse(const char *bytes, size_t len, const struct tsd_ini_handler *h
     if (len >= strlen(bom) && !memcmp(bytes, bom, strlen(bom)))
         p.at += strlen(bom);
 
-    if (ini_parse_stream(next_line, &p, take, &p) < 0)
+    if (ini_parse_stream(next_line, &p, on_entry, &p) < 0)
         stop(&p, TS_ENOMEM);
-    give_on(&p);
+    pass_on(&p);
     ts_buf_deinit(&p.value);
     return p.rc;
 }

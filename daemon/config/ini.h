@@ -1,4 +1,4 @@
-/* INI text into calls, by inih, and strictly: bytes in, no I/O. */
+/* Parses INI text strictly, with inih. Bytes in, callbacks out, no I/O. */
 #ifndef TSD_CONFIG_INI_H
 #define TSD_CONFIG_INI_H
 
@@ -6,12 +6,15 @@
 
 #include <stddef.h>
 
+/* The longest line inih reads, without the newline. Comments may be longer. */
+enum { TSD_INI_LINE_MAX = 196 };
+
 struct tsd_ini_entry {
     const char *section;
     const char *key;
-    const char *value;  /* without white space at its ends; continued lines are joined by a space */
+    const char *value;  /* without white space at its ends; continuation lines are joined with a space */
     unsigned line;      /* of the key */
-    unsigned continued; /* line of its first continuation, 0 where there is none */
+    unsigned continued; /* line of the first continuation, 0 if there is none */
 };
 
 struct tsd_ini_fault {
@@ -19,14 +22,14 @@ struct tsd_ini_fault {
     char text[256];
 };
 
-/* Each gives 0, or anything else to stop: tsd_ini_parse() then gives that number. */
+/* Each returns 0 to continue; tsd_ini_parse() returns any other number. */
 struct tsd_ini_handler {
     void *data;
     int (*section)(void *data, const char *name, unsigned line);
     int (*entry)(void *data, const struct tsd_ini_entry *entry);
 };
 
-/* TS_EINVAL with ret_fault where the text is not INI, TS_ENOMEM, or what the handler gave. Stops at the first. */
+/* Stops at the first error: TS_EINVAL with ret_fault (not INI), TS_ENOMEM, or what the handler returned. */
 int tsd_ini_parse(const char *bytes, size_t len, const struct tsd_ini_handler *handler,
                   struct tsd_ini_fault *ret_fault) TS_MUST_USE;
 

@@ -29,18 +29,18 @@ KEYS = sample_keys()
 
 @pytest.fixture
 def check(new_daemon, tmp_path, monkeypatch):
-    """check(text or path, *sets): what --check-config says of it."""
+    """check(text or path, *sets): runs --check-config, or another option, and returns the result."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     file = tmp_path / "t.conf"
 
-    def run(config, *sets):
+    def run(config, *sets, option="--check-config"):
         if isinstance(config, str):
             file.write_text(config)
             config = file
         arguments = [word for setting in sets for word in ("--set", setting)]
-        return subprocess.run([BINARY, "--config", config, "--check-config", *arguments], capture_output=True, text=True,
+        return subprocess.run([BINARY, "--config", config, option, *arguments], capture_output=True, text=True,
                               cwd=tmp_path, timeout=TIMEOUT)
     run.file = file
     return run
@@ -142,6 +142,50 @@ def test_a_tiny_memory_limit(start_daemon):
     """Below the longest message: that one could never come, but the daemon starts and takes others."""
     daemon = start_daemon(ingest__memory_limit="1M")
     assert daemon.status()["received"] == 0
+
+
+def shown(result):
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
+
+
+def test_show_config_prints_every_key_of_the_sample(check):
+    sample = "".join(line[KEY.fullmatch(line.rstrip("\n")) is not None:] for line in SAMPLE.open())
+    lines = [line for line in sample.splitlines() if line and not line.startswith("#")]
+    text = shown(check("", option="--show-config"))
+    assert [line.partition("=")[0] for line in text.splitlines() if line] == [line.partition("=")[0] for line in lines]
+    assert shown(check(sample, option="--show-config")) == text
+    assert shown(check(SAMPLE, option="--show-config")) == text
+
+
+@pytest.mark.parametrize(("text", "sets"), [
+    ("", ()),
+    ("[aggregation]\ntime_slice = 250ms\nstart_time = now\nretention = 250ms:1h\n 1s:1d\n\t1m:10y\n", ()),
+    ("[ingest]\nudp = localhost:1\nunix_stream = /run/a b.sock\n[control]\nsocket = off\n", ("ingest.threads=7",)),
+    ("[control]\nallowed_hosts = " + " ".join(f"host-{n:03}.example,\n" for n in range(60)), ("log.level=debug",)),
+    ("", ("store.path=/tmp/" + "x" * 185, "control.socket_group=root")),
+])
+def test_shown_configuration_is_a_configuration_file(check, text, sets):
+    """It is accepted, and printing it again changes nothing."""
+    first = shown(check(text, *sets, option="--show-config"))
+    for one in sets:
+        section, key, value = re.match(r"(\w+)\.(\w+)=(.*)", one).groups()
+        part = re.search(rf"^\[{section}\]\n(.*?)(?=^\[|\Z)", first, re.M | re.S)[1]
+        assert re.search(rf"^{key} ?= ?{re.escape(value)}$", part, re.M), part
+    taken(check(first))
+    assert shown(check(first, option="--show-config")) == first
+
+
+def test_show_config_rejects_an_invalid_file(check):
+    refused(check("[log]\nlevel = loud\n", option="--show-config"), f"{check.file}:2: log.level: ", '"loud"')
+    refused(check("", "log.level=loud", option="--show-config"), "--set log.level: ", '"loud"')
+
+
+def test_show_config_reports_a_full_disk(check, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "--config", "/dev/null", "--show-config"], stdout=full, stderr=subprocess.PIPE,
+                              text=True, cwd=tmp_path, timeout=TIMEOUT)
+    assert done.returncode == 1 and "No space left" in done.stderr
 
 
 def test_folders_of_systemd(new_daemon, monkeypatch):

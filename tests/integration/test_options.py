@@ -1,6 +1,6 @@
 """Options and keys are told in several places: --help, man pages, the sample configuration, completions. All agree.
 
-That the sample, docs/configuration.md and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_config.c).
+That the sample, docs/configuration.md and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_keys.c).
 """
 import os
 import pty
@@ -114,7 +114,7 @@ def test_man_page_of_the_daemon():
     text = page("timesliced.8")
     told = page_options(section(text, "OPTIONS"))
     shown = options_of(help_of(DAEMON))
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert {name: value for name, (value, _) in told.items()} == shown
     synopsis = section(text, "SYNOPSIS")
     assert set(re.findall(r"--([a-z-]+)", synopsis)) == set(shown)

@@ -1,8 +1,10 @@
-/* Configurations out of a text and one --set, for the tests of them. */
+/* Loads configurations from a text and one --set, for their tests. */
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
 
-#include "daemon/config/config.h"
+#include "daemon/config/load.h"
+#include "daemon/config/show.h"
+#include "daemon/config/value.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +15,9 @@
 
 #include <cmocka.h>
 
+#define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X189 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy"
+#define X196 X189 "xxxxxxx"
 #define LEN(array) (sizeof(array) / sizeof(*(array)))
 #define S INT64_C(1000000000)
 #define NOW (1732272009 * S + 250000000)
@@ -21,7 +26,7 @@ static char folder[] = "/tmp/test_config.XXXXXX";
 static char file[sizeof(folder) + 16];
 static struct tsd_config_error error;
 
-static int set_up(void **state)
+static inline int set_up(void **state)
 {
     (void)state;
     unsetenv("RUNTIME_DIRECTORY");
@@ -32,14 +37,14 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
+static inline int tear_down(void **state)
 {
     (void)state;
     unlink(file);
     return rmdir(folder);
 }
 
-static void write_file(const char *bytes, size_t len)
+static inline void write_file(const char *bytes, size_t len)
 {
     FILE *out = fopen(file, "w");
     assert_non_null(out);
@@ -48,7 +53,7 @@ static void write_file(const char *bytes, size_t len)
 }
 
 /* Loads a text and one --set (NULL: none). A failure must leave the result alone and say something. */
-static int load_bytes(const char *bytes, size_t len, const char *set, struct tsd_config *ret_config)
+static inline int load_bytes(const char *bytes, size_t len, const char *set, struct tsd_config *ret_config)
 {
     struct tsd_config config, untouched;
     memset(&config, 0xA5, sizeof(config));
@@ -65,7 +70,7 @@ static int load_bytes(const char *bytes, size_t len, const char *set, struct tsd
     return rc;
 }
 
-static struct tsd_config good(const char *text, const char *set)
+static inline struct tsd_config good(const char *text, const char *set)
 {
     struct tsd_config config = {0};
     if (load_bytes(text, strlen(text), set, &config))
@@ -73,21 +78,19 @@ static struct tsd_config good(const char *text, const char *set)
     return config;
 }
 
-static char *formatted(const struct tsd_config *config, const char *name)
+static inline char *formatted(const struct tsd_config *config, const char *name)
 {
-    const struct tsd_config_key *keys;
-    size_t n = tsd_config_keys(&keys), len;
     struct ts_buf out;
+    size_t len;
+    const struct tsd_config_key *key = tsd_config_find_key(name);
+    assert_non_null(key);
     ts_buf_init(&out);
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(keys[i].name, name))
-            tsd_config_format(config, &keys[i], &out);
-    }
+    tsd_value_write(key, config, &out);
     return ts_buf_steal(&out, &len);
 }
 
 /* The message, without the file's name where it is there: "3: store.path: ...". */
-static const char *refused(const char *text, size_t len, const char *set)
+static inline const char *refused(const char *text, size_t len, const char *set)
 {
     struct tsd_config config;
     int rc = load_bytes(text, len, set, &config);
@@ -100,10 +103,73 @@ static const char *refused(const char *text, size_t len, const char *set)
     return strncmp(error.message, file, n) ? error.message : error.message + n + 1;
 }
 
-static void must_say(const char *message, const char *begin, const char *part)
+static inline void must_say(const char *message, const char *begin, const char *part)
 {
     if (strncmp(message, begin, strlen(begin)) || !strstr(message, part))
         fail_msg("\"%s\"\ndoes not begin with \"%s\" and say \"%s\"", message, begin, part);
 }
+
+/* What --show-config prints. */
+static inline char *shown(const struct tsd_config *config)
+{
+    struct ts_buf out;
+    size_t len;
+    ts_buf_init(&out);
+    assert_int_equal(tsd_config_show(config, &out), 0);
+    char *text = ts_buf_steal(&out, &len);
+    assert_non_null(text);
+    assert_int_equal(strlen(text), len);
+    return text;
+}
+
+/* The configurations print the same. */
+static inline void assert_same(const struct tsd_config *a, const struct tsd_config *b)
+{
+    char *text_a = shown(a);
+    char *text_b = shown(b);
+    assert_string_equal(text_a, text_b);
+    free(text_a);
+    free(text_b);
+}
+
+/* A file that sets every key to another value than its default. */
+__attribute__((unused)) static const char all_changed[] = "[aggregation]\n"
+                                                          "time_slice = 250ms\n"
+                                                          "start_time = 2026-01-31T10:00:00Z\n"
+                                                          "retention = 250ms:1h\n"
+                                                          "    1s:1d ; a second level\n"
+                                                          "\n"
+                                                          "# and a third\n"
+                                                          "\t1m:10y\n"
+                                                          "max_future = off\n"
+                                                          "max_locations = 7\n"
+                                                          "max_label_sets:8\n"
+                                                          "[ingest] ; what comes in\r\n"
+                                                          "udp = [::1]:0\r\n"
+                                                          "tcp=off\r\n"
+                                                          "  # indented comment\n"
+                                                          "unix_stream = /run/a b.sock\n"
+                                                          "unix_datagram = d.sock;not-a-comment\n"
+                                                          "socket_mode = 600\n"
+                                                          "threads = 64\n"
+                                                          "max_message = 1K\n"
+                                                          "max_connections = 1\n"
+                                                          "memory_limit = 1M\n"
+                                                          "receive_buffer = 65536\n"
+                                                          "[control]\n"
+                                                          "  socket = off\n"
+                                                          "socket_mode = 0777\n"
+                                                          "socket_group = root\n"
+                                                          "http = localhost:9000\n"
+                                                          "allowed_hosts = a.example,\n"
+                                                          "  b-2.example\n"
+                                                          "[store]\n"
+                                                          "path = t.db\n"
+                                                          "flush_interval = 1.5s\n"
+                                                          "ack_interval = 1ms\n"
+                                                          "durability = process\n"
+                                                          "client_expiry = 1w\n"
+                                                          "[log]\n"
+                                                          "level = debug"; /* no newline at the end */
 
 #endif

@@ -36,9 +36,9 @@ static void test_good_values(void **state)
         char set[200];
         snprintf(set, sizeof(set), "%s=%s", cases[i].key, cases[i].value);
         struct tsd_config config = good("", set);
-        char *shown = formatted(&config, cases[i].key);
-        assert_string_equal(shown, cases[i].shown);
-        free(shown);
+        char *text_shown = formatted(&config, cases[i].key);
+        assert_string_equal(text_shown, cases[i].shown);
+        free(text_shown);
         tsd_config_deinit(&config);
     }
 }
@@ -66,14 +66,14 @@ static void test_bad_values(void **state)
         {"aggregation.max_locations", "0", "from 1 to 100000000"},
         {"aggregation.max_locations", "100000001", "from 1 to 100000000"},
         {"aggregation.max_locations", "4294967297", "from 1 to"},
-        {"aggregation.max_locations", "10K", "a whole number"},
-        {"aggregation.max_label_sets", "1.5", "a whole number"},
-        {"aggregation.max_label_sets", "", "a whole number"},
+        {"aggregation.max_locations", "10K", "an integer"},
+        {"aggregation.max_label_sets", "1.5", "an integer"},
+        {"aggregation.max_label_sets", "", "an integer"},
         {"ingest.udp", "8137", "HOST:PORT"},
         {"ingest.udp", "", "HOST:PORT"},
         {"ingest.udp", ":8137", "the host is not an address"},
         {"ingest.udp", "*:8137", "0.0.0.0"},
-        {"ingest.udp", "example.org:8137", "no name is looked up"},
+        {"ingest.udp", "example.org:8137", "names other than localhost are not looked up"},
         {"ingest.udp", "127.0.0.1", "HOST:PORT"},
         {"ingest.udp", "127.1:80", "the host is not an address"},
         {"ingest.udp", "127.0.0.1:65536", "the port is not a number from 0 to 65535"},
@@ -91,7 +91,7 @@ static void test_bad_values(void **state)
         {"ingest.tcp", "[fe80::1%nosuchif]:80", "interface"},
         {"control.http", "on", "HOST:PORT"},
         {"ingest.unix_stream", "", "a path, or off"},
-        {"ingest.unix_stream", "/run/", "names a folder"},
+        {"ingest.unix_stream", "/run/", "is a folder"},
         {"ingest.unix_stream", "/run/a\nb", "control character, byte 0x0a"},
         {"ingest.socket_mode", "0888", "0000 to 0777"},
         {"ingest.socket_mode", "1777", "0000 to 0777"},
@@ -108,12 +108,12 @@ static void test_bad_values(void **state)
         {"ingest.max_connections", "0", "from 1"},
         {"ingest.memory_limit", "65535", "from 64K to 1024G"},
         {"ingest.receive_buffer", "0", "from 4K to 1G"},
-        {"control.socket_group", "no-such-group-here", "there is no such group"},
+        {"control.socket_group", "no-such-group-here", "no such group"},
         {"control.allowed_hosts", "a.example b.example:80", "\"b.example:80\" is not a host name"},
         {"control.allowed_hosts", "a/b", "without ports"},
         {"store.path", "", "a path"},
-        {"store.path", "off", "cannot be off"},
-        {"store.path", "/var/lib/", "names a folder"},
+        {"store.path", "off", "off is not allowed here"},
+        {"store.path", "/var/lib/", "is a folder"},
         {"store.flush_interval", "0", "from 1ms to 1d"},
         {"store.flush_interval", "25h", "from 1ms to 1d"},
         {"store.ack_interval", "off", "from 1ms to 1d"},
@@ -151,12 +151,12 @@ static void test_path_lengths(void **state)
         char set[4100], said[40];
         snprintf(set, sizeof(set), "%s=/%0*d", cases[i].key, cases[i].allowed - 1, 0);
         struct tsd_config config = good("", set);
-        char *shown = formatted(&config, cases[i].key);
-        assert_int_equal(strlen(shown), cases[i].allowed);
-        free(shown);
+        char *text_shown = formatted(&config, cases[i].key);
+        assert_int_equal(strlen(text_shown), cases[i].allowed);
+        free(text_shown);
         tsd_config_deinit(&config);
         strcat(set, "0");
-        snprintf(said, sizeof(said), "has %d bytes, %d are allowed", cases[i].allowed + 1, cases[i].allowed);
+        snprintf(said, sizeof(said), "has %d bytes, the limit is %d", cases[i].allowed + 1, cases[i].allowed);
         must_say(refused("", 0, set), "--set ", said);
     }
 }
@@ -171,7 +171,7 @@ static void test_host_lengths(void **state)
     } cases[] = {{253, 1, NULL},
                  {254, 1, "is not a host name"},
                  {15, 256, NULL},
-                 {240, 17, "the list has 4097 bytes, 4096 are"}};
+                 {240, 17, "the list has 4097 bytes, the limit is 4096"}};
     for (size_t i = 0; i < LEN(cases); i++) {
         char set[4300] = "control.allowed_hosts=";
         char *end = set + strlen(set);
@@ -208,14 +208,14 @@ static void test_retention(void **state)
         {"1h", NULL, "1h:2d", NULL},
         {"1d", NULL, "1d:2d", NULL},
         {"1w", NULL, "1w:1w", NULL},
-        {"10s", "1m:2d", NULL, "the first level has a width of 1m, it must have that of aggregation.time_slice, 10s"},
-        {"10s", "10s:2d 25s:30d", NULL, "the width of 25s:30d is not a multiple of the one before, 10s"},
+        {"10s", "1m:2d", NULL, "the width of the first level is 1m, but must equal aggregation.time_slice, 10s"},
+        {"10s", "10s:2d 25s:30d", NULL, "the width of 25s:30d is not a multiple of the previous width, 10s"},
         {"10s", "10s:2d 10s:30d", NULL, "the width of 10s:30d"},
         {"1m", "1m:2d 10s:30d", NULL, "finest first"},
         {"10s", "10s:9s", NULL, "10s:9s keeps less than the width"},
-        {"10s", "10s:2d 1h:1d", NULL, "1h:1d is kept for less time than the finer level before it, of 10s"},
-        {"10s", "", NULL, "there is no value"},
-        {"10s", "10s", NULL, "\"10s\" is not allowed: it takes WIDTH:KEEP"},
+        {"10s", "10s:2d 1h:1d", NULL, "1h:1d is kept for less time than the previous, finer level of 10s"},
+        {"10s", "", NULL, "the value is empty"},
+        {"10s", "10s", NULL, "\"10s\" is not valid: expected WIDTH:KEEP"},
         {"10s", "10s:", NULL, "WIDTH:KEEP"},
         {"10s", ":2d", NULL, "WIDTH:KEEP"},
         {"10s", "0:2d", NULL, "WIDTH:KEEP"},
@@ -242,9 +242,9 @@ static void test_retention(void **state)
         }
         struct tsd_config config = good(text, given);
         if (cases[i].levels) {
-            char *shown = formatted(&config, "aggregation.retention");
-            assert_string_equal(shown, cases[i].levels);
-            free(shown);
+            char *text_shown = formatted(&config, "aggregation.retention");
+            assert_string_equal(text_shown, cases[i].levels);
+            free(text_shown);
         } else {
             assert_int_equal(config.aggregation.n_retention, TS_RETENTION_MAX);
         }
