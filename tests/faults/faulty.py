@@ -116,9 +116,6 @@ class FaultyDaemon(support.Daemon):
         threads = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
     def healthy(self):
         return self.get("/healthz").status == 200
 

@@ -1,6 +1,6 @@
 """Row 14: an operator's shell holds the write lock, or a read snapshot. The daemon waits, nothing is lost.
 
-What a question is told meanwhile: tests/integration/test_lifecycle.py, test_an_operator_holds_the_lock.
+What a question is told meanwhile: tests/integration/test_lifecycle.py, test_write_lock_delays_commits_but_loses_nothing.
 """
 import socket
 import sqlite3

@@ -2,7 +2,7 @@
 deeper crashes nothing, and healthz says so.
 
 Foreign files, newer schemas, damaged headers, cut ones, a second daemon: tests/integration/test_lifecycle.py,
-test_a_file_that_must_not_be_used, test_second_daemon_on_the_same_database.
+test_unusable_database_is_rejected_and_unchanged, test_second_daemon_on_the_same_database_is_rejected.
 """
 import json
 import random

@@ -1,7 +1,7 @@
 """Row 16: reload with a bad configuration under load; no connection is closed, nothing is lost.
 
 That all of the old configuration stays and a good one is taken afterwards: tests/integration/test_lifecycle.py,
-test_reload_of_a_bad_file_keeps_the_old.
+test_reload_of_an_invalid_file_changes_nothing.
 """
 import signal
 import socket

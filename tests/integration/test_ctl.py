@@ -15,7 +15,7 @@ def daemon(tmp_path):
     yield from serving(tmp_path, {**RESPONSES, "buckets?format=csv": CSV, "top?format=csv": CSV})
 
 
-# --- Requests -----------------------------------------------------------------------------------------------------
+# Requests.
 
 
 @pytest.mark.parametrize("args, path, query", [
@@ -64,7 +64,7 @@ def test_csv_passes_through(daemon, command):
     assert ctl(command, "--format", "csv", daemon=daemon).stdout == CSV.encode()
 
 
-# --- Exit codes ---------------------------------------------------------------------------------------------------
+# Exit codes.
 
 
 @pytest.mark.parametrize("args, word", [
@@ -185,7 +185,7 @@ def test_help_and_version_are_printed(args):
         assert "--by" in text and "--chart" not in text
 
 
-# --- Watch ---------------------------------------------------------------------------------------------------------
+# Watch.
 
 
 def test_watch_requests_the_status_once(daemon):

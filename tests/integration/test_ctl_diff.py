@@ -74,7 +74,7 @@ def line_of(text, start):
     return line
 
 
-# --- Requests -----------------------------------------------------------------------------------------------------
+# Requests.
 
 
 @pytest.mark.parametrize("args, query", [
@@ -117,7 +117,7 @@ def test_wrong_usage_exits_with_2(args, word):
     assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b""
 
 
-# --- The table ----------------------------------------------------------------------------------------------------
+# The table.
 
 
 def test_table_shows_changes(daemon):
@@ -259,7 +259,7 @@ def test_unexpected_rows_show_no_numbers(daemon):
     assert ctl("diff", *RANGES, "--fail-over", "0", daemon=daemon).returncode == 0
 
 
-# --- --fail-over --------------------------------------------------------------------------------------------------
+# --fail-over.
 
 
 def failing_functions(daemon, *args):

@@ -52,7 +52,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- backup and regrid --------------------------------------------------------------------------------------------
+# backup and regrid.
 
 
 @pytest.mark.parametrize("command, more", SAVES)
@@ -247,7 +247,7 @@ def test_help_describes_the_command(command):
     assert "\nExample" in text
 
 
-# --- delete -------------------------------------------------------------------------------------------------------
+# delete.
 
 
 def test_delete_without_yes_is_a_dry_run(daemon):

@@ -12,7 +12,7 @@ def daemon(tmp_path):
     yield from serving(tmp_path, {**RESPONSES, "buckets?format=csv": CSV, "top?format=csv": CSV})
 
 
-# --- Tables -------------------------------------------------------------------------------------------------------
+# Tables.
 
 
 @pytest.mark.parametrize("command", sorted(RESPONSES))
@@ -130,7 +130,7 @@ def test_functions_that_do_not_fit_are_stated(daemon):
     assert "not fit" not in table("buckets", "--chart", daemon=daemon, width=60)  # a chart shows all functions
 
 
-# --- Chart and terminal -------------------------------------------------------------------------------------------
+# Chart and terminal.
 
 
 def test_chart_in_a_pipe_has_no_escapes(daemon):

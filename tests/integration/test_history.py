@@ -139,7 +139,7 @@ class Load(threading.Thread):
         self.join(30 * SLOW)
 
 
-# ---- Pruning ----
+# Pruning.
 
 def test_old_rows_go_and_their_pages_are_used_again(start_daemon):
     daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:2s 2s:4s 10s:1h", store__flush_interval="100ms", store__durability="process")
@@ -160,7 +160,7 @@ def test_old_rows_go_and_their_pages_are_used_again(start_daemon):
     assert calls(daemon) == sent
 
 
-# ---- Names ----
+# Names.
 
 def test_names_go_and_come_again(start_daemon):
     """Bursts of names that come and go, each counted as it was sent, while the names of earlier bursts are let go of."""
@@ -224,7 +224,7 @@ def test_the_bound_is_on_what_the_finest_level_has(start_daemon):
     assert disagreements(daemon.db) == []
 
 
-# ---- Other levels at a restart ----
+# Other levels at a restart.
 
 def test_levels_that_are_built_behind_it(new_daemon):
     now = int(time.time())
@@ -255,7 +255,7 @@ def test_levels_that_are_built_behind_it(new_daemon):
     assert disagreements(daemon.db) == [] and calls(daemon) == total
 
 
-# ---- Backups ----
+# Backups.
 
 def backup(daemon, path=None):
     response = daemon.post("/v1/backup")
@@ -316,7 +316,7 @@ def post_when_free(daemon, path):
 def test_whoever_leaves_half_way_leaves_nothing(start_daemon):
     daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
     total = fill(daemon)
-    descriptors = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    descriptors = daemon.descriptors()
     for pause in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
         for path in "/v1/backup", "/v1/regrid?time_slice=10s", "/v1/delete?function=nothing*&dry_run=false":
             sock = begin(daemon, "POST", path)
@@ -325,7 +325,7 @@ def test_whoever_leaves_half_way_leaves_nothing(start_daemon):
             response = daemon.post("/v1/backup")
             assert response.status == 200 or response.error["code"] == "busy"
     post_when_free(daemon, "/v1/backup")
-    wait_until(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= descriptors + 2)
+    wait_until(lambda: daemon.descriptors() <= descriptors + 2)
     wait_until(lambda: not list(daemon.folder.glob("t.db-copy*")))
     assert calls(daemon) == total and disagreements(daemon.db) == []
 
@@ -407,7 +407,7 @@ def test_killed_meanwhile(start_daemon, path):
     assert disagreements(daemon.db) == []
 
 
-# ---- Large answers ----
+# Large answers.
 
 def connections(daemon):
     """How many peers are connected to its Unix sockets and over TCP."""

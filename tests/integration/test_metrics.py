@@ -50,7 +50,7 @@ def families(text):
     return set(re.findall(r"^# TYPE (\S+) ", text, re.M))
 
 
-# --- The text -----------------------------------------------------------------------------------------------------
+# The text.
 
 
 def test_histogram_of_commits(start_daemon):
@@ -93,7 +93,7 @@ def test_rules_name_what_is_there(start_daemon):
     assert len(used) >= 7 and used <= known
 
 
-# --- promtool -----------------------------------------------------------------------------------------------------
+# promtool.
 
 
 @needs_promtool
@@ -171,7 +171,7 @@ def test_rule_fires_on_its_trouble_only(tmp_path, alert):
         assert 'code="bad_json"' in text
 
 
-# --- A real Prometheus --------------------------------------------------------------------------------------------
+# A real Prometheus.
 
 
 def free_port():

@@ -1,9 +1,13 @@
 """HTTP requests over a Unix socket or TCP. Numbers in responses stay exact (Decimal)."""
+import contextlib
 import http.client
 import json
+import re
 import socket
 from decimal import Decimal
 from urllib.parse import urlencode
+
+from support.wait import TIMEOUT
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -71,9 +75,39 @@ def request(address, method, path, params=(), headers=None, timeout=30):
         connection.close()
 
 
+def connect(address):
+    sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
+    sock.settimeout(3 * TIMEOUT)
+    sock.connect(address if isinstance(address, tuple) else str(address))
+    return sock
+
+
+def read_all(sock):
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def send_raw(address, request):
+    """Sends these bytes and returns everything up to the end of the connection."""
+    with contextlib.closing(connect(address)) as sock:
+        sock.sendall(request)
+        return read_all(sock)
+
+
+def raw_request(address, target, method=b"GET", host=b"localhost", headers=b""):
+    """Sends a request without checking its parts. Returns (status, body)."""
+    host_line = b"" if host is None else b"Host: " + host + b"\r\n"
+    response = send_raw(address, method + b" " + target + b" HTTP/1.1\r\n" + host_line + b"Connection: close\r\n" +
+                        headers + b"\r\n")
+    head, body = response.split(b"\r\n\r\n", 1)
+    return int(head.split(b" ")[1]), body
+
+
 def parse_metrics(text):
     """Parses the Prometheus text format 0.0.4 strictly. Returns ({(name, labels): value}, {name: type})."""
-    import re
     series, types, helps = {}, {}, {}
     sample = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?$')
     label = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)')

@@ -14,26 +14,11 @@ import tempfile
 import time
 
 from support import control
+from support.wait import TIMEOUT, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TIMESLICED", str(ROOT / "build" / "daemon" / "timesliced"))
 EX_CONFIG = 78
-TIMEOUT = float(os.environ.get("TIMESLICED_TEST_TIMEOUT", "15"))  # seconds; raise it under sanitizers or valgrind
-
-
-def wait_until(condition, message="", timeout=None):
-    """Polls until condition() is true and returns its value. Fails after the timeout with the message, a text or a
-    function that returns one."""
-    end = time.monotonic() + (timeout or TIMEOUT)
-    pause = 0.001
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"timed out{': ' if message else ''}{message() if callable(message) else message}")
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
 
 
 def parse_address(text):
@@ -133,6 +118,10 @@ class Daemon:
     def log_text(self):
         return self.log.read_text(errors="replace")
 
+    def descriptors(self):
+        """The number of open file descriptors."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     # Requests to the control socket.
 
     def get(self, path, params=(), **options):
@@ -206,6 +195,16 @@ class Daemon:
         code = self.stop()
         assert code == 0, f"exit code {code}:\n{self.log_text()}"
         self.check_db()
+
+    @contextlib.contextmanager
+    def locked_db(self):
+        """Holds the write lock of the database, so that commits fail."""
+        connection = sqlite3.connect(self.db, timeout=TIMEOUT, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            connection.close()
 
     def check_db(self):
         assert self.query_db("PRAGMA integrity_check") == [("ok",)]

@@ -21,3 +21,10 @@ def start_daemon(new_daemon):
     def start(config_text="", **settings):
         return new_daemon(settings, config_text).start()
     return start
+
+
+@pytest.fixture
+def web(start_daemon):
+    """(a daemon with control.http, the address of control.http)"""
+    daemon = start_daemon(control__http="127.0.0.1:0", control__allowed_hosts="stats.example, other")
+    return daemon, daemon.address("http")
