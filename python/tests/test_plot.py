@@ -11,7 +11,7 @@ import xml.etree.ElementTree
 from helpers import PATIENCE
 from test_control import BUCKETS, Server
 from timesliced.reading import plot
-from timesliced.reading.results import Buckets
+from timesliced.reading.buckets import Buckets
 
 try:
     import matplotlib

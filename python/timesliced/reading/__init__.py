@@ -1,0 +1,1 @@
+"""Queries to the daemon: Control and the types of its results."""

@@ -1,27 +1,24 @@
-"""What Control gives: the daemon's answers as types. Times are seconds; moments are seconds since the Unix epoch.
+"""Results of queries.
 
-Seconds are floats here: they tell nanoseconds apart up to 104 days in one sum.
+Durations are seconds, as floats: a sum is exact to the nanosecond up to 104 days. Times are seconds since the Unix epoch.
 """
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
-if TYPE_CHECKING:
-    from timesliced.reading.control import Time
-
-Range = Union[str, Tuple["Optional[Time]", "Optional[Time]"]]
-Answer = Mapping[str, Any]
+Response = Mapping[str, Any]
+AnyMatrix = TypeVar("AnyMatrix", bound="Matrix")
 
 
 @dataclass(frozen=True)
 class Location:
-    """Of `by="location"`; each is None where the sender gave none."""
+    """With by="location". Each member is None if the sender gave none."""
 
     file_name: Optional[str]
     line_number: Optional[int]
     raw_name: Optional[str]
 
     @classmethod
-    def of(cls, row: Answer) -> "Optional[Location]":
+    def of(cls, row: Response) -> "Optional[Location]":
         if "file_name" not in row:
             return None
         return cls(row["file_name"], row["line_number"], row["raw_name"])
@@ -32,9 +29,9 @@ class Location:
 
 @dataclass(frozen=True)
 class Series:
-    """One function's values, a value for each bucket."""
+    """The values of one function, one per bucket."""
 
-    function: Optional[str]  # `by="label.KEY"`: the label's value, None for profiles without it
+    function: Optional[str]  # with by="label.KEY": the value of the label; None: profiles without it
     location: Optional[Location]
     total: float
     values: List[float]
@@ -42,7 +39,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Rest:
-    """All that `top` left out, summed."""
+    """The sum of the functions beyond `top`."""
 
     functions: int
     total: float
@@ -50,9 +47,9 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Buckets:
-    """Buckets ascend; functions descend by total. profiles, exact_profiles, total_tt (the sum of the profiles' own total)
-    and parts_missing have a value for each bucket. from_ and to are None where that end is not known."""
+class Matrix:
+    """Buckets in ascending order, functions in descending order of their total. profiles, exact_profiles, total_tt (the
+    sum of the profiles' own totals) and parts_missing have one value per bucket. from_ and to are None if unknown."""
 
     start_time: float
     time_slice: float
@@ -71,19 +68,13 @@ class Buckets:
     other: Rest
 
     @classmethod
-    def of(cls, answer: Answer) -> "Buckets":
+    def of(cls: Type[AnyMatrix], response: Response) -> AnyMatrix:
         return cls(
-            answer["start_time"], answer["time_slice"], answer["metric"], answer["unit"], answer["from"], answer["to"],
-            answer.get("from_resolution"), answer.get("to_resolution"), answer["buckets"], answer["profiles"],
-            answer["exact_profiles"], answer["total_tt"], answer["parts_missing"],
-            [Series(_name(row), Location.of(row), row["total"], row["values"]) for row in answer["functions"]],
-            Rest(answer["other"]["functions"], answer["other"]["total"], answer["other"]["values"]))
-
-    def plot(self, ax: Any = None, *, title: Optional[str] = None, functions: int = 10) -> Any:
-        """Draws a stacked bar for each bucket, one colour a function, the `functions` largest and the rest as "other", on
-        `ax` or on new axes of matplotlib (timesliced[plot]). Gives the axes."""
-        from timesliced.reading import plot
-        return plot.draw(self, ax, title, functions)
+            response["start_time"], response["time_slice"], response["metric"], response["unit"], response["from"],
+            response["to"], response.get("from_resolution"), response.get("to_resolution"), response["buckets"],
+            response["profiles"], response["exact_profiles"], response["total_tt"], response["parts_missing"],
+            [Series(_name(row), Location.of(row), row["total"], row["values"]) for row in response["functions"]],
+            Rest(response["other"]["functions"], response["other"]["total"], response["other"]["values"]))
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ class Sums:
     pcalls: int
 
     @classmethod
-    def of(cls, row: Answer) -> "Sums":
+    def of(cls, row: Response) -> "Sums":
         return cls(row["cumtime"], row["tottime"], row["ncalls"], row["pcalls"])
 
 
@@ -102,7 +93,7 @@ class Sums:
 class TopRow(Sums):
     function: Optional[str]
     location: Optional[Location]
-    percall_cumtime: Optional[float]  # cumtime / pcalls; None at no calls
+    percall_cumtime: Optional[float]  # cumtime / pcalls; None without calls
     percall_tottime: Optional[float]  # tottime / ncalls
 
 
@@ -113,7 +104,7 @@ class TopRest(Sums):
 
 @dataclass(frozen=True)
 class Top:
-    """Functions descend by the metric."""
+    """Functions in descending order of the metric."""
 
     metric: str
     from_: Optional[float]
@@ -126,20 +117,20 @@ class Top:
     other: TopRest
 
     @classmethod
-    def of(cls, answer: Answer) -> "Top":
-        other = answer["other"]
+    def of(cls, response: Response) -> "Top":
+        other = response["other"]
         return cls(
-            answer["metric"], answer["from"], answer["to"], answer.get("from_resolution"), answer.get("to_resolution"),
-            answer["profiles"], answer["total_tt"],
+            response["metric"], response["from"], response["to"], response.get("from_resolution"),
+            response.get("to_resolution"), response["profiles"], response["total_tt"],
             [TopRow(**_sums(row), function=_name(row), location=Location.of(row),
                     percall_cumtime=row["percall_cumtime"], percall_tottime=row["percall_tottime"])
-             for row in answer["functions"]],
+             for row in response["functions"]],
             TopRest(**_sums(other), functions=other["functions"]))
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     from_: Optional[float]
     to: Optional[float]
@@ -149,15 +140,15 @@ class Side:
     total_tt: float
 
     @classmethod
-    def of(cls, answer: Answer) -> "Side":
-        return cls(answer["from"], answer["to"], answer.get("from_resolution"), answer.get("to_resolution"),
-                   answer["profiles"], answer["total_tt"])
+    def of(cls, response: Response) -> "Side":
+        return cls(response["from"], response["to"], response.get("from_resolution"), response.get("to_resolution"),
+                   response["profiles"], response["total_tt"])
 
 
 @dataclass(frozen=True)
 class Change:
-    """Before and after are None where there is nothing to divide by; change where one of them is, ratio also where before
-    is 0."""
+    """before and after are None if there is nothing to divide by; change is None if either is, ratio also if before is
+    0."""
 
     before: Optional[float]
     after: Optional[float]
@@ -165,10 +156,10 @@ class Change:
     ratio: Optional[float]
 
     @classmethod
-    def of(cls, answer: "Optional[Answer]") -> "Optional[Change]":
-        if answer is None:
+    def of(cls, response: Optional[Response]) -> "Optional[Change]":
+        if response is None:
             return None
-        return cls(answer["before"], answer["after"], answer["change"], answer["ratio"])
+        return cls(response["before"], response["after"], response["change"], response["ratio"])
 
 
 @dataclass(frozen=True)
@@ -197,7 +188,7 @@ class DiffRest:
 
 @dataclass(frozen=True)
 class Diff:
-    """Functions by the size of their change, either way. `calls` is the count that goes with the metric."""
+    """Functions in descending order of the absolute change. calls: the count of calls that the metric is divided by."""
 
     before: Side
     after: Side
@@ -208,13 +199,14 @@ class Diff:
     other: DiffRest
 
     @classmethod
-    def of(cls, answer: Answer) -> "Diff":
-        other = answer["other"]
+    def of(cls, response: Response) -> "Diff":
+        other = response["other"]
         return cls(
-            Side.of(answer["before"]), Side.of(answer["after"]), answer["metric"], answer["unit"], answer["calls"],
+            Side.of(response["before"]), Side.of(response["after"]), response["metric"], response["unit"],
+            response["calls"],
             [DiffRow(_name(row), Location.of(row), Sums.of(row["before"]), Sums.of(row["after"]),
                      _change(row["per_profile"]), Change.of(row.get("per_call")), row["called_more"],
-                     row["slower_per_call"]) for row in answer["functions"]],
+                     row["slower_per_call"]) for row in response["functions"]],
             DiffRest(other["functions"], Sums.of(other["before"]), Sums.of(other["after"]),
                      _change(other["per_profile"]), other["called_more"], other["slower_per_call"]))
 
@@ -227,18 +219,18 @@ class LabelSet:
     profiles: int
 
     @classmethod
-    def of(cls, row: Answer) -> "LabelSet":
+    def of(cls, row: Response) -> "LabelSet":
         return cls(row["labels"], row["first_bucket"], row["last_bucket"], row["profiles"])
 
 
-def _name(row: Answer) -> Optional[str]:
+def _name(row: Response) -> Optional[str]:
     name: Optional[str] = row["function"] if "function" in row else row["label"]
     return name
 
 
-def _sums(row: Answer) -> Dict[str, Any]:
+def _sums(row: Response) -> Dict[str, Any]:
     return {key: row[key] for key in ("cumtime", "tottime", "ncalls", "pcalls")}
 
 
-def _change(answer: Answer) -> Change:
-    return Change(answer["before"], answer["after"], answer["change"], answer["ratio"])
+def _change(response: Response) -> Change:
+    return Change(response["before"], response["after"], response["change"], response["ratio"])
