@@ -317,7 +317,7 @@ class Life(Case):
                 if not late.is_set():
                     late.set()
                     client.send(small(), 1)
-                    client._sender.release(PATIENCE)
+                    client._sender.queue.release(PATIENCE)
             with mock.patch.object(worker.Worker, "intake", intake):
                 client._sender.start()
                 wait_until(late.is_set)
@@ -420,7 +420,7 @@ class Life(Case):
     def test_a_send_in_the_middle_of_a_send(self):
         """A signal handler at the worst places: each profile once, one thread, and the counts right."""
         receiver = self.receiver(Acked())
-        places = ["_start", "_take"]
+        places = ["_start", "_accept"]
         for place in places:
             client = self.client(receiver.address)
             real, inner = getattr(sender.Sender, place), []
@@ -434,7 +434,7 @@ class Life(Case):
             self.assertEqual(inner, [True])
             self.assertTrue(client.flush(PATIENCE))
             self.counts(client, sent=2, dropped=0, queued=0)
-            self.assertEqual(client._sender._bytes, 0)
+            self.assertEqual(client._sender.room(), client._sender.options.max_queue)
             self.assertTrue(client.close(PATIENCE))
             self.assertEqual(len(background_threads()), self.before[1])
         wait_until(lambda: len(receiver.lines) == 2 * len(places))
@@ -537,7 +537,7 @@ class Life(Case):
             self.assertTrue(client.flush(PATIENCE))
             self.assertEqual(receiver.hellos[0]["labels"], {"service": "web", "region": "us"})
             elsewhere = self.client("udp://127.0.0.1:9")
-            self.assertEqual(elsewhere._sender.address.scheme, "udp")
+            self.assertEqual(elsewhere._sender.options.address.scheme, "udp")
         with mock.patch.dict(os.environ, {"TIMESLICED_ADDRESS": "tcp//oops", "TIMESLICED_LABELS": "oops"}):
             with self.assertLogs("timesliced", "WARNING") as logged:
                 client = self.client(None)
@@ -567,8 +567,8 @@ class Life(Case):
         for address, limit in (("udp://127.0.0.1:1", 65507), ("udp://[::1]:1", 65507), ("udp://localhost:1", 65507),
                                ("unixgram:///s", 65507), ("udp://10.0.0.1:1", 1400), ("udp://daemon.example:1", 1400),
                                ("tcp://10.0.0.1:1", 8 << 20), ("unix:///s", 8 << 20)):
-            self.assertEqual(self.client(address)._limit, limit, address)
-        self.assertEqual(self.client("udp://10.0.0.1:1", max_datagram=9000)._limit, 9000)
+            self.assertEqual(self.client(address)._sender.options.max_message, limit, address)
+        self.assertEqual(self.client("udp://10.0.0.1:1", max_datagram=9000)._sender.options.max_message, 9000)
 
     def test_altered_is_counted(self):
         receiver = self.receiver(Datagrams()).read()

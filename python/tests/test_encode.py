@@ -15,8 +15,8 @@ from timesliced.base import limits
 from timesliced.base.limits import check_timestamp
 from timesliced.sending import encode as encode_module
 from timesliced.sending.encode import DROPPED, Encoder
-from timesliced.sending.encode import to_ns as rounded
 from timesliced.taking.capture import Rows, Taken, capture
+from timesliced.taking.rows import to_ns as rounded
 
 BIG = 10**9
 STAMP = "1732272009.25"
@@ -96,7 +96,7 @@ class FromProfile(unittest.TestCase):
     def test_texts_are_kept_from_one_profile_to_the_next(self):
         """Also where code objects come and go, and where there are more of them than are kept."""
         encoder = Encoder()
-        with mock.patch.object(encode_module, "TEXTS_MAX", 100):
+        with mock.patch.object(encode_module, "CACHE_MAX", 100):
             for _ in range(20):
                 profile = many_functions(30)
                 message = accept(encoder.encode(capture(profile), STAMP, "", BIG).messages[0])

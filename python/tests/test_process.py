@@ -10,6 +10,7 @@ import unittest
 import timesliced
 from helpers import PATIENCE, Acked, many_functions, small, wait_until
 from test_client import Case, free_port, stamps
+from timesliced.sending import sender
 
 
 def in_child(what):
@@ -34,8 +35,8 @@ class Fork(Case):
         client = self.client(receiver.address)
         client.send(small(), 1)
         self.assertTrue(client.flush(PATIENCE))
-        worker = client._sender._worker
-        fds = [*worker.pipe, worker.link.sock.fileno()]
+        worker, = [one for one in sender._workers if one.queue is client._sender.queue]
+        fds = [*worker.poller._pipe, worker.link.sock.fileno()]
 
         def closed(descriptor):
             try:
@@ -84,7 +85,7 @@ class Fork(Case):
         held, go = threading.Event(), threading.Event()
 
         def hold():
-            with client._sender.changed:
+            with client._sender.queue.lock:
                 held.set()
                 go.wait(PATIENCE)
         other = threading.Thread(target=hold)

@@ -13,7 +13,7 @@ import timesliced
 from helpers import PATIENCE, Acked, accept, measured
 from test_client import Case
 from timesliced.sending import unprofiled
-from timesliced.taking import budget, profiler as taking
+from timesliced.taking import budget, profiler
 from timesliced.taking.every import Deltas
 
 SHARED = sys.version_info >= (3, 12)
@@ -169,10 +169,10 @@ class Others(Profiling):
         inside, leave = threading.Event(), threading.Event()
 
         def other():
-            entered = taking.enter_thread()
+            entered = profiler.enter_thread()
             inside.set()
             leave.wait(PATIENCE)
-            taking.leave_thread(entered)
+            profiler.leave_thread(entered)
         thread = threading.Thread(target=other)
         thread.start()
         inside.wait(PATIENCE)
@@ -183,14 +183,14 @@ class Others(Profiling):
         thread.join()
         with self.sender.profile():  # one comes
             work()
-            thread = threading.Thread(target=lambda: taking.leave_thread(taking.enter_thread()))
+            thread = threading.Thread(target=lambda: profiler.leave_thread(profiler.enter_thread()))
             thread.start()
             thread.join()
         self.counts(self.sender, stepped_back=2)
         with self.sender.profile():
             work(4)
         self.assertEqual(self.calls("step"), [4])
-        self.assertEqual(taking._busy, {})
+        self.assertEqual(profiler._busy, {})
 
     def test_each_thread_by_itself(self):
         def thread():
@@ -377,7 +377,7 @@ class Every(Profiling):
         work(4)
         self.assertTrue(other.close(PATIENCE))
         self.assertEqual(self.calls("step"), [5, 4])
-        self.assertEqual(other._sender.tickers, [])
+        self.assertEqual(other._sender.queue.tickers, [])
 
     def test_steps_back(self):
         with self.sender.every(3600):
@@ -463,7 +463,7 @@ class Every(Profiling):
 
 
 def profiling_of(one):
-    return one._taking.profile if one._taking is not None else every_profile[-1]
+    return one._profiler.profile if one._profiler is not None else every_profile[-1]
 
 
 every_profile = []
@@ -478,7 +478,7 @@ def remember(real):
 
 
 def setUpModule():
-    patch = mock.patch.object(taking.Taking, "cancel", remember(taking.Taking.cancel))
+    patch = mock.patch.object(profiler.Profiler, "cancel", remember(profiler.Profiler.cancel))
     patch.start()
     unittest.addModuleCleanup(patch.stop)
 
@@ -527,7 +527,7 @@ class Budget(unittest.TestCase):
             work(20)
         more = time.perf_counter() - begin - plain
         profile.disable()
-        reckoned = one.reckon(profile.getstats(), 1)
+        reckoned = one.estimate(profile.getstats(), 1)
         self.assertGreater(reckoned, more / 10)
         self.assertLess(reckoned, max(more, 0.001) * 20)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from helpers import PATIENCE, Acked, accept
 from test_client import Case
 from test_profiling import rows_by_name, step, work
-from timesliced.taking import profiler as taking, web
+from timesliced.taking import profiler, web
 
 
 def environ(path="/", **more):
@@ -32,7 +32,7 @@ class Wsgi(Case):
     def sent(self):
         self.assertTrue(self.sender.flush(PATIENCE))
         self.assertIsNone(sys.getprofile())
-        self.assertEqual(taking._busy, {})
+        self.assertEqual(profiler._busy, {})
         return [(accept(line)["labels"]["route"], rows_by_name(line).get("step", (0,))[0]) for line in self.server.lines]
 
     def test_plain(self):

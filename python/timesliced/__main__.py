@@ -1,4 +1,4 @@
-"""The commands: python -m timesliced run | send | plot."""
+"""python -m timesliced run | send | plot."""
 import sys
 
 from timesliced.commands.main import main

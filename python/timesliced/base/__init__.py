@@ -1,0 +1,1 @@
+"""Addresses, limits and units, without I/O."""

@@ -1,11 +1,10 @@
-"""Where the daemon listens, as text: udp://host:port, tcp://host:port, unix:///path, unixgram:///path.
+"""Addresses of the daemon: udp://host:port, tcp://host:port, unix:///path, unixgram:///path.
 
-The environment may say it for the whole process: TIMESLICED_ADDRESS, where the application does not say it itself ("off":
-nothing is profiled and nothing sent), and TIMESLICED_LABELS, "key=value,key=value", for labels that the application
-does not set itself.
+Two environment variables set what the application does not: TIMESLICED_ADDRESS ("off": nothing is profiled or sent) and
+TIMESLICED_LABELS, "key=value,key=value".
 
-Nothing is resolved here: names are looked up on the background thread, each time a socket is opened. Paths are taken
-as they stand, without percent-decoding.
+Host names are not looked up here: the background thread does that each time it opens a socket. Paths are used as they
+are, without percent-decoding.
 """
 import ipaddress
 import os
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from typing import Dict, Iterable, Optional
 
 DEFAULT = "udp://127.0.0.1:8137"
-DEFAULT_STREAM = "tcp://127.0.0.1:8137"  # of the commands, which want to know
+DEFAULT_STREAM = "tcp://127.0.0.1:8137"  # default of the commands: acknowledged
 OFF = "off"
-_PATH_MAX = 107  # bytes: Linux's sun_path less its NUL
+_PATH_MAX = 107  # bytes: Linux's sun_path without the NUL
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -35,7 +34,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """As far as the text tells."""
+        """Judged by the text, without a lookup."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -45,7 +44,7 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Raises ValueError that says what is wrong; TypeError where it is not a string."""
+    """Raises ValueError, and TypeError if it is not a str."""
     if not isinstance(text, str):
         raise TypeError(f"address must be a str, not {type(text).__name__}")
     scheme, separator, rest = text.partition("://")
@@ -61,7 +60,7 @@ def from_environment() -> Optional[str]:
 
 
 def labels_from_environment() -> Dict[str, str]:
-    """Raises ValueError that says what is wrong with the form; what is in it is checked with the other labels."""
+    """Raises ValueError for bad syntax. check_labels() checks keys and values."""
     return parse_labels(os.environ.get("TIMESLICED_LABELS", "").split(","), "TIMESLICED_LABELS")
 
 
@@ -81,16 +80,16 @@ def _path(text: str, path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f"address {text!r}: the path must be absolute, as in unix:///run/timesliced/stream.sock")
     if "\0" in path:
-        raise ValueError(f"address {text!r}: a NUL in the path")
+        raise ValueError(f"address {text!r}: the path contains a NUL")
     if len(os.fsencode(path)) > _PATH_MAX:
-        raise ValueError(f"address {text!r}: the path of a socket may have {_PATH_MAX} bytes")
+        raise ValueError(f"address {text!r}: the path of a socket has at most {_PATH_MAX} bytes")
     return path
 
 
 def _inet(text: str, scheme: str, rest: str) -> Address:
     match = _HOST_PORT.fullmatch(rest)
     if match is None:
-        raise ValueError(f"address {text!r}: must be {scheme}://host:port, an IPv6 host in brackets")
+        raise ValueError(f"address {text!r}: must be {scheme}://host:port, with IPv6 hosts in brackets")
     port = int(match["port"])
     if not 0 < port < 65536:
         raise ValueError(f"address {text!r}: the port must be 1 to 65535")
@@ -101,7 +100,7 @@ def _inet(text: str, scheme: str, rest: str) -> Address:
             raise ValueError(f"address {text!r}: not an IPv6 address in the brackets") from None
         return Address(scheme, match["v6"], port)
     try:
-        match["host"].encode("idna")  # else getaddrinfo raises it later, where nobody sees it
+        match["host"].encode("idna")  # getaddrinfo would raise it later, on the background thread
     except UnicodeError as error:
         raise ValueError(f"address {text!r}: not a host name: {error}") from None
     return Address(scheme, match["host"], port)

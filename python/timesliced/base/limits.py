@@ -1,6 +1,6 @@
-"""The bounds of the daemon's contract, and how a value is brought within them; labels and timestamps are refused instead.
+"""Limits of the daemon. Values of profiles are changed to fit; labels and timestamps raise instead.
 
-The second of each pair that the functions give counts changes: 0 or 1.
+Functions that return a pair return the value and the number of changes: 0 or 1.
 """
 import re
 from decimal import Decimal
@@ -16,13 +16,13 @@ LABEL_VALUE_MAX = 256
 TIMESTAMP_MAX = 9.2e9  # seconds
 CALLS_MAX = 2**53
 LINE_MAX = 2**31 - 1
-SECONDS_HELD = 1e12
+SECONDS_MAX = 1e12
 _LABEL_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NCALLS = re.compile(r"([0-9]{1,20})(?:/([0-9]{1,20}))?")
 
 
 def check_labels(labels: Optional[Mapping[str, str]]) -> Dict[str, str]:
-    """A copy. Raises TypeError or ValueError where the daemon would refuse them."""
+    """Returns a copy. Raises TypeError or ValueError if the daemon would reject them."""
     if labels is None:
         return {}
     if not isinstance(labels, Mapping):
@@ -36,23 +36,23 @@ def check_labels(labels: Optional[Mapping[str, str]]) -> Dict[str, str]:
         if not _LABEL_KEY.fullmatch(key) or len(key) > LABEL_KEY_MAX:
             raise ValueError(f"label {key!r}: a key is [A-Za-z_][A-Za-z0-9_]*, up to {LABEL_KEY_MAX} bytes")
         if "\0" in value or len(utf8(value)) > LABEL_VALUE_MAX:
-            raise ValueError(f"label {key!r}: a value has up to {LABEL_VALUE_MAX} bytes of UTF-8, and no NUL")
+            raise ValueError(f"label {key!r}: a value is up to {LABEL_VALUE_MAX} bytes of UTF-8 without NULs")
         pairs[str(key)] = str(value)
     return pairs
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
-    """JSON; "" for none."""
+    """JSON; "" if there are none."""
     return dumps(labels) if labels else ""
 
 
 def label_value(value: str) -> str:
-    """Of what an application's users may have chosen: never refused, cut where it is too long."""
+    """For values that users of the application may choose: shortened if too long, never rejected."""
     return head(value.replace("\0", ""), LABEL_VALUE_MAX)
 
 
 def check_timestamp(timestamp: float) -> str:
-    """Its JSON text. Raises TypeError where it is not an int or a float, ValueError where it is out of bounds."""
+    """Returns it as JSON. Raises TypeError, ValueError."""
     if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)):
         raise TypeError(f"timestamp must be an int or a float, not {type(timestamp).__name__}")
     if not -TIMESTAMP_MAX <= timestamp <= TIMESTAMP_MAX:  # NaN too
@@ -62,7 +62,7 @@ def check_timestamp(timestamp: float) -> str:
 
 
 def string(text: str, limit: int) -> Tuple[str, int]:
-    """Its JSON text, of at most `limit` bytes of UTF-8, without NULs. Raises TypeError where it is no str."""
+    """JSON of at most `limit` bytes of UTF-8, without NULs. Raises TypeError."""
     if not isinstance(text, str):
         raise TypeError(f"a name must be a str, not {type(text).__name__}")
     if len(text) * 4 > limit or "\0" in text:
@@ -78,7 +78,7 @@ def line_number(line: int) -> Tuple[str, int]:
 
 
 def calls(total: int, primitive: int) -> Tuple[str, int]:
-    """As pstats prints them: "n", or "n/p" where some are recursive."""
+    """As pstats prints them: "n", or "n/p" if some are recursive."""
     if not isinstance(total, int) or not isinstance(primitive, int):
         raise TypeError("call counts must be int")
     kept = min(max(int(total), 0), CALLS_MAX)
@@ -88,7 +88,7 @@ def calls(total: int, primitive: int) -> Tuple[str, int]:
 
 
 def calls_of(text: str) -> Tuple[int, int]:
-    """The reverse. Raises TypeError where it is not of that form."""
+    """The reverse. Raises TypeError for other text."""
     match = _NCALLS.fullmatch(text)
     if match is None:
         raise TypeError(f'ncalls must be "n" or "n/p", not {text[:100]!r}')
@@ -96,28 +96,28 @@ def calls_of(text: str) -> Tuple[int, int]:
 
 
 def number(value: Any) -> Tuple[float, int]:
-    """0 in place of what is not finite; held far past the daemon's own bound, so that it refuses such a one and its text
-    stays short. Raises TypeError where it is no number."""
+    """0 if it is not finite. Clamped to SECONDS_MAX, which the daemon still rejects: this only keeps the text short.
+    Raises TypeError."""
     if not isinstance(value, (int, float)):
         raise TypeError(f"a time must be a float, not {type(value).__name__}")
     try:
         real = float(value)
     except OverflowError:
         return 0.0, 1
-    return (min(max(real, -SECONDS_HELD), SECONDS_HELD), 0) if isfinite(real) else (0.0, 1)
+    return (min(max(real, -SECONDS_MAX), SECONDS_MAX), 0) if isfinite(real) else (0.0, 1)
 
 
 def utf8(text: str) -> bytes:
-    """Halves of surrogate pairs have three bytes, as many as the U+FFFD that the daemon stores for them."""
+    """A lone surrogate has three bytes, as many as the U+FFFD that the daemon stores for it."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def head(text: str, limit: int) -> str:
-    """As much of it as has `limit` bytes, in whole characters."""
+    """The longest prefix of complete characters with at most `limit` bytes."""
     data = utf8(text)
     if len(data) <= limit:
         return text
     end = limit
-    while data[end] & 0xC0 == 0x80:  # in the middle of a character
+    while data[end] & 0xC0 == 0x80:  # inside a character
         end -= 1
     return data[:end].decode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""python -m timesliced: run, send, plot."""

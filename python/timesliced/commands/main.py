@@ -1,7 +1,7 @@
-"""Arguments of python -m timesliced, and what they lead to.
+"""The arguments of python -m timesliced.
 
-Exit codes: run has the program's own; of the others 0, 1 where something was not sent or the daemon refused, 2 wrong
-usage, 3 the daemon cannot be reached.
+Exit codes of run: those of the program. Of the other commands: 0 success, 1 not everything was sent or the daemon
+responded with an error, 2 wrong usage, 3 the daemon cannot be reached.
 """
 import argparse
 import sys
@@ -9,76 +9,86 @@ from typing import Any, Dict, List, Optional
 
 from timesliced.base import address as addresses
 from timesliced.base import limits, units
-from timesliced.commands import dumps
+from timesliced.commands import dumps, run
 
 SEND_TIMEOUT = 10.0  # seconds without progress
-RUN_TIMEOUT = 5.0  # seconds that the end of a program may be held up
+RUN_TIMEOUT = 5.0  # seconds that sending may delay the exit of a program
 
 
 def main(arguments: List[str]) -> int:
-    """Gives the exit code; of run, raises what the program raises."""
+    """Returns the exit code. `run` raises what the program raises."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command == "run":
         return _run(parser, options)
     if options.command == "send":
-        return dumps.send(options.dump, options.address, _labels(options), options.timestamp, options.timeout, sys.stderr)
+        return dumps.send(options.dump, options.address, _labels(options), options.timestamp, options.timeout,
+                          sys.stderr)
     return _plot(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m timesliced", description="Profiles for timesliced, which sums them by time slice.")
+        prog="python -m timesliced", description="Sends profiles to timesliced, and plots what it has summed.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser(
-        "run", help="run a program, profiled", usage="%(prog)s [OPTIONS] (SCRIPT | -m MODULE) [ARGUMENT...]",
-        description="Runs a program as python does, and sends its profile.")
-    _common(run)
-    run.add_argument("--every", metavar="DURATION", type=_duration, help="send what came to the profile since the last "
-                     "time, at intervals (10s), rather than the whole at the end")
-    run.add_argument("--spool", metavar="FOLDER", help="what is not delivered waits there for the next start")
-    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="a module in place of a script")
-    run.add_argument("script", nargs=argparse.REMAINDER, metavar="SCRIPT", help=argparse.SUPPRESS)
-
-    send = commands.add_parser("send", help="send dumps of cProfile that are there already",
-                               description="Sends what Profile.dump_stats() or python -m cProfile -o wrote.")
-    _common(send)
-    send.add_argument("--timestamp", metavar="SECONDS", type=_timestamp,
-                      help="since the epoch, of all of them (when each was written)")
-    send.add_argument("--timeout", metavar="DURATION", type=_duration, default=SEND_TIMEOUT,
-                      help="without progress, after which the daemon counts as unreachable (10s)")
-    send.add_argument("dump", nargs="+", metavar="DUMP")
-
-    plot = commands.add_parser("plot", help="draw what the daemon has summed",
-                               description="Draws a stacked bar for each bucket, one colour a function.")
-    plot.add_argument("-o", "--output", metavar="FILE", required=True, help="its ending says the format: png, svg, pdf")
-    plot.add_argument("--from", dest="from_", metavar="TIME", help="as 2026-01-31T10:00:00Z, -15m, or epoch seconds")
-    plot.add_argument("--to", metavar="TIME")
-    plot.add_argument("--last", metavar="DURATION", help="from that long ago to now: 15m, 1h, 7d")
-    plot.add_argument("--time-slice", metavar="DURATION", help="wider buckets")
-    plot.add_argument("--metric", choices=("cumtime", "tottime", "ncalls", "pcalls"))
-    plot.add_argument("--function", metavar="GLOB", action="append", default=[], help="only these; may be repeated")
-    plot.add_argument("--label", metavar="KEY=VALUE", action="append", default=[], help="only profiles with this label")
-    plot.add_argument("--by", metavar="WHAT", help="function, location, or label.KEY")
-    plot.add_argument("--top", metavar="N", type=int, default=10, help="functions with a colour of their own (10)")
-    plot.add_argument("--title")
-    plot.add_argument("--control", metavar="WHERE", help="path of the control socket, or http://host:port "
-                      "($TIMESLICED_SOCKET, else /run/timesliced/control.sock)")
+    _add_run(commands.add_parser(
+        "run", help="run a program and send its profile", usage="%(prog)s [OPTIONS] (SCRIPT | -m MODULE) [ARGUMENT...]",
+        description="Runs a program like python does, and sends its profile."))
+    _add_send(commands.add_parser("send", help="send existing cProfile dumps",
+                                  description="Sends what Profile.dump_stats() or python -m cProfile -o wrote."))
+    _add_plot(commands.add_parser("plot", help="plot what the daemon has summed",
+                                  description="Draws one stacked bar per bucket, one colour per function."))
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", metavar="ADDRESS", type=_address, help="of the daemon ($TIMESLICED_ADDRESS, else "
-                        f"{addresses.DEFAULT_STREAM})", default=addresses.from_environment() or addresses.DEFAULT_STREAM)
-    parser.add_argument("--label", metavar="KEY=VALUE", action="append", default=[],
-                        help="where it comes from; may be repeated")
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    add = parser.add_argument
+    add("--every", metavar="DURATION", type=_duration, help="send the difference to the previous profile at this "
+        "interval (such as 10s), instead of one profile at the end")
+    add("--spool", metavar="FOLDER", help="keep undelivered profiles there for the next start")
+    add("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module instead of a script")
+    add("script", nargs=argparse.REMAINDER, metavar="SCRIPT", help=argparse.SUPPRESS)
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    add = parser.add_argument
+    add("--timestamp", metavar="SECONDS", type=_timestamp,
+        help="since the epoch, for all dumps (default: when each was written)")
+    add("--timeout", metavar="DURATION", type=_duration, default=SEND_TIMEOUT,
+        help="without progress until the daemon is considered unreachable (default: 10s)")
+    add("dump", nargs="+", metavar="DUMP")
+
+
+def _add_plot(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-o", "--output", metavar="FILE", required=True, help="the suffix selects the format: png, svg, pdf")
+    add("--from", dest="from_", metavar="TIME", help="such as 2026-01-31T10:00:00Z, -15m, or epoch seconds")
+    add("--to", metavar="TIME")
+    add("--last", metavar="DURATION", help="up to now: 15m, 1h, 7d")
+    add("--time-slice", metavar="DURATION", help="wider buckets")
+    add("--metric", choices=("cumtime", "tottime", "ncalls", "pcalls"))
+    add("--function", metavar="GLOB", action="append", default=[], help="only matching functions; may be repeated")
+    add("--label", metavar="KEY=VALUE", action="append", default=[], help="only profiles with this label")
+    add("--by", metavar="WHAT", help="function, location, or label.KEY")
+    add("--top", metavar="N", type=int, default=10, help="number of functions with a colour each (default: 10)")
+    add("--title")
+    add("--control", metavar="WHERE", help="path of the control socket, or http://host:port (default: "
+        "$TIMESLICED_SOCKET, else /run/timesliced/control.sock)")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--address", metavar="ADDRESS", type=_address,
+        default=addresses.from_environment() or addresses.DEFAULT_STREAM,
+        help=f"of the daemon (default: $TIMESLICED_ADDRESS, else {addresses.DEFAULT_STREAM})")
+    add("--label", metavar="KEY=VALUE", action="append", default=[], help="a label of the profiles; may be repeated")
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    from timesliced.commands import run
     if options.module is not None and not options.module or not (options.module or options.script):
-        parser.error("run: a script, or -m and a module, is needed")
+        parser.error("run: expected a script, or -m and a module")
     labels = _labels(options)
     try:
         if options.module:
@@ -93,17 +103,17 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _plot(options: argparse.Namespace) -> int:
-    from timesliced.reading import control, plot
+    from timesliced.reading import control, plot  # not for `run`: the program should see few additional modules
     if options.top < 1:
         print("timesliced: --top: at least 1", file=sys.stderr)
         return 2
-    asked: Dict[str, Any] = {
+    query: Dict[str, Any] = {
         "last": options.last, "from_": options.from_, "to": options.to, "time_slice": options.time_slice,
         "metric": options.metric, "function": options.function, "labels": _labels(options), "by": options.by,
         "top": options.top}
     try:
         plot.import_matplotlib()
-        buckets = control.Control(options.control).buckets(**asked)
+        buckets = control.Control(options.control).buckets(**query)
         plot.save(buckets, options.output, options.title, options.top)
     except control.Unreachable as error:
         print(f"timesliced: {error}", file=sys.stderr)

@@ -1,11 +1,11 @@
-"""python -m timesliced run: a program, profiled, that notices nothing of it.
+"""python -m timesliced run: runs a program with a profile, transparently.
 
-What it sees is what it would see without: sys.argv, sys.path[0], __main__ with its __file__ and __spec__, and its own
-frames alone in a traceback. What it ends with, an exit code, an exception or a signal, is what the process ends with.
+The program sees what it would see under python: sys.argv, sys.path[0], __main__ with its __file__ and __spec__, and
+only its own frames in a traceback. The process ends as the program does: with its exit code, exception or signal.
 
-The whole run is one profile, which bears the time of its begin; with --every it is sent piece by piece. Children that it
-forks send for themselves. It is sent when the program has ended, before atexit: what was not delivered by then is told on
-standard error, and changes no exit code.
+The complete run is one profile, with the begin of the run as timestamp; with --every, the differences are sent at
+intervals. Forked children send profiles of their own. The profile is sent when the program has ended, before atexit. If
+it cannot be delivered, that is printed to standard error, and the exit code is not changed.
 """
 import errno
 import importlib.machinery
@@ -18,20 +18,19 @@ from typing import Any, List, Mapping, Optional, Type
 
 from timesliced.client import Client
 from timesliced.taking.every import MAX_SECONDS
-
-_OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+from timesliced.taking.rows import PACKAGE
 
 
 class NoProgram(Exception):
-    """In words, and with python's exit code for it."""
+    """The message and exit code that python would give."""
 
-    def __init__(self, words: str, code: int) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
         self.code = code
 
 
 class Program:
-    """Code, and the module it runs as."""
+    """Code, and the module that it runs as."""
 
     def __init__(self, code: CodeType, first_path: Optional[str], argv: List[str], **attributes: Any) -> None:
         self.code = code
@@ -42,7 +41,7 @@ class Program:
 
 
 def script(path: str, arguments: List[str]) -> Program:
-    """A file; or a folder or zip archive with a __main__. Raises NoProgram, and SyntaxError."""
+    """A file, or a folder or zip archive with a __main__. Raises NoProgram, SyntaxError."""
     argv = [path, *arguments]
     where = os.path.abspath(path)
     if not os.path.isfile(where) or _is_zip(where):
@@ -64,7 +63,7 @@ def script(path: str, arguments: List[str]) -> Program:
 
 
 def module(name: str, arguments: List[str]) -> Program:
-    """Raises NoProgram; and what importing the module's package raises."""
+    """Raises NoProgram, and what importing the module's package raises."""
     try:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations is not None:
@@ -91,11 +90,11 @@ def run(program: Program, address: str, labels: Mapping[str, str], seconds: Opti
     except SystemExit:
         raise
     except BaseException:
-        before = sys.excepthook
+        previous = sys.excepthook
 
         def hook(kind: Type[BaseException], value: BaseException, trace: Optional[TracebackType]) -> Any:
-            trace = _theirs(trace)
-            return before(kind, value.with_traceback(trace), trace)
+            trace = _own_frames(trace)
+            return previous(kind, value.with_traceback(trace), trace)
         sys.excepthook = hook
         raise
     finally:
@@ -107,12 +106,12 @@ def run(program: Program, address: str, labels: Mapping[str, str], seconds: Opti
                   file=sys.stderr)
 
 
-def _theirs(trace: Optional[TracebackType]) -> Optional[TracebackType]:
-    """Without the frames before the program's own."""
+def _own_frames(trace: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The traceback without the frames before the program's own."""
     own = trace
-    while own is not None and not own.tb_frame.f_code.co_filename.startswith(_OWN):
-        own = own.tb_next  # runpy's
-    while own is not None and own.tb_frame.f_code.co_filename.startswith(_OWN):
+    while own is not None and not own.tb_frame.f_code.co_filename.startswith(PACKAGE):
+        own = own.tb_next  # runpy
+    while own is not None and own.tb_frame.f_code.co_filename.startswith(PACKAGE):
         own = own.tb_next
     return own or trace
 

@@ -1,6 +1,7 @@
 """Results of queries.
 
-Durations are seconds, as floats: a sum is exact to the nanosecond up to 104 days. Times are seconds since the Unix epoch.
+Durations are seconds, as floats: a sum is exact to the nanosecond up to 104 days. Times are seconds since the Unix
+epoch.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar

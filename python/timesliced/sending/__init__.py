@@ -1,0 +1,1 @@
+"""Sending profiles: the queue, the background thread, encoding, acknowledged streams, the spool, sockets."""

@@ -1,27 +1,24 @@
-"""One profile to its messages: JSON in the form the daemon reads, ASCII, no line feeds. Background thread only.
+"""Encoder: turns one profile into messages: JSON as the daemon parses it, ASCII, no line feeds. Background thread only.
 
-    getstats() of a cProfile.Profile     every function, unrounded             list form, "exact": true
-    .stats of pstats.Stats, and dumps    likewise, as far as pstats kept them  list form, "exact": true
-    rows of a running profile            likewise, integers already            list form, "exact": true
-    pstats.StatsProfile                  one a bare name, rounded to 1 ms      object form, as dataclasses.asdict has it
+    getstats() of a cProfile.Profile     every function, not rounded            list form, "exact": true
+    .stats of pstats.Stats, and dumps    the same, as far as pstats kept them   list form, "exact": true
+    rows of a running profile            the same, already integers             list form, "exact": true
+    pstats.StatsProfile                  one per bare name, rounded to 1 ms     object form, like dataclasses.asdict()
 
-A time is rounded to a nanosecond once, and written with nine decimals. CPython's timer counts whole nanoseconds, and its
-floats tell them apart for 26 days a function: so nothing is rounded at all.
+A time is rounded to nanoseconds once, and written with nine decimals. CPython's timer counts integer nanoseconds, which
+its floats represent exactly up to 26 days per function, so nothing is lost.
 
-Functions with the same file, line and name (two lambdas on one line) are summed, as integers. What stands around the
-numbers of a function is the same in each profile: Texts keeps it, for a bounded number of functions.
+Functions with the same file, line and name (two lambdas on one line) are summed as integers. The text around the
+numbers of a function is the same in each profile, and is cached for a bounded number of functions.
 
-What one odd function holds must not cost the whole profile, so what the daemon would refuse is changed (limits.py), and
-each change is counted (`altered`): names and file names that are too long keep their head, NULs are removed; a time that
-is not finite becomes 0; a call count is held to its bounds, and the primitive calls to the calls; a line number out of
-bounds becomes null. Times beyond 1e7 s are left for the daemon to refuse, loudly: a smaller figure in their place would
-pass for a measurement.
+Values that the daemon would reject are changed (limits.py) and counted (`altered`), so that one odd function does not
+cost the complete profile: names and file names are shortened, NULs removed; times that are not finite become 0; call
+counts and primitive calls are clamped; invalid line numbers become null. Times over 1e7 s are not changed, and the
+daemon rejects the profile: a clamped value would look like a measurement.
 
-Profiles that the client had to drop are told to the daemon as calls of a function of their own, DROPPED, in the next
-profile that it sends.
+The number of dropped profiles is reported to the daemon as calls of a function named DROPPED, in the next profile sent.
 """
 import marshal
-import os
 from itertools import compress
 from math import fsum, isfinite
 from types import CodeType
@@ -29,16 +26,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
 
 from timesliced.base import limits
 from timesliced.sending.frame import Frame
-from timesliced.taking.capture import Capture, Dump, Entries, Place, Rounded, Row, Rows, Stats, Taken
+from timesliced.taking.capture import Capture, Dump, Entries, Rounded, Rows, Stats, Taken
+from timesliced.taking.rows import NS, Place, Row, add, is_own, place_of, to_ns
 
 DROPPED = "(dropped)"
-TEXTS_MAX = 50_000  # functions
-NS = 10**9
+CACHE_MAX = 50_000  # functions
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
-_SWITCHES = ("<method 'disable' of '_lsprof.Profiler' objects>", "<built-in method sys.getprofile>")
-
-_Raw = Tuple[int, int, float, float]  # as Row, its times in seconds
+_Raw = Tuple[int, int, float, float]  # like Row, with times in seconds
 
 
 class Encoded(NamedTuple):
@@ -47,7 +41,7 @@ class Encoded(NamedTuple):
 
 
 class _Text:
-    """What stands around the numbers of one place."""
+    """The text around the numbers of one place."""
 
     __slots__ = ("place", "before", "after", "altered", "own")
 
@@ -63,19 +57,19 @@ class _Text:
 
 
 class Encoder:
-    """Keeps the texts of functions from one profile to the next."""
+    """Caches the texts of functions across profiles."""
 
     def __init__(self) -> None:
-        # Code objects are found by their id, which stands for them as long as they are kept: comparing two of them
-        # compares all that is in them. What is written in C has a str in place of one.
+        # Code objects are looked up by id, because comparing two of them compares their contents. `kept` keeps them
+        # alive, so that ids stay unique. Functions written in C have a str instead of a code object.
         self.by_code: Dict[Union[int, str], _Text] = {}
         self.by_place: Dict[Place, _Text] = {}
         self.kept: List[CodeType] = []
 
     def encode(self, captured: Capture, timestamp: str, labels: str, limit: int, dropped: int = 0) -> Encoded:
-        """timestamp and labels are JSON texts (limits.py). Raises TypeError where the profile holds what neither cProfile
-        nor pstats puts into one, OSError and ValueError of a dump that cannot be read."""
-        if len(self.by_place) + len(self.kept) > TEXTS_MAX:  # a program that makes functions without end
+        """timestamp and labels are JSON (limits.py); limit: bytes of a message. Raises TypeError if the profile
+        contains what neither cProfile nor pstats puts into one, OSError and ValueError if a dump cannot be read."""
+        if len(self.by_place) + len(self.kept) > CACHE_MAX:  # the application creates functions without end
             self.by_code, self.by_place, self.kept = {}, {}, []
         if isinstance(captured, Dump):
             captured = load(captured.path)
@@ -94,7 +88,7 @@ class Encoder:
         return Encoded(frame.messages(entries, limit), altered)
 
     def _entries(self, entries: List[Any], without_own: bool) -> Tuple[List[str], str, int]:
-        """Of getstats(). The direct way is for what CPython's own timer makes; the other one looks at everything."""
+        """Entries of getstats(). The fast path is for values of CPython's own timer; _raw() validates everything."""
         by_code = self.by_code
         texts: List[_Text] = []
         for entry in entries:
@@ -106,8 +100,9 @@ class Encoder:
         if len(set(map(id, texts))) != len(texts) or not isfinite(sum([entry[3] + entry[4] for entry in entries])):
             return self._raw([(text.place, (entry[1], entry[1] - entry[2], entry[4], entry[3]))
                               for text, entry in zip(texts, entries)])
-        lines = [f'{text.before}{calls}", "tottime": {tottime:.9f}, "cumtime": {cumtime:.9f}{text.after}' if not again else
-                 f'{text.before}{calls}/{calls - again}", "tottime": {tottime:.9f}, "cumtime": {cumtime:.9f}{text.after}'
+        lines = [f'{text.before}{calls}", "tottime": {tottime:.9f}, "cumtime": {cumtime:.9f}{text.after}' if not again
+                 else f'{text.before}{calls}/{calls - again}", "tottime": {tottime:.9f}, '
+                      f'"cumtime": {cumtime:.9f}{text.after}'
                  for text, (_, calls, again, cumtime, tottime, _) in zip(texts, entries)]
         return lines, f"{fsum([entry[4] for entry in entries]):.9f}", sum([text.altered for text in texts])
 
@@ -127,7 +122,7 @@ class Encoder:
         return text
 
     def _raw(self, found: List[Tuple[Place, _Raw]]) -> Tuple[List[str], str, int]:
-        """Sums what has the same place; looks at every value."""
+        """Sums functions with the same place, and validates every value."""
         rows: Dict[Place, Row] = {}
         altered = 0
         times: List[float] = []
@@ -139,8 +134,8 @@ class Encoder:
             if not isinstance(total, int) or not isinstance(primitive, int):
                 raise TypeError("call counts must be int")
             row = (total, primitive, to_ns(tottime), to_ns(cumtime))
-            before = rows.get(place)
-            rows[place] = row if before is None else add(before, row)
+            known = rows.get(place)
+            rows[place] = row if known is None else add(known, row)
         lines, _, changed = self._rows(rows)
         return lines, _seconds(to_ns(fsum(times))), altered + changed
 
@@ -154,32 +149,6 @@ class Encoder:
             lines.append(f'{text.before}{ncalls}", "tottime": {_seconds(tottime)}, "cumtime": {_seconds(cumtime)}'
                          f"{text.after}")
         return lines, _seconds(sum(row[2] for row in rows.values())), altered
-
-
-def place_of(code: Union[CodeType, str]) -> Place:
-    return ("~", 0, code) if isinstance(code, str) else (code.co_filename, code.co_firstlineno, code.co_name)
-
-
-def is_own(place: Place) -> bool:
-    """Whether it is this package's doing, or how it ends a profile."""
-    return place[0].startswith(_PACKAGE) or place[2] in _SWITCHES
-
-
-def add(one: Row, other: Row) -> Row:
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
-
-
-def to_ns(seconds: float) -> int:
-    """Rounded once, from the exact value of the float, half to even."""
-    if abs(seconds) < 1e6:  # the product is near enough to tell apart whole nanoseconds, which nearly all are
-        product = seconds * 1e9
-        nearest = round(product)
-        if abs(product - nearest) < 0.25:
-            return nearest
-    numerator, denominator = seconds.as_integer_ratio()
-    whole, rest = divmod(numerator * NS, denominator)
-    twice = 2 * rest
-    return whole + (twice > denominator or (twice == denominator and whole & 1))
 
 
 def _seconds(ns: int) -> str:
@@ -199,26 +168,26 @@ def _of_stats(stats: Dict[Any, Any]) -> List[Tuple[Place, _Raw]]:
         for (file_name, line, name), (primitive, total, tottime, cumtime, _) in stats.items():
             found.append(((file_name, line, name), (total, primitive, tottime, cumtime)))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"not the statistics pstats makes: {error}") from error
+        raise TypeError(f"not statistics of pstats: {error}") from error
     return found
 
 
 def load(path: str) -> Stats:
-    """Of what Profile.dump_stats() or Stats.dump_stats() wrote. Raises OSError; ValueError and TypeError where it is
-    none."""
+    """Reads what Profile.dump_stats() or Stats.dump_stats() wrote. Raises OSError; ValueError and TypeError for other
+    content."""
     with open(path, "rb") as file:
         try:
             stats = marshal.load(file)
         except (EOFError, ValueError, TypeError) as error:
-            raise ValueError(f"not a dump of cProfile: {error}") from error
+            raise ValueError(f"not a cProfile dump: {error}") from error
     if not isinstance(stats, dict):
-        raise ValueError("not a dump of cProfile")
+        raise ValueError("not a cProfile dump")
     _of_stats(stats)
     return Stats(stats)
 
 
 def _object_form(profile: Rounded) -> Tuple[List[str], str, int]:
-    """Figures as pstats printed them: rounding them again would make them no better."""
+    """The values as pstats rounded them."""
     altered = 0
 
     def seconds(value: Any) -> str:
@@ -242,5 +211,5 @@ def _object_form(profile: Rounded) -> Tuple[List[str], str, int]:
                 f'"cumtime": {seconds(one.cumtime)}, "percall_cumtime": {seconds(one.percall_cumtime)}, '
                 f'"file_name": {file_text}, "line_number": {line_text}}}')
     except AttributeError as error:
-        raise TypeError(f"not a profile pstats makes: {error}") from error
+        raise TypeError(f"not a profile of pstats: {error}") from error
     return entries, seconds(profile.total), altered

@@ -1,15 +1,15 @@
-"""What stands around the entries of a profile, and how a profile that is too long becomes several messages.
+"""Frame: the part of a message around the entries, and splitting a profile into several messages.
 
-Split, entries stay in order, as many in each message as fit. Only a single entry (with long names, and with long labels
-around it) may pass `limit`; with all of them at their bounds it has under 60,000 bytes, less than the 65,507 of a UDP
-datagram.
+A profile longer than `limit` is split: entries stay in order, and each message has as many as fit. Only a message with
+a single entry (with long names or long labels) may exceed `limit`. With names and labels at their maximum it has less
+than 60,000 bytes, which fits into a UDP datagram (65,507).
 """
 from typing import Iterable, List, Optional, Tuple
 
 
 class Frame:
     def __init__(self, timestamp: str, labels: str, exact: bool, total: str, brackets: str) -> None:
-        """timestamp, labels ("" for none) and total are JSON texts; brackets are those around the entries."""
+        """timestamp, labels ("" for none) and total are JSON; brackets: "[]" or "{}", around the entries."""
         self.head = (f'{{"timestamp": {timestamp}, ' + (f'"labels": {labels}, ' if labels else "")
                      + ('"exact": true, ' if exact else ""))
         self.total = total
@@ -38,7 +38,7 @@ class Frame:
         return sum(map(len, self.around(part))) + sum(map(len, entries)) + 2 * max(len(entries) - 1, 0)
 
     def _split(self, entries: List[str], limit: int) -> List[List[str]]:
-        """Greedy; room is kept for the widest `part` there can be. No group is empty."""
+        """Greedy; reserves space for the longest possible `part`. No group is empty."""
         most = len(entries)
         first, later = self._size([], (0, most)), self._size([], (most, most))
         groups: List[List[str]] = []

@@ -1,13 +1,15 @@
-"""The numbers of one client of an acknowledged stream, and what of it is not acknowledged. No sockets.
+"""Session: the sequence numbers of an acknowledged stream, and its messages that are not acknowledged yet. No sockets.
 
-    add(message)        gives it the next number, writes it to the spool
-    greeted(last_seq)   what the daemon has: forgets up to there; True where the stream can go on from it
-    acknowledged(n)     forgets up to n
-    farewell()          before a bye
+    add(message)        assigns the next number, writes the message to the spool
+    greeted(last_seq)   the hello response: removes messages up to last_seq; True if the stream can continue from there
+    acknowledged(n)     removes messages up to n
+    before_bye()        empties the spool
 
-Numbers in `waiting` ascend without holes, so each is found by its distance from the first. Where the daemon knows less
-than it had acknowledged (its database was lost, or the client expired), knows more than was sent, or a hole shows (the
-spool had no room for one), the client takes a new name, and what is left is numbered from 1.
+Invariant: the numbers in `waiting` ascend by 1, so a message is found by its distance from the first.
+
+The client gets a new id, and its messages are numbered from 1 again, if the daemon's last_seq is lower than what it
+acknowledged (its database was lost, or the client expired), higher than what was sent, or if a number is missing (a
+message was not written to a full spool, and the process ended).
 """
 import uuid
 from collections import deque
@@ -31,13 +33,13 @@ class Message(Generic[Owner]):
 
 
 class Session(Generic[Owner]):
-    """done(owner) is called for each message that is acknowledged, in order; failed(words) where the spool refuses."""
+    """done(owner) is called for each acknowledged message, in order; failed(reason) if the spool cannot be written."""
 
     def __init__(self, labels: str, done: Callable[[Owner], None], failed: Callable[[str], None]) -> None:
         self.client = str(uuid.uuid4())
         self.labels = labels
-        self.last = 0  # number given last
-        self.confirmed = 0
+        self.last = 0  # the last number assigned
+        self.confirmed = 0  # the last number acknowledged
         self.waiting: Deque[Message[Owner]] = deque()
         self.spool: Optional[Spool] = None
         self.done, self.failed = done, failed
@@ -52,28 +54,28 @@ class Session(Generic[Owner]):
         return hello_line(self.client, self.labels)
 
     def add(self, text: bytes, owner: Owner) -> bool:
-        """True where the spool has it."""
+        """True if it is in the spool."""
         self.last += 1
         message = Message(self.last, text, owner)
         self.waiting.append(message)
         return self.spool is not None and self._write(message.line)
 
     def following(self, seq: int) -> Iterator[Message[Owner]]:
-        """Those after that number."""
+        """The messages after that number."""
         if not self.waiting:
             return iter(())
         return islice(self.waiting, max(0, seq + 1 - self.waiting[0].seq), None)
 
     def greeted(self, last_seq: int) -> bool:
-        """False: another name, so another hello."""
+        """False if the client has a new id now, so another hello is needed."""
         if not self.confirmed <= last_seq <= self.last:
-            return self._rename()
+            return self._renew()
         self.acknowledged(last_seq)
         if self.waiting and self.waiting[0].seq != last_seq + 1:
-            return self._rename()
-        for before, after in zip(self.waiting, islice(self.waiting, 1, None)):
-            if after.seq != before.seq + 1:
-                return self._rename()
+            return self._renew()
+        for one, following in zip(self.waiting, islice(self.waiting, 1, None)):
+            if following.seq != one.seq + 1:
+                return self._renew()
         return True
 
     def acknowledged(self, seq: int) -> None:
@@ -89,13 +91,13 @@ class Session(Generic[Owner]):
         if self.spool is not None and self.spool.dead > DEAD_MAX:
             self._compact()
 
-    def farewell(self) -> None:
-        """Before a bye: from then on the daemon would count everything again. Raises OSError."""
+    def before_bye(self) -> None:
+        """After a bye the daemon would accept every message again, so none may be left in the spool. Raises OSError."""
         if self.spool is not None:
             self.spool.empty()
 
-    def forget_spool(self) -> None:
-        """Nothing is owed any more."""
+    def remove_spool(self) -> None:
+        """When everything is delivered."""
         spool, self.spool = self.spool, None
         if spool is not None:
             try:
@@ -116,8 +118,8 @@ class Session(Generic[Owner]):
             self.failed(f"spool: {error.strerror or error}")
             return False
 
-    def _rename(self) -> bool:
-        """Raises OSError where the spool cannot follow: then nothing has changed."""
+    def _renew(self) -> bool:
+        """Raises OSError if the spool cannot be rewritten; nothing has changed then."""
         client = str(uuid.uuid4())
         if self.spool is not None:
             self.spool.rewrite(client, self.labels,
@@ -134,5 +136,5 @@ class Session(Generic[Owner]):
         try:
             self.spool.rewrite(self.client, self.labels,
                                [b'{"ack": %d}\n' % self.confirmed, *(message.line for message in self.waiting)])
-        except OSError as error:  # the one there is stays good
+        except OSError as error:  # the existing file stays valid
             self.failed(f"spool: {error.strerror or error}")

@@ -1,25 +1,26 @@
-"""Files that outlive the process: what it had not delivered when it was killed goes out at its next start.
+"""Spool: files with the messages that a process has not delivered. If it is killed, its next start sends them.
 
-A folder has one file for each process that sends, NAME.spool, and each is a stream as it is spoken, one JSON text a
-line: the hello, the numbered messages, and the acknowledgements that came back.
+The folder has one file per sending process, NAME.spool. A file contains the stream as it is sent, one JSON text per
+line: the hello, the numbered messages, and the acknowledgements received.
 
     {"hello": {"client": "5d0f6f2e-...", "labels": {"service": "web"}}}
     {"seq": 1, "timestamp": ..., "profile": ...}
     {"seq": 2, "timestamp": ..., "profile": ...}
     {"ack": 1}
 
-A message is written before it is sent, under the number that it is sent with. What the next process finds it sends again
-under the same client and number, and the daemon counts each number once: so it does not matter at which moment which
-side was killed. Before a bye, by which the daemon forgets the numbers, the file is emptied.
+A message is written before it is sent, with the number that it is sent with. The next process sends what it finds with
+the same client id and number, and the daemon counts each number once, no matter when which side was killed. The file is
+emptied before a bye, after which the daemon forgets the numbers.
 
-A file belongs to the process that has it locked (flock); the lock goes with the process, however it ends. It is made
-under another name, locked, and then renamed, so nobody finds one that is not locked or has no hello. A last line
-without its line feed was being written when the process ended: it does not count.
+A file belongs to the process that has locked it (flock); the kernel releases the lock when the process ends. The file
+is created under another name, locked and then renamed, so no file is visible without a lock or a hello. A last line
+without a line feed is incomplete and ignored.
 
-Not synced to the disk, except before a bye: this is against the end of a process, not of the machine.
+The file is not synced to disk, except before a bye: it protects from the end of the process, not of the machine.
 
-What fails is an OSError: a message that the spool did not take is sent all the same, it is only not safe.
+Failures are OSError. A message that cannot be written to the spool is sent nevertheless.
 """
+import errno
 import fcntl
 import os
 import re
@@ -28,11 +29,11 @@ from dataclasses import dataclass
 from typing import Iterable, Iterator, List, Optional, Tuple
 
 SUFFIX = ".spool"
-_NEW = ".new"  # not ready: nobody's, where it is not locked
+_NEW = ".new"  # being created; abandoned if not locked
 _SEQ = re.compile(rb'\{"seq": ([0-9]{1,18}), ')
 _ACK = re.compile(rb'\{"ack": ([0-9]{1,18})\}')
 _HELLO = re.compile(rb'\{"hello": \{"client": "([A-Za-z0-9-]{1,64})"(?:, "labels": (\{.*\}))?\}\}')
-DEAD_MAX = 4 << 20  # bytes of acknowledged messages that a file may hold before it is written anew
+DEAD_MAX = 4 << 20  # bytes of acknowledged messages in a file before it is rewritten
 _READ_MAX = 1 << 20
 
 
@@ -52,7 +53,7 @@ class Spool:
         self.path = path
         self.descriptor = descriptor
         self.size = size
-        self.dead = 0  # bytes of it that are acknowledged, about
+        self.dead = 0  # approximate bytes of acknowledged messages
 
     @classmethod
     def create(cls, folder: str, client: str, labels: str) -> "Spool":
@@ -64,14 +65,14 @@ class Spool:
         try:
             written = os.write(self.descriptor, line)
             if written != len(line):
-                raise OSError(28, "no room in the spool")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
-            os.ftruncate(self.descriptor, self.size)  # no half line before the next one
+            os.ftruncate(self.descriptor, self.size)  # remove the incomplete line
             raise
         self.size += len(line)
 
     def rewrite(self, client: str, labels: str, lines: Iterable[bytes]) -> None:
-        """All at once: whoever finds the file finds the old or the new one."""
+        """Replaces the file atomically."""
         texts = [hello_line(client, labels), *lines]
         descriptor = _write_new(self.path, texts)
         os.close(self.descriptor)
@@ -79,7 +80,7 @@ class Spool:
         self.size, self.dead = sum(map(len, texts)), 0
 
     def empty(self) -> None:
-        """It owes nothing: whatever happens to the process or the machine, nobody sends it again."""
+        """Nothing in it will be sent again, even after a crash of the machine."""
         os.ftruncate(self.descriptor, 0)
         os.fdatasync(self.descriptor)
         self.size = self.dead = 0
@@ -98,17 +99,18 @@ class Spool:
 
 @dataclass
 class Leftover:
-    """What a process that is gone had not delivered; its file is ours now."""
+    """The undelivered messages of an ended process. Its file is locked by this process now."""
 
     spool: Spool
     client: str
     labels: str
     confirmed: int
-    messages: List[Tuple[int, bytes]]  # as they were sent, without number and line feed
+    messages: List[Tuple[int, bytes]]  # number, and the message without number and line feed
 
 
 def adopt(folder: str) -> Iterator[Leftover]:
-    """Those of processes that are gone, one after the other. Raises OSError where the folder cannot be read."""
+    """Locks and reads the files of ended processes, one after the other. Raises OSError if the folder cannot be
+    read."""
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if not name.endswith((SUFFIX, _NEW)):
@@ -129,8 +131,8 @@ def adopt(folder: str) -> Iterator[Leftover]:
             yield found
 
 
-def orphans(folder: str) -> bool:
-    """Whether there may be any."""
+def has_files(folder: str) -> bool:
+    """True if adopt() may find any."""
     try:
         return any(name.endswith(SUFFIX) for name in os.listdir(folder))
     except OSError:
@@ -138,7 +140,7 @@ def orphans(folder: str) -> bool:
 
 
 def _lock(path: str) -> Optional[int]:
-    """None where another process has it, or had it and is done with it."""
+    """None if another process has locked or removed it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -160,7 +162,7 @@ def _write_new(path: str, texts: List[bytes]) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for text in texts:
             if os.write(descriptor, text) != len(text):
-                raise OSError(28, "no room in the spool")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.rename(fresh, path)
     except BaseException:
         os.unlink(fresh)
@@ -170,7 +172,7 @@ def _write_new(path: str, texts: List[bytes]) -> int:
 
 
 def _read(path: str, descriptor: int) -> Optional[Leftover]:
-    """None where it owes nothing, and is gone."""
+    """None if it is not a spool file, or if everything is acknowledged; then it is deleted."""
     data = bytearray()
     while True:
         more = os.read(descriptor, _READ_MAX)
@@ -181,7 +183,7 @@ def _read(path: str, descriptor: int) -> Optional[Leftover]:
     torn = lines.pop()
     head = _HELLO.fullmatch(lines[0]) if lines else None
     if head is None:
-        return None  # not a file of ours
+        return None
     confirmed = 0
     messages: List[Tuple[int, bytes]] = []
     for line in lines[1:]:

@@ -1,10 +1,11 @@
-"""One acknowledged connection, tcp or unix: hello, numbered lines, answers. Background thread only.
+"""Connection: one acknowledged stream, tcp or unix: hello, numbered messages, responses. Background thread only.
 
-    open      connect; > hello; < hello with last_seq: the session forgets what the daemon has, or takes another name
-    step      as much of what the session has as the kernel takes; answers as they come: acks go to the session
-    bye       > bye, half-close, read to the end: the daemon has forgotten the client
+    open    connect; send hello; receive hello with last_seq: the session removes what the daemon has, or gets a new id
+    step    send as many messages as the kernel accepts; process responses: acks are passed to the session
+    bye     send bye, half-close, read to the end: the daemon has removed the client
 
-A failure is an OSError: the worker closes, pauses, and opens a new one, which begins with what is not acknowledged.
+A failure is an OSError: the worker closes the connection, pauses, and opens a new one, which continues with the
+messages that are not acknowledged.
 """
 import errno
 import json
@@ -18,15 +19,15 @@ from timesliced.sending import transport
 from timesliced.sending.session import Session
 from timesliced.sending.transport import Host
 
-HELLO_TIMEOUT = 30.0  # seconds; the answer may wait for a commit
-FINISH_TIMEOUT = 1.0  # seconds for the daemon's end of the stream after a bye
-OUT_MAX = 256 << 10  # bytes made ready for the kernel
-READ = 65536  # bytes at once
-ANSWER_MAX = 1 << 20  # bytes of a line; no answer is longer
+HELLO_TIMEOUT = 30.0  # seconds; the daemon may have to commit before it responds
+BYE_TIMEOUT = 1.0  # seconds for the daemon to close the stream after a bye
+OUT_MAX = 256 << 10  # bytes of the output buffer
+READ = 65536  # bytes per recv()
+RESPONSE_MAX = 1 << 20  # bytes of a line
 
 
 class Renamed(Exception):
-    """The session has another name now: a new connection is needed, at once."""
+    """The session has a new client id: reconnect without a pause."""
 
 
 class Connection:
@@ -34,8 +35,8 @@ class Connection:
         self.address, self.session, self.host = address, session, host
         self.sock: Optional[socket.socket] = None
         self.out = bytearray()
-        self.last = 0  # number written last
-        self.partial = b""  # of an answer
+        self.last = 0  # number of the last message written
+        self.partial = b""  # response without its line feed
 
     def open(self) -> None:
         """Raises OSError, Renamed."""
@@ -44,34 +45,34 @@ class Connection:
         end = time.monotonic() + HELLO_TIMEOUT
         while True:
             self._write()
-            for answer in self._read():
-                hello = answer.get("hello")
+            for response in self._read():
+                hello = response.get("hello")
                 if isinstance(hello, dict) and isinstance(hello.get("last_seq"), int):
                     self.last = hello["last_seq"]
                     if not self.session.greeted(self.last):
                         raise Renamed
                     return
-                raise ConnectionError(_words(answer) or "not the answer to a hello")
+                raise ConnectionError(_reason(response) or "not the response to a hello")
             left = end - time.monotonic()
             if left <= 0:
-                raise TimeoutError(errno.ETIMEDOUT, "the daemon does not answer the hello")
+                raise TimeoutError(errno.ETIMEDOUT, "the daemon does not respond to the hello")
             self.host.wait(self.sock, self._events(), left)
 
     def step(self, timeout: Optional[float]) -> None:
-        """Sends what there is, waits for something to happen, reads what came. Raises OSError."""
+        """Sends what is waiting, waits for an event, processes responses. Raises OSError."""
         while self._fill():
             self._write()
-            if self.out:  # the kernel takes no more
+            if self.out:  # the send buffer is full
                 break
         self.host.wait(self._socket(), self._events(), timeout)
-        for answer in self._read():
-            self._answered(answer)
+        for response in self._read():
+            self._process(response)
 
     def bye(self) -> None:
-        """Raises OSError where it was not said."""
-        self.session.farewell()
+        """Raises OSError if it cannot be sent."""
+        self.session.before_bye()
         self.out += b'{"bye": true}\n'
-        end = time.monotonic() + FINISH_TIMEOUT
+        end = time.monotonic() + BYE_TIMEOUT
         while self.out:
             self._write()
             if self.out:
@@ -98,7 +99,7 @@ class Connection:
         return select.POLLIN | (select.POLLOUT if self.out else 0)
 
     def _fill(self) -> bool:
-        """True where there is something to write."""
+        """True if there is something to write."""
         if len(self.out) < OUT_MAX:
             for message in self.session.following(self.last):
                 self.out += message.line
@@ -117,48 +118,48 @@ class Connection:
             return
 
     def _read(self) -> List[Dict[str, Any]]:
-        """Whole answers. Raises OSError at the end of the stream, but for the answers before it."""
-        answers: List[Dict[str, Any]] = []
+        """The complete responses received. Raises OSError at the end of the stream, after the responses before it."""
+        responses: List[Dict[str, Any]] = []
         while True:
             try:
                 data = self._socket().recv(READ)
             except BlockingIOError:
-                return answers
+                return responses
             more = len(data) == READ
             if not data:
-                if answers:
-                    return answers  # the end is read again
+                if responses:
+                    return responses  # the next call reads the end again
                 raise ConnectionResetError(errno.ECONNRESET, "closed by the daemon")
             *lines, self.partial = (self.partial + data).split(b"\n")
-            if len(self.partial) > ANSWER_MAX:
-                raise ConnectionError("an answer without end")
+            if len(self.partial) > RESPONSE_MAX:
+                raise ConnectionError("response too long")
             for line in lines:
                 try:
-                    answer = json.loads(line)
+                    response = json.loads(line)
                 except (ValueError, RecursionError):
-                    raise ConnectionError("an answer that is no JSON") from None
-                if isinstance(answer, dict):
-                    answers.append(answer)
+                    raise ConnectionError("response is not JSON") from None
+                if isinstance(response, dict):
+                    responses.append(response)
             if not more:
-                return answers
+                return responses
 
-    def _answered(self, answer: Dict[str, Any]) -> None:
-        ack, reject = answer.get("ack"), answer.get("reject")
+    def _process(self, response: Dict[str, Any]) -> None:
+        ack, reject = response.get("ack"), response.get("reject")
         if isinstance(ack, int):
             if ack > self.last:
                 raise ConnectionError(f"acknowledged {ack}, sent {self.last}")
             self.session.acknowledged(ack)
         elif isinstance(reject, dict):
-            if reject.get("code") == "sequence":  # what the next hello says will be right
-                raise ConnectionError(_words(answer))
-            self.host.rejected(_words(answer))
-        elif "error" in answer:
-            self.host.failed(_words(answer))
+            if reject.get("code") == "sequence":  # the response to the next hello will have the right number
+                raise ConnectionError(_reason(response))
+            self.host.rejected(_reason(response))
+        elif "error" in response:
+            self.host.failed(_reason(response))
 
 
-def _words(answer: Dict[str, Any]) -> str:
+def _reason(response: Dict[str, Any]) -> str:
     for member in ("error", "reject"):
-        found = answer.get(member)
+        found = response.get(member)
         if isinstance(found, dict):
             return f"{found.get('code')}: {found.get('message')}"
     return ""

@@ -1,11 +1,12 @@
-"""Sockets to the daemon: datagrams, and the way to a stream. Background thread only.
+"""Sockets to the daemon: datagrams, and connecting a stream. Background thread only.
 
-Sockets are non-blocking; where one has to be waited for, the worker's wait() does it, so that a close() elsewhere can
-end the wait. A failure is an OSError: the worker closes the transport, pauses, and gives the same message again.
+Sockets are non-blocking. Waiting for one is done by the worker's wait(), so that close() in another thread can end it.
+A failure is an OSError: the worker closes the transport, pauses, and sends the same message again.
 
-    udp       connected, so that a port where nobody listens is noticed; paced, because a full receive buffer drops
-              silently. A refusal is counted, and the data goes on: the kernel took it.
-    unixgram  the kernel holds the sender back when the daemon's queue is full, so nothing is lost on the way
+    udp       connected, so that ICMP errors ("nobody listens there") are noticed; paced, because a full receive buffer
+              drops datagrams silently. An error is counted, and the datagram is considered sent: the kernel accepted
+              it.
+    unixgram  the kernel blocks the sender while the daemon's queue is full, so nothing is lost in transit
 """
 import errno
 import os
@@ -18,20 +19,21 @@ from timesliced.base.address import Address
 
 CONNECT_TIMEOUT = 5.0  # seconds, for each address of a name
 USER_TIMEOUT = 60_000  # ms that written data may stay unacknowledged by the peer's kernel
-KEEPALIVE = 30  # seconds of silence before the first probe
+KEEPALIVE = 30  # seconds without traffic before the first probe
 
-# A receiver that the kernel granted only the usual 212,992 bytes holds three datagrams of 64 kB. BURST fits in there;
-# RATE then gives such a receiver 50 ms to come round again, and still is 20,000 functions a second.
+# A receive buffer of the usual 212,992 bytes holds three datagrams of 64 kB. BURST fits into it; RATE then leaves such
+# a receiver 50 ms until its next read, and still is 20,000 functions per second.
 BURST = 128_000
-RATE = 4e6  # bytes a second
-OVERHEAD = 800  # bytes the kernel charges to the receive buffer for each datagram, beside the data
+RATE = 4e6  # bytes per second
+OVERHEAD = 800  # bytes that the kernel adds to the receive buffer's use for each datagram
 
 
 class Host(Protocol):
-    """What sockets need of the worker that runs them."""
+    """The worker, as sockets see it."""
 
     def wait(self, sock: Optional[socket.socket], events: int, timeout: Optional[float]) -> int:
-        """Until the socket has one of the events (gives them), something woke the thread, or the time is over (0)."""
+        """Waits until the socket has one of the events (returns them), the thread is woken, or the timeout is over
+        (0)."""
 
     def sleep(self, seconds: float) -> None: ...
 
@@ -39,7 +41,7 @@ class Host(Protocol):
         """Counts an error."""
 
     def rejected(self, what: str) -> None:
-        """Counts a message the daemon refused."""
+        """Counts a message that the daemon rejected."""
 
 
 class Unsendable(Exception):
@@ -57,7 +59,7 @@ class Datagrams:
         raise NotImplementedError
 
     def send(self, message: bytes) -> None:
-        """Hands one message to the kernel. Raises OSError (give it again), Unsendable. Only where it is open."""
+        """Passes one message to the kernel. Must be open. Raises OSError (send it again), Unsendable."""
         sock = self.connected()
         scarce = 0
         while True:
@@ -74,8 +76,8 @@ class Datagrams:
                     raise
                 self.host.sleep(0.01)
 
-    def attend(self) -> None:
-        """Something happened on an idle socket. Raises OSError."""
+    def check(self) -> None:
+        """Called when an idle socket has an event. Raises OSError."""
         raise NotImplementedError
 
     def connected(self) -> socket.socket:
@@ -93,7 +95,7 @@ class UnixDatagrams(Datagrams):
     def open(self) -> None:
         self.sock = _connect(socket.AF_UNIX, socket.SOCK_DGRAM, self.address.path)
 
-    def attend(self) -> None:  # nothing comes back on it, so this is an end of some kind
+    def check(self) -> None:  # the daemon sends nothing, so the event is an error or the end
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
 
@@ -102,7 +104,7 @@ class Udp(Datagrams):
         super().__init__(address, host)
         self.pace = Pace(BURST, RATE)
         self.addresses = 1  # of the name
-        self.turn = 0  # which of them
+        self.turn = 0  # which of them to use
 
     def open(self) -> None:
         found = _resolve(self.address, socket.SOCK_DGRAM)
@@ -118,14 +120,14 @@ class Udp(Datagrams):
         self.host.sleep(self.pace.take(len(message) + OVERHEAD))
         try:
             super().send(message)
-        except ConnectionRefusedError as error:  # one before it was; this one has not left yet
+        except ConnectionRefusedError as error:  # of an earlier datagram; this one is not sent yet
             self._refused(error.errno or errno.ECONNREFUSED)
             if self.sock is None:
                 self.open()
             super().send(message)
-        self.attend()
+        self.check()
 
-    def attend(self) -> None:
+    def check(self) -> None:
         code = self.connected().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._refused(code)
@@ -142,7 +144,7 @@ def make_datagrams(address: Address, host: Host) -> Datagrams:
 
 
 class Pace:
-    """A token bucket: `burst` bytes at once, then `rate` bytes a second."""
+    """A token bucket: `burst` bytes at once, then `rate` bytes per second."""
 
     def __init__(self, burst: float, rate: float) -> None:
         self.burst, self.rate = burst, rate
@@ -150,7 +152,7 @@ class Pace:
         self.last = time.monotonic()
 
     def take(self, size: float) -> float:
-        """Gives the seconds to wait before sending that many bytes."""
+        """Returns the seconds to wait before that many bytes may be sent."""
         now = time.monotonic()
         self.level = min(self.burst, self.level + (now - self.last) * self.rate) - size
         self.last = now
@@ -158,7 +160,7 @@ class Pace:
 
 
 def connect_stream(address: Address, host: Host) -> socket.socket:
-    """Raises OSError, of the last of several addresses."""
+    """Raises OSError: if the name has several addresses, that of the last."""
     if address.scheme == "unix":
         return _connect(socket.AF_UNIX, socket.SOCK_STREAM, address.path)
     problem = OSError(errno.EADDRNOTAVAIL, "no address")
@@ -198,7 +200,7 @@ def _connect_tcp(family: int, where: Any, host: Host) -> socket.socket:
 
 
 def _connect(family: int, kind: int, where: Any) -> socket.socket:
-    """Where connecting does not wait for the other side. (A Unix stream whose backlog is full gives EAGAIN.)"""
+    """For sockets that connect without waiting. A Unix stream fails with EAGAIN if the listener's backlog is full."""
     sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
@@ -210,8 +212,9 @@ def _connect(family: int, kind: int, where: Any) -> socket.socket:
 
 
 def _resolve(address: Address, kind: int) -> List[Tuple[int, Any]]:
-    found: List[Tuple[int, Any]] = [(one[0], one[4]) for one in socket.getaddrinfo(address.host, address.port, type=kind)]
-    if address.host.lower() == "localhost":  # the daemon's default is the IPv4 one, and UDP cannot ask
+    found: List[Tuple[int, Any]] = [(one[0], one[4]) for one in socket.getaddrinfo(address.host, address.port,
+    type=kind)]
+    if address.host.lower() == "localhost":  # the daemon listens on IPv4 by default, and UDP cannot try both
         found.sort(key=lambda one: one[0] != socket.AF_INET)
     return found
 

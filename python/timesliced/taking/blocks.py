@@ -1,101 +1,99 @@
-"""The ways by which an application has itself profiled: a block, a function, a coroutine, step by step.
+"""Profiling of blocks, functions and coroutines.
 
-All of them follow one course: may it (budget), can it (taking: another profiler may be active), what did it cost, send.
-What cannot be taken whole is not sent; the application's own results, exceptions and timing of awaits are untouched.
+All use a Run: ask the budget, begin (unless another profiler is active), measure the cost, send. The application's
+results, exceptions and the timing of its awaits are unchanged.
 
-A coroutine is profiled while it runs, and not while it waits: what other tasks do meanwhile is not in it. cProfile sees
-each resumption as a call, and the time of waiting in no function at all.
+A coroutine is profiled while it runs and not while it waits, so the profile excludes other tasks. cProfile counts each
+resumption as a call; time spent waiting is in no function.
 """
 import functools
 import inspect
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Generator, Generic, Optional, Type, TypeVar, cast
+from typing import Any, Callable, Generator, Generic, Optional, Type, TypeVar, cast
 
-from timesliced.taking import profiler as taking
 from timesliced.taking.budget import Budget
 from timesliced.taking.capture import Taken
-
-if TYPE_CHECKING:
-    from timesliced.client import Client
+from timesliced.taking.profiler import Profiler
+from timesliced.taking.sink import Sink
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
 
 class Run:
-    """One run of something that may be profiled, in pieces: resume() and pause() around each, then end()."""
+    """One run of something that may be profiled, in segments: resume() and pause() around each, then end()."""
 
-    __slots__ = ("client", "budget", "taking", "begun", "seconds")
+    __slots__ = ("sink", "budget", "profiler", "begun", "seconds")
 
-    def __init__(self, client: "Client", budget: Budget) -> None:
-        """Where the budget allows it: ask that first."""
-        self.client, self.budget = client, budget
-        self.seconds = 0.0  # that it ran
-        self.taking: Optional[taking.Taking] = None
-        if client._sender.address is not None:
-            self.taking = taking.Taking()
+    def __init__(self, sink: Sink, budget: Budget) -> None:
+        """Only if budget.allows()."""
+        self.sink, self.budget = sink, budget
+        self.seconds = 0.0  # total of the segments
+        self.profiler: Optional[Profiler] = None
+        if sink.enabled:
+            self.profiler = Profiler()
 
     @classmethod
-    def without(cls, client: "Client", budget: Budget) -> "Run":
-        """One that is not profiled; how long it ran is work."""
+    def unprofiled(cls, sink: Sink, budget: Budget) -> "Run":
+        """Only reports its duration to the budget."""
         run = cls.__new__(cls)
-        run.client, run.budget, run.seconds, run.taking = client, budget, 0.0, None
+        run.sink, run.budget, run.seconds, run.profiler = sink, budget, 0.0, None
         return run
 
     @classmethod
-    def within(cls, client: "Client", budget: Budget) -> "Run":
-        return cls(client, budget) if budget.allows() else cls.without(client, budget)
+    def within(cls, sink: Sink, budget: Budget) -> "Run":
+        return cls(sink, budget) if budget.allows() else cls.unprofiled(sink, budget)
 
-    # While the profile runs nothing is called here that would show in it.
+    # Between Profiler.begin() and Profiler.pause() nothing must be called that would appear in the profile.
 
     def resume(self) -> None:
         self.begun = time.perf_counter()
-        if self.taking is not None and not self.taking.begin():
-            self._step_back()
+        if self.profiler is not None and not self.profiler.begin():
+            self._discard()
 
     def pause(self) -> None:
-        if self.taking is not None:
-            self.taking.pause()
+        if self.profiler is not None:
+            self.profiler.pause()
         self.seconds += time.perf_counter() - self.begun
 
     def end(self, labels: str) -> None:
-        """labels: JSON text, "" for the client's own."""
-        one, self.taking = self.taking, None
+        """labels: JSON, "" for the client's own."""
+        profiler, self.profiler = self.profiler, None
         budget = self.budget
-        if one is None:
+        if profiler is None:
             if budget.max_overhead is not None:
                 budget.worked(self.seconds, labels)
             return
         begin = time.perf_counter()
-        entries = one.finish()
+        entries = profiler.finish()
         if entries is None:
-            self.client._sender.count("stepped_back")
+            self.sink.count("stepped_back")
         elif budget.max_overhead is None:
-            self.client._sender.put(Taken(entries), time.time(), labels)
+            self.sink.put(Taken(entries), time.time(), labels)
         else:
-            budget.profiled(self.seconds, labels, budget.reckon(entries, one.pieces))
-            self.client._sender.put(Taken(entries), time.time(), labels, budget.spent)
+            budget.profiled(self.seconds, labels, budget.estimate(entries, profiler.segments))
+            self.sink.put(Taken(entries), time.time(), labels, budget.spent)
             budget.spent(time.perf_counter() - begin)
 
-    def _step_back(self) -> None:
-        if self.taking is not None:
-            self.taking.cancel()
-            self.taking = None
-            self.client._sender.count("stepped_back")
+    def _discard(self) -> None:
+        if self.profiler is not None:
+            self.profiler.cancel()
+            self.profiler = None
+            self.sink.count("stepped_back")
 
 
 class Block:
-    """What Client.profile() gives."""
+    """Returned by Client.profile()."""
 
-    def __init__(self, client: "Client", budget: Optional[Budget], labels: str) -> None:
+    def __init__(self, sink: Sink, budget: Optional[Budget], labels: str) -> None:
         """budget: None profiles nothing."""
-        self._client, self._budget, self._labels = client, budget, labels
+        self._sink, self._budget, self._labels = sink, budget, labels
         self._run: Optional[Run] = None
 
     def __enter__(self) -> "Block":
         if self._budget is not None:
-            self._run = Run.within(self._client, self._budget)
+            self._run = Run.within(self._sink, self._budget)
             self._run.resume()
         return self
 
@@ -108,7 +106,7 @@ class Block:
 
 
 class Steps(Generic[Result]):
-    """An awaitable that runs another one, profiled in its steps."""
+    """An awaitable that runs another one and profiles its steps."""
 
     def __init__(self, awaitable: Any, run: Run, labels: Callable[[], str]) -> None:
         self._awaitable, self._run, self._labels = awaitable, run, labels
@@ -133,25 +131,25 @@ class Steps(Generic[Result]):
                 except GeneratorExit:
                     inner.close()
                     raise
-                except BaseException as error:  # goes to whom it is meant for
+                except BaseException as error:  # passed on to the inner awaitable
                     throw = error
         finally:
             run.end(self._labels())
 
 
-def profiled(client: "Client", function: Function, budget: Budget, labels: str) -> Function:
-    """Raises TypeError where it is a generator function: there is no moment at which one has run."""
+def profiled(sink: Sink, function: Function, budget: Budget, labels: str) -> Function:
+    """Raises TypeError for a generator function, which never runs from begin to end."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function!r} is a generator function: profile what uses it")
     if inspect.iscoroutinefunction(function):
         @functools.wraps(function)
         async def stepped(*args: Any, **kwargs: Any) -> Any:
-            return await Steps(function(*args, **kwargs), Run.within(client, budget), lambda: labels)
+            return await Steps(function(*args, **kwargs), Run.within(sink, budget), lambda: labels)
         return cast(Function, stepped)
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        run = Run.within(client, budget)
+        run = Run.within(sink, budget)
         run.resume()
         try:
             return function(*args, **kwargs)

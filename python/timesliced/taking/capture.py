@@ -1,34 +1,33 @@
-"""What send() takes of a profile while the application waits: as little as will do.
+"""What send() copies of a profile on the application's thread: as little as possible.
 
-Everything is copied by C code, and nothing is turned into text: that is encode.py's, on the background thread. A
-profile may go on running, or be cleared, right afterwards.
+C code makes the copies, and nothing is formatted: sending/encode.py does that on the background thread. The profile may
+continue to run, or be cleared, right afterwards.
 
-    cProfile.Profile      the list of getstats()
+    cProfile.Profile      the list returned by getstats()
     pstats.Stats          a shallow copy of .stats
     pstats.StatsProfile   a shallow copy of .func_profiles
-    a path                the path; the file is read on the background thread
-    Taken                 as the first, of a profile that this package took: its own calls are left out
-    Rows                  integers, as every.py makes them of a profile that goes on running
+    a path                the path; the background thread reads the file
+    Taken                 like the first, of a profile taken by this package: its own calls are left out
+    Rows                  integers, as every.py reads them from a running profile
 """
 import cProfile
 import os
 import pstats
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
+
+from timesliced.taking.rows import Place, Row
 
 Profile = Union[cProfile.Profile, pstats.Stats, pstats.StatsProfile, str, "os.PathLike[str]"]
 
-Place = Tuple[str, int, str]  # file, line, name
-Row = Tuple[int, int, int, int]  # calls, primitive calls, tottime ns, cumtime ns
-
-# Bytes of memory that one function keeps until it is encoded, as measured on CPython 3.9 to 3.13 (tracemalloc): with
-# subcalls, the default, an entry of getstats() has a list of its callees.
+# Bytes of memory per function until it is encoded, measured with tracemalloc on CPython 3.9 to 3.13. An entry of
+# getstats() has a list of its callees if the profile has subcalls, which is the default.
 _ENTRY_SIZE = 450
 _TAKEN_SIZE = 150
 _ROW_SIZE = 300
 
 
 class Entries(NamedTuple):
-    entries: List[Any]  # _lsprof.profiler_entry, a type that typeshed knows under another name on each version
+    entries: List[Any]  # of _lsprof.profiler_entry, which typeshed names differently for each Python version
 
 
 class Taken(NamedTuple):
@@ -36,7 +35,7 @@ class Taken(NamedTuple):
 
 
 class Stats(NamedTuple):
-    stats: Dict[Any, Any]  # as pstats has them; not looked at yet
+    stats: Dict[Any, Any]  # as in pstats; not validated
 
 
 class Rounded(NamedTuple):
@@ -56,7 +55,7 @@ Capture = Union[Entries, Taken, Stats, Rounded, Dump, Rows]
 
 
 def capture(profile: object) -> Capture:
-    """Raises TypeError where it is none of those."""
+    """Raises TypeError for any other type."""
     if isinstance(profile, cProfile.Profile):
         return Entries(profile.getstats())  # type: ignore[attr-defined]
     if isinstance(profile, pstats.Stats):
@@ -72,7 +71,7 @@ def capture(profile: object) -> Capture:
 
 
 def size_of(captured: Capture) -> int:
-    """Bytes that it keeps in memory, about."""
+    """Its approximate size in memory, in bytes."""
     if isinstance(captured, Entries):
         return _ENTRY_SIZE * (1 + len(captured.entries))
     if isinstance(captured, Dump):
@@ -83,7 +82,7 @@ def size_of(captured: Capture) -> int:
 
 
 def modified(path: str) -> Optional[float]:
-    """Seconds since the epoch: when the dump was written. None where there is none. Background thread only."""
+    """When the dump was written, in seconds since the epoch; None if the file is missing. Background thread only."""
     try:
         return os.stat(path).st_mtime
     except OSError:

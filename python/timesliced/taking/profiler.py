@@ -1,13 +1,15 @@
-"""One profile being taken, in one piece or in several: begin and pause, as often as it takes, then finish.
+"""Profiler: one profile, taken in one or several segments: begin() and pause(), repeated, then finish().
 
-It is sent whole or not at all. Where another profiler was active when a piece began, where somebody put another in its
-place meanwhile, or where CPython mixed calls of another thread into it, it is not sent, and counted as stepped_back.
+A profile is sent complete or not at all. It is discarded, and counted as stepped_back, if another profiler is active
+when a segment begins, if another profiler replaces it during a segment, or if CPython mixes calls of another thread
+into it.
 
-Until Python 3.11 each thread has a profiler of its own. From 3.12 on there is one for all threads, with one stack of
-calls for all of them: what threads do at the same time comes out wrong. So there a profile steps back where another
-thread is in one that this package knows of (its middleware says which threads are), and is dropped where one comes.
+Up to Python 3.11 each thread has a profiler of its own. From 3.12 on one profiler sees all threads and keeps one call
+stack for all of them, which makes calls of concurrent threads wrong. A profile therefore does not begin while another
+thread is in a request (the middleware registers threads with enter_thread()), and is discarded if another thread enters
+one.
 
-Calls of this package, which begin and end a profile, are left out of it (encode.py).
+The calls of this package that begin and end a profile are removed when the profile is encoded.
 """
 import cProfile
 import sys
@@ -18,16 +20,18 @@ SHARED = sys.version_info >= (3, 12)  # one profiler for all threads
 
 REPLACED_MAX = 100
 
-# Profiles that another took the place of: one that is freed while it counts as enabled ends whatever profiler its thread
-# has. Where that many came together the program profiles itself, and this package leaves it alone.
+# Profiles that another profiler replaced. They must not be freed: freeing an enabled profile disables whatever profiler
+# its thread has. If REPLACED_MAX is reached, the application runs its own profiler, and this package no longer takes
+# profiles.
 _replaced: List[cProfile.Profile] = []
 
-_active: Optional["Taking"] = None  # where SHARED
-_busy: Dict[int, int] = {}  # threads in requests, where SHARED; guarded by the interpreter: one thread changes its own
+_active: Optional["Profiler"] = None  # if SHARED
+_busy: Dict[int, int] = {}  # thread: depth of requests, if SHARED. Each thread changes only its own entry: no lock
 
 
 def enter_thread() -> int:
-    """This thread begins what another one's profile must not contain. Gives what leave_thread() needs."""
+    """This thread begins a request, which a profile of another thread must not contain. Returns the argument for
+    leave_thread()."""
     if not SHARED:
         return 0
     me = threading.get_ident()
@@ -39,7 +43,7 @@ def enter_thread() -> int:
 
 
 def leave_thread(thread: int) -> None:
-    """From any thread: whoever drops a response that was not read to its end."""
+    """Can be called from another thread: the one that drops a response before its end."""
     if not SHARED:
         return
     left = _busy.get(thread, 1) - 1
@@ -49,31 +53,20 @@ def leave_thread(thread: int) -> None:
         _busy.pop(thread, None)
 
 
-def forget_threads() -> None:
-    """In a forked child: there is only one."""
-    global _active
-    me = threading.get_ident()
-    for thread in list(_busy):
-        if thread != me:
-            del _busy[thread]
-    if _active is not None and _active.thread != me:
-        _active = None
-
-
-class Taking:
+class Profiler:
     def __init__(self) -> None:
-        # Whom a function calls is not sent, and is a third of the cost.
+        # Callees are not sent, and collecting them is a third of the cost.
         self.profile = cProfile.Profile(subcalls=False)
         self.thread = 0
         self.running = False
         self.spoiled = False
-        self.pieces = 0
-        _all.append(self)
+        self.segments = 0
+        _unfinished.append(self)
 
     def begin(self) -> bool:
-        """False where it steps back."""
+        """False if another profiler or thread is in the way. The profile is then discarded."""
         global _active
-        if self.spoiled or _profiled_by_another() or len(_replaced) >= REPLACED_MAX:
+        if self.spoiled or _other_profiler_active() or len(_replaced) >= REPLACED_MAX:
             self.spoiled = True
             return False
         self.thread = threading.get_ident()
@@ -82,17 +75,17 @@ class Taking:
             return False
         try:
             self.profile.enable()
-        except ValueError:  # another one came first
+        except ValueError:  # another profiler was enabled since the check
             self.spoiled = True
             return False
         self.running = True
-        self.pieces += 1
+        self.segments += 1
         if SHARED:
             _active = self
         return True
 
     def pause(self) -> None:
-        """In the thread that began."""
+        """Must be called by the thread that called begin()."""
         global _active
         if not self.running:
             return
@@ -102,13 +95,13 @@ class Taking:
             self.profile.disable()
         elif cast(object, sys.getprofile()) is self.profile:
             self.profile.disable()
-        else:  # another took its place, and is not ours to end
+        else:  # replaced; disable() would end the other profiler
             self.spoiled = True
             self.profile.clear()  # type: ignore[attr-defined]
             _replaced.append(self.profile)
 
     def finish(self) -> Optional[List[Any]]:
-        """Its entries; None where it stepped back."""
+        """Returns the entries, or None if the profile is discarded."""
         self.pause()
         self._forget()
         return None if self.spoiled else self.profile.getstats()  # type: ignore[attr-defined]
@@ -118,28 +111,35 @@ class Taking:
         self._forget()
 
     def after_fork(self) -> None:
-        """What the parent did before the fork, the parent will tell."""
+        """In the child: the parent sends what was measured before the fork."""
         self.profile.clear()  # type: ignore[attr-defined]
         if self.running and self.thread != threading.get_ident():
             self.spoiled = True
 
     def _forget(self) -> None:
         try:
-            _all.remove(self)
+            _unfinished.remove(self)
         except ValueError:
             pass
 
 
-_all: List[Taking] = []  # not finished
+_unfinished: List[Profiler] = []
 
 
 def after_fork() -> None:
-    forget_threads()
-    for taking in list(_all):
-        taking.after_fork()
+    """In the child, which has one thread: the one that forked."""
+    global _active
+    me = threading.get_ident()
+    for thread in list(_busy):
+        if thread != me:
+            del _busy[thread]
+    if _active is not None and _active.thread != me:
+        _active = None
+    for profiler in list(_unfinished):
+        profiler.after_fork()
 
 
-def _profiled_by_another() -> bool:
+def _other_profiler_active() -> bool:
     if sys.getprofile() is not None:
         return True
     monitoring: Any = getattr(sys, "monitoring", None)

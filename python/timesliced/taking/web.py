@@ -1,71 +1,68 @@
-"""Middleware for WSGI and ASGI: requests profiled within a budget, labelled by route. Client.wsgi() and .asgi() make it.
+"""Middleware for WSGI and ASGI: profiles requests within a budget, labelled by route. Made by Client.wsgi() and asgi().
 
-The application's answers and exceptions pass through as they are. A response that is made while it is read (a generator)
-is profiled piece by piece, each with the request's own profile.
+Responses and exceptions of the application pass through unchanged. A response that is generated while the server reads
+it is profiled in segments, in the profile of its request.
 
-The name of a route must come from a small set, because the daemon keeps sums for each: the path of a request will not do
-as it is, with its numbers and names.
+Route names must come from a small set, because the daemon keeps sums for each. The path of a request does not: it may
+contain numbers and names.
 """
 import re
 import time
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, Iterator, MutableMapping, Optional, Set
+from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator, MutableMapping, Optional
 
 from timesliced.base import limits
-from timesliced.taking import profiler as taking
+from timesliced.taking import profiler
 from timesliced.taking.blocks import Run, Steps
 from timesliced.taking.budget import Budget
-
-if TYPE_CHECKING:
-    from timesliced.client import Client
+from timesliced.taking.sink import Sink
 
 WSGI = Callable[[Dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 ASGI = Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]],
                 Awaitable[None]]
 Route = Callable[[Any], Optional[str]]
 
-ROUTES_MAX = 500  # half of the label sets the daemon keeps apart by default
+ROUTES_MAX = 500  # half of the label sets that the daemon keeps by default
 OTHER = "(other)"
 _VARIABLE = re.compile(r"[^/]*[0-9%@][^/]*")
 
 
 class _Routes:
-    """The label of a request; a bounded number of different ones."""
+    """The label sets of requests, with a bounded number of routes."""
 
-    def __init__(self, client: "Client", own: Optional[Route], framework: Route) -> None:
-        self.client, self.own, self.framework = client, own, framework
-        self.seen: Set[str] = set()
-        self.texts: Dict[str, str] = {}
+    def __init__(self, sink: Sink, own: Optional[Route], framework: Route) -> None:
+        """own: the application's function; framework: used if that returns None."""
+        self.sink, self.own, self.framework = sink, own, framework
+        self.known: Dict[str, str] = {}  # route: labels
 
     def labels(self, request: Any, path: str) -> str:
         """JSON. Never raises."""
         name: Optional[str] = None
-        for ask in (self.own, self.framework):
+        for route in (self.own, self.framework):
             try:
-                name = name or (ask(request) if ask is not None else None)
+                name = name or (route(request) if route is not None else None)
             except Exception as error:
-                self.client._sender.count("errors", why=f"route: {type(error).__name__}: {error}")
+                self.sink.count("errors", why=f"route: {type(error).__name__}: {error}")
         if not isinstance(name, str):
             name = _VARIABLE.sub("*", path)
-        text = self.texts.get(name)
-        if text is None:
-            if len(self.texts) >= ROUTES_MAX:
+        labels = self.known.get(name)
+        if labels is None:
+            if len(self.known) >= ROUTES_MAX:
                 name = OTHER
-            text = self.client._text({"route": limits.label_value(name)})
-            self.texts[name] = text
-        return text
+            labels = self.known[name] = self.sink.labels_json({"route": limits.label_value(name)})
+        return labels
 
 
 class WSGIMiddleware:
-    def __init__(self, client: "Client", app: WSGI, budget: Budget, route: Optional[Route]) -> None:
-        self.client, self.app, self.budget = client, app, budget
-        self.routes = _Routes(client, _of_environ(route) if route is not None else None, _werkzeug_of)
+    def __init__(self, sink: Sink, app: WSGI, budget: Budget, route: Optional[Route]) -> None:
+        self.sink, self.app, self.budget = sink, app, budget
+        self.routes = _Routes(sink, _of_environ(route) if route is not None else None, _seen_route)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        thread = taking.enter_thread()
+        thread = profiler.enter_thread()
         if not self.budget.allows():
-            return self.plain(thread, environ, start_response)
+            return self.unprofiled(thread, environ, start_response)
         request = _Request(environ, start_response, thread)
-        run = Run(self.client, self.budget)
+        run = Run(self.sink, self.budget)
         run.resume()
         try:
             body = self.app(environ, request.start)
@@ -74,33 +71,35 @@ class WSGIMiddleware:
             self.end(run, request)
             raise
         run.pause()
-        if isinstance(body, (list, tuple)) or run.taking is None:
+        if isinstance(body, (list, tuple)) or run.profiler is None:
             self.end(run, request)
             return body
         return _Body(body, self, run, request)
 
-    def plain(self, thread: int, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Nearly all requests go this way: it is short. Of some of them the route is looked at, for the budget."""
+    def unprofiled(self, thread: int, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """The path of nearly all requests, so it is short. The route of some of them is determined for the budget."""
         budget = self.budget
-        request = _Request(environ, start_response, thread) if budget.max_overhead is not None and budget.curious() else None
+        request = None
+        if budget.max_overhead is not None and budget.samples_kind():
+            request = _Request(environ, start_response, thread)
         begin = time.perf_counter()
         try:
             return self.app(environ, start_response if request is None else request.start)
         finally:
             seconds = time.perf_counter() - begin
-            taking.leave_thread(thread)
+            profiler.leave_thread(thread)
             budget.worked(seconds, None if request is None else self.label(request))
 
     def end(self, run: Run, request: "_Request") -> None:
-        taking.leave_thread(request.thread)
-        run.end(self.label(request) if run.taking is not None else "")
+        profiler.leave_thread(request.thread)
+        run.end(self.label(request) if run.profiler is not None else "")
 
     def label(self, request: "_Request") -> str:
         return self.routes.labels(request, str(request.environ.get("PATH_INFO", "")))
 
 
 class _Request:
-    """Flask and Werkzeug know the route while the response begins, and forget it at the end of the request."""
+    """Reads the route when the response starts: Flask and Werkzeug forget it at the end of the request."""
 
     __slots__ = ("environ", "start_response", "thread", "route")
 
@@ -114,7 +113,7 @@ class _Request:
 
 
 class _Body:
-    """A response that is still being made. The server closes it."""
+    """A response that is generated while the server reads it. The server calls close()."""
 
     def __init__(self, body: Iterable[bytes], middleware: WSGIMiddleware, run: Run, request: _Request) -> None:
         self.body = body
@@ -151,25 +150,25 @@ class _Body:
         finally:
             self.middleware.end(self.run, self.request)
 
-    def __del__(self) -> None:  # a server that does not close it, as it should
+    def __del__(self) -> None:  # for servers that do not call close()
         if not self.ended:
             self.ended = True
             self.middleware.end(self.run, self.request)
 
 
 class ASGIMiddleware:
-    def __init__(self, client: "Client", app: ASGI, budget: Budget, route: Optional[Route]) -> None:
-        self.client, self.app, self.budget = client, app, budget
-        self.routes = _Routes(client, route, _asgi_route)
+    def __init__(self, sink: Sink, app: ASGI, budget: Budget, route: Optional[Route]) -> None:
+        self.sink, self.app, self.budget = sink, app, budget
+        self.routes = _Routes(sink, route, _asgi_route)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]],
                        send: Callable[[Any], Awaitable[None]]) -> None:
         if scope.get("type") != "http":
             await self.app(scope, receive, send)
             return
-        # A request that is not profiled is stepped too where there is a budget: only its own time is work.
-        run = Run.within(self.client, self.budget)
-        if run.taking is None and self.budget.max_overhead is None:
+        # With a budget, unprofiled requests run in steps too: only the time of the steps is the request's own.
+        run = Run.within(self.sink, self.budget)
+        if run.profiler is None and self.budget.max_overhead is None:
             await self.app(scope, receive, send)
             return
 
@@ -182,7 +181,7 @@ def _of_environ(route: Route) -> Route:
     return lambda request: route(request.environ)
 
 
-def _werkzeug_of(request: _Request) -> Optional[str]:
+def _seen_route(request: _Request) -> Optional[str]:
     return request.route
 
 
@@ -193,6 +192,6 @@ def _werkzeug_route(environ: Any) -> Optional[str]:
 
 
 def _asgi_route(scope: Any) -> Optional[str]:
-    """Starlette's, and what is built on it."""
+    """Set by Starlette and frameworks built on it."""
     path = getattr(scope.get("route"), "path", None)
     return path if isinstance(path, str) else None
