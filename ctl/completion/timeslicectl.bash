@@ -1,5 +1,5 @@
-# bash completion for timeslicectl. Commands and options are those that the program itself names in its --help, so they
-# cannot differ from it; only the values of a few options are known here.
+# bash completion for timeslicectl. Commands and options are read from the output of --help, so they are always those of
+# the installed version. Only the values of a few options are listed here.
 
 _timeslicectl_values() {
     case $1 in
@@ -13,17 +13,17 @@ _timeslicectl_values() {
 }
 
 _timeslicectl() {
-    local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local help commands valued command='' operand='' at word
-    # bash takes --format=json apart at the =.
+    local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local help commands with_value command='' operand='' at word
+    # bash splits --format=json into three words, because = is in COMP_WORDBREAKS.
     if [ "$cur" = = ]; then
         cur=
-    elif [ "$before" = = ]; then
-        before=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [ "$previous" = = ]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     help=$("$program" --help 2>/dev/null)
     commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' <<<"$help")
-    valued=" $(sed -n 's/^  \(--[a-z-]*\) [A-Z].*/\1/p' <<<"$help" | tr '\n' ' ')"
+    with_value=" $(sed -n 's/^  \(--[a-z-]*\) [A-Z].*/\1/p' <<<"$help" | tr '\n' ' ')"
 
     for ((at = 1; at < COMP_CWORD; at++)); do
         word=${COMP_WORDS[at]}
@@ -31,7 +31,7 @@ _timeslicectl() {
         --*)
             if [ "${COMP_WORDS[at + 1]}" = = ]; then
                 at=$((at + 2))
-            elif [[ $valued == *" $word "* ]]; then
+            elif [[ $with_value == *" $word "* ]]; then
                 at=$((at + 1))
             fi
             ;;
@@ -40,11 +40,11 @@ _timeslicectl() {
     done
 
     COMPREPLY=()
-    if [[ $before == --* && $valued == *" $before "* ]]; then
-        if [ "$before" = --socket ]; then
+    if [[ $previous == --* && $with_value == *" $previous "* ]]; then
+        if [ "$previous" = --socket ]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         else
-            mapfile -t COMPREPLY < <(compgen -W "$(_timeslicectl_values "$before")" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "$(_timeslicectl_values "$previous")" -- "$cur")
         fi
     elif [[ $cur == -* ]]; then
         if [ -n "$command" ]; then help=$("$program" "$command" --help 2>/dev/null); fi

@@ -1,16 +1,16 @@
-# bash completion for timesliced. Options are those of its --help; keys of --set are those of the sample configuration,
-# where that is installed.
+# bash completion for timesliced. Options are read from the output of --help, the keys of --set from the installed
+# configuration, which lists every key. Tests name another file in $TIMESLICED_SAMPLE.
 
 _timesliced() {
-    local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local program=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local sample=${TIMESLICED_SAMPLE:-/etc/timesliced/timesliced.conf}
     if [ "$cur" = = ]; then
         cur=
-    elif [ "$before" = = ]; then
-        before=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [ "$previous" = = ]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     COMPREPLY=()
-    case $before in
+    case $previous in
     --config) mapfile -t COMPREPLY < <(compgen -o plusdirs -f -- "$cur") ;;
     --set)
         compopt -o nospace 2>/dev/null
