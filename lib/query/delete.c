@@ -1,12 +1,10 @@
-/*
- * Deletion requests. The range must begin and end where buckets do, because the store does not know which rows of a
- * bucket belong to a part of it.
- */
 #include "lib/query/delete.h"
 
 #include "lib/base/text.h"
 #include "lib/base/units.h"
-#include "lib/query/internal.h"
+#include "lib/query/error.h"
+#include "lib/query/names.h"
+#include "lib/query/write.h"
 
 #include <stdlib.h>
 
@@ -22,7 +20,7 @@ static int fail_end(const struct ts_query *query, const struct ts_level *level, 
     ts_put_seconds(&begin, ts_grid_begin(&query->grid, ts_level_position(level, bucket)));
     ts_put_seconds(&end, ts_grid_begin(&query->grid, ts_level_position(level, bucket + 1)));
     ts_query_fail(error, TS_QUERY_NOT_KEPT, name,
-                  "it lies within a bucket of %s, the finest that is kept there; use %.*s or %.*s",
+                  "it lies within a bucket of %s, the finest kept there; use %.*s or %.*s",
                   ts_format_duration(level->width, width), (int)begin.len, begin.data ? begin.data : "", (int)end.len,
                   end.data ? end.data : "");
     ts_buf_deinit(&begin);
@@ -30,8 +28,10 @@ static int fail_end(const struct ts_query *query, const struct ts_level *level, 
     return TS_EINVAL;
 }
 
-/* One end of the range. It must be an end of the first or the last bucket that is deleted; the bucket on the other
-   side of `to` may be wider or narrower. */
+/*
+ * Checks one end of the range and sets its position. It must be an end of the first or last bucket to delete; the
+ * bucket after `to` may be wider or narrower.
+ */
 static int check_end(const struct ts_query *query, const struct ts_levels *levels, ts_i128 ns, bool last,
                      int64_t *ret_position, struct ts_query_error *error)
 {
@@ -52,7 +52,7 @@ static int select_range(const struct ts_query *query, const struct ts_levels *le
     int r = 0;
     if (!ts_deletion_possible(levels))
         return ts_query_fail(error, TS_QUERY_STORE_UNAVAILABLE, "",
-                             "levels of retention are being rebuilt; try again later");
+                             "retention levels are being rebuilt; try again later");
     ts_plan_axis(levels, &begin, &selection->to);
     selection->from = begin;
     if (query->span.has_from)
@@ -64,8 +64,8 @@ static int select_range(const struct ts_query *query, const struct ts_levels *le
     return r;
 }
 
-/* Moves the numbers that have a group to the front; gives how many these are. */
-static size_t keep_selected(struct ts_query_map *map)
+/* Moves the ids that have a group to the front and returns how many there are. */
+static size_t keep_selected(struct ts_id_map *map)
 {
     size_t n = 0;
     for (size_t i = 0; i < map->n; i++) {
@@ -80,7 +80,7 @@ static size_t keep_selected(struct ts_query_map *map)
 int ts_query_deletion(const struct ts_query *query, struct ts_reader *reader, struct ts_deletion **ret_deletion,
                       struct ts_query_error *ret_error)
 {
-    /* If functions are given, profiles stay: only some of their functions are deleted. */
+    /* If functions are given, profiles are kept: only some of their functions are deleted. */
     struct ts_deletion_selection selection = {.profiles = query->n_globs == 0, .dry_run = query->dry_run};
     struct ts_query_names names;
     ts_query_names_init(&names);
@@ -100,15 +100,7 @@ int ts_query_deletion(const struct ts_query *query, struct ts_reader *reader, st
         r = ts_deletion_new(&selection, ret_deletion);
     }
     ts_query_names_deinit(&names);
-    return r ? ts_query_explain(ret_error, r) : 0;
-}
-
-static void put_time(bool given, ts_i128 ns, struct ts_buf *out)
-{
-    if (given)
-        ts_put_seconds(out, ns);
-    else
-        ts_buf_puts(out, "null");
+    return r ? ts_query_fail_with(ret_error, r) : 0;
 }
 
 void ts_query_put_deletion(const struct ts_query *query, const struct ts_deletion *deletion, struct ts_buf *out)
@@ -119,16 +111,14 @@ void ts_query_put_deletion(const struct ts_query *query, const struct ts_deletio
                                         [TS_NCALLS] = counts->ncalls,
                                         [TS_PCALLS] = counts->pcalls};
     ts_buf_printf(out, "{\"dry_run\": %s, \"from\": ", query->dry_run ? "true" : "false");
-    put_time(query->span.has_from, query->span.from, out);
+    ts_query_put_seconds_or_null(out, query->span.has_from, query->span.from);
     ts_buf_puts(out, ", \"to\": ");
-    put_time(query->span.has_to, query->span.to, out);
+    ts_query_put_seconds_or_null(out, query->span.has_to, query->span.to);
     ts_buf_printf(out, ", \"functions\": %llu, \"label_sets\": %llu, \"buckets\": %llu, \"rows\": %llu, \"profiles\": ",
                   (unsigned long long)counts->functions, (unsigned long long)counts->label_sets,
                   (unsigned long long)counts->buckets, (unsigned long long)counts->rows);
-    ts_query_put_number(out, counts->profiles);
-    for (int i = 0; i < TS_METRICS; i++) {
-        ts_buf_printf(out, ", \"%s\": ", ts_metric_name((enum ts_metric)i));
-        ts_query_put_value(out, totals[i], (enum ts_metric)i);
-    }
+    ts_query_put_integer(out, counts->profiles);
+    ts_buf_puts(out, ", ");
+    ts_query_put_totals(out, totals);
     ts_buf_puts(out, "}\n");
 }

@@ -1,11 +1,7 @@
-/*
- * Names to groups. What the sums refer to by number is looked up once per query: each label set is let in or not, each
- * location too, and each gets the number of the row of the answer that it is summed into.
- *
- * This reads every location of the store, about half a microsecond each, unless a query by label needs none.
- */
+#include "lib/query/names.h"
+
 #include "lib/aggregate/labels.h"
-#include "lib/query/internal.h"
+#include "lib/query/error.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,68 +12,14 @@ void ts_query_names_init(struct ts_query_names *names)
     ts_intern_init(&names->groups);
 }
 
-static void map_deinit(struct ts_query_map *map)
-{
-    free(map->ids);
-    free(map->groups);
-    *map = (struct ts_query_map){0};
-}
-
 void ts_query_names_deinit(struct ts_query_names *names)
 {
     ts_intern_deinit(&names->groups);
-    map_deinit(&names->locations);
-    map_deinit(&names->label_sets);
+    ts_id_map_deinit(&names->locations);
+    ts_id_map_deinit(&names->label_sets);
 }
 
-int ts_query_map_put(struct ts_query_map *map, uint32_t id, uint32_t group)
-{
-    if (map->n == map->cap) {
-        size_t cap = map->cap ? map->cap * 2 : 256;
-        uint32_t *ids = realloc(map->ids, cap * sizeof(*ids));
-        if (!ids)
-            return TS_ENOMEM;
-        map->ids = ids;
-        uint32_t *groups = realloc(map->groups, cap * sizeof(*groups));
-        if (!groups)
-            return TS_ENOMEM;
-        map->groups = groups;
-        map->cap = cap;
-    }
-    map->ids[map->n] = id;
-    map->groups[map->n++] = group;
-    return 0;
-}
-
-bool ts_query_map_get(const struct ts_query_map *map, uint32_t id, uint32_t *ret_group)
-{
-    if (!map->n || id < map->ids[0])
-        return false;
-    /* Numbers are dense, as long as nothing was deleted; then this is the place. Else it is further left. */
-    size_t high = id - map->ids[0];
-    high = high < map->n ? high : map->n - 1;
-    size_t low = map->ids[high] == id ? high : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (map->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (map->ids[low] != id)
-        return false;
-    *ret_group = map->groups[low];
-    return true;
-}
-
-bool ts_query_function_wanted(const struct ts_query *query, struct ts_str function)
-{
-    for (size_t i = 0; i < query->n_globs; i++) {
-        if (ts_glob_match(&query->globs[i], function))
-            return true;
-    }
-    return query->n_globs == 0;
-}
+/* ---- Order ---- */
 
 static int compare_bytes(struct ts_str a, struct ts_str b)
 {
@@ -98,20 +40,48 @@ int ts_query_compare_names(const struct ts_location *a, const struct ts_location
     return r ? r : (a->line_number > b->line_number) - (a->line_number < b->line_number);
 }
 
+static int compare_items(const void *a, const void *b, void *data)
+{
+    const struct ts_location *items = data;
+    return ts_query_compare_names(&items[*(const uint32_t *)a], &items[*(const uint32_t *)b]);
+}
+
+uint32_t *ts_query_sort_names(struct ts_intern *table)
+{
+    uint32_t *order = calloc(table->n + 1, sizeof(*order));
+    if (!order)
+        return NULL;
+    for (uint32_t i = 0; i < table->n; i++)
+        order[i] = i;
+    qsort_r(order, table->n, sizeof(*order), compare_items, table->items);
+    return order;
+}
+
+/* ---- Reading ---- */
+
 struct walk {
     const struct ts_query *query;
     struct ts_query_names *names;
-    struct ts_buf value;     /* a label's, decoded */
+    struct ts_buf value;     /* of the current label, decoded */
     struct ts_buf group_key; /* the value of query->by_key */
     struct ts_query_error *error;
 };
+
+static bool matches_globs(const struct ts_query *query, struct ts_str function)
+{
+    for (size_t i = 0; i < query->n_globs; i++) {
+        if (ts_glob_match(&query->globs[i], function))
+            return true;
+    }
+    return query->n_globs == 0;
+}
 
 static int add_group(struct walk *walk, const struct ts_location *key, uint32_t *ret_group)
 {
     int r = ts_intern_add(&walk->names->groups, key, ret_group);
     if (!r && walk->names->groups.memory > TS_QUERY_BYTES_MAX)
         return ts_query_fail(walk->error, TS_QUERY_TOO_LARGE, "",
-                             "the names alone are more than %llu MiB; ask for fewer with function",
+                             "the names take more than %llu MiB; select fewer with function",
                              (unsigned long long)(TS_QUERY_BYTES_MAX >> 20));
     return r;
 }
@@ -122,37 +92,39 @@ static int on_location(void *data, uint32_t id, const struct ts_location *locati
     struct ts_str function = ts_function_name(location->raw_name);
     uint32_t group = TS_NO_GROUP;
     int r = 0;
-    if (ts_query_function_wanted(walk->query, function)) {
+    if (matches_globs(walk->query, function)) {
         if (walk->query->by == TS_BY_LOCATION)
             r = add_group(walk, location, &group);
         else if (walk->query->by == TS_BY_FUNCTION)
             r = add_group(walk, &(struct ts_location){.raw_name = function, .line_number = -1}, &group);
         else
-            group = 0; /* let in; the label says where to */
+            group = 0;
     }
-    return r ? r : ts_query_map_put(&walk->names->locations, id, group);
+    return r ? r : ts_id_map_put(&walk->names->locations, id, group);
 }
 
-/* Are all labels asked for in the set? Keeps the value of by_key, where there is one. */
-static int judge_set(struct walk *walk, const char *json, size_t len, bool *ret_wanted, bool *ret_has_key)
+static bool equal(const char *text, const char *bytes, size_t len)
+{
+    return strlen(text) == len && (len == 0 || memcmp(text, bytes, len) == 0);
+}
+
+/* Does the set have all requested labels? Copies the value of by_key, if the set has it, to walk->group_key. */
+static int match_label_set(struct walk *walk, const char *json, size_t len, bool *ret_matches, bool *ret_has_key)
 {
     const struct ts_query *query = walk->query;
+    const struct ts_buf *value = &walk->value;
     struct ts_labels_reader reader;
     struct ts_str key;
-    size_t found = 0;
+    size_t n_matches = 0;
     int r;
     ts_labels_reader_init(&reader, json, len);
     *ret_has_key = false;
     while ((r = ts_labels_next(&reader, &key, &walk->value)) > 0) {
-        const struct ts_buf *value = &walk->value;
         for (size_t i = 0; i < query->n_labels; i++) {
             const struct ts_label_filter *label = &query->labels[i];
-            found += strlen(label->key) == key.len && memcmp(label->key, key.data, key.len) == 0 &&
-                     strlen(label->value) == value->len &&
-                     (value->len == 0 || memcmp(label->value, value->data, value->len) == 0);
+            n_matches += equal(label->key, key.data, key.len) && equal(label->value, value->data, value->len);
         }
-        if (query->by == TS_BY_LABEL && strlen(query->by_key) == key.len &&
-            memcmp(query->by_key, key.data, key.len) == 0) {
+        if (query->by == TS_BY_LABEL && equal(query->by_key, key.data, key.len)) {
             ts_buf_reset(&walk->group_key);
             ts_buf_append(&walk->group_key, value->data, value->len);
             if (ts_buf_failed(&walk->group_key))
@@ -160,26 +132,26 @@ static int judge_set(struct walk *walk, const char *json, size_t len, bool *ret_
             *ret_has_key = true;
         }
     }
-    *ret_wanted = found == query->n_labels;
+    *ret_matches = n_matches == query->n_labels;
     return r == TS_EINVAL ? TS_ESTORE : r;
 }
 
-static int on_labels(void *data, uint32_t id, const char *json, size_t len)
+static int on_label_set(void *data, uint32_t id, const char *json, size_t len)
 {
     struct walk *walk = data;
-    bool wanted = false;
+    bool matches = false;
     bool has_key = false;
     uint32_t group = TS_NO_GROUP;
-    int r = judge_set(walk, json, len, &wanted, &has_key);
-    if (!r && wanted && walk->query->by == TS_BY_LABEL) {
+    int r = match_label_set(walk, json, len, &matches, &has_key);
+    if (!r && matches && walk->query->by == TS_BY_LABEL) {
         struct ts_location key = {.line_number = -1};
         if (has_key)
             key.raw_name = (struct ts_str){walk->group_key.len ? walk->group_key.data : "", walk->group_key.len};
         r = add_group(walk, &key, &group);
-    } else if (wanted) {
-        group = 0; /* let in; the location says where to */
+    } else if (matches) {
+        group = 0;
     }
-    return r ? r : ts_query_map_put(&walk->names->label_sets, id, group);
+    return r ? r : ts_id_map_put(&walk->names->label_sets, id, group);
 }
 
 int ts_query_names_read(const struct ts_query *query, struct ts_reader *reader, struct ts_query_names *names,
@@ -189,7 +161,7 @@ int ts_query_names_read(const struct ts_query *query, struct ts_reader *reader, 
     ts_buf_init(&walk.value);
     ts_buf_init(&walk.group_key);
     names->has_locations = query->by != TS_BY_LABEL || query->n_globs > 0;
-    int r = ts_reader_label_sets(reader, on_labels, &walk);
+    int r = ts_reader_label_sets(reader, on_label_set, &walk);
     if (!r && names->has_locations)
         r = ts_reader_locations(reader, on_location, &walk);
     ts_buf_deinit(&walk.value);

@@ -1,27 +1,25 @@
-/*
- * From the times that were asked for to a range that can be answered, and the plan that covers it.
- *
- * An end is widened outwards to a whole bucket of the finest level that still has it: where old fine data is gone, that
- * is a wider one, and the answer says so. An end that is not given is where the first (last) profile with the labels
- * asked for lies; it is looked for from the widest buckets down, so that it costs some rows and not all.
- */
+#include "lib/query/range.h"
+
 #include "lib/base/text.h"
 #include "lib/base/units.h"
-#include "lib/query/internal.h"
+#include "lib/query/edge.h"
+#include "lib/query/error.h"
+
+#include <assert.h>
 
 void ts_query_range_deinit(struct ts_query_range *range)
 {
     ts_plan_deinit(&range->plan);
 }
 
-static int64_t held(int64_t position)
+static int64_t clamp(int64_t position)
 {
     return position > TS_POSITION_MAX ? TS_POSITION_MAX : position < -TS_POSITION_MAX ? -TS_POSITION_MAX : position;
 }
 
 int64_t ts_query_position(const struct ts_grid *grid, ts_i128 ns)
 {
-    return held(ts_grid_bucket(grid, ns));
+    return clamp(ts_grid_bucket(grid, ns));
 }
 
 static int64_t round_down(int64_t position, int64_t unit)
@@ -35,94 +33,60 @@ static int64_t round_up(int64_t position, int64_t unit)
     return down < position ? down + unit : down;
 }
 
-/* ---- The ends that are not given ---- */
-
-struct edge {
-    const struct ts_query_map *label_sets;
-    const struct ts_level *level; /* of the segment that is read */
-    int64_t bucket;
-};
-
-static int on_edge(void *data, const struct ts_profile_row *row)
+/* Rounds the known ends outwards to multiples of unit. */
+static void widen(struct ts_query_range *range, int64_t unit)
 {
-    struct edge *edge = data;
-    uint32_t group;
-    if (!ts_query_map_get(edge->label_sets, row->labels, &group))
-        return TS_ESTORE;
-    if (group == TS_NO_GROUP)
-        return 0;
-    edge->bucket = row->bucket;
-    return TS_STOP;
+    if (range->has_from)
+        range->from = clamp(round_down(range->from, unit));
+    if (range->has_to)
+        range->to = clamp(round_up(range->to, unit));
 }
 
-/* Widens a range that cannot be covered because an end cuts a bucket. False: that is not why. */
-static bool mend(const struct ts_levels *levels, int64_t gap, int64_t *from, int64_t *to)
+/* ---- Ends ---- */
+
+/* The finest level that has the position. If none has it any more, the level that is kept longest. */
+static const struct ts_level *level_at(const struct ts_levels *levels, int64_t position)
 {
-    const struct ts_level *level = ts_plan_finest(levels, gap);
-    if (!level)
-        return false;
-    int64_t begin = round_down(gap, level->ratio);
-    if (begin < gap && gap == *from) {
-        *from = begin;
-        return true;
+    const struct ts_level *level = ts_plan_finest(levels, position);
+    for (size_t i = 0; i < levels->n && !level; i++) {
+        if (ts_level_is_longest(levels, &levels->items[i]))
+            level = &levels->items[i];
     }
-    if (begin < gap || begin + level->ratio <= *to)
-        return false;
-    *to = begin + level->ratio;
-    return true;
+    return level ? level : &levels->items[0];
 }
 
-/* The first or last profile within [from, to): 0 and the level and bucket it is in, level NULL where there is none. */
-static int find_edge(struct ts_reader *reader, const struct ts_query_map *label_sets, int64_t from, int64_t to,
-                     bool last, struct edge *ret_edge)
+static void set_given_ends(struct ts_query_range *range, const struct ts_query *query, const struct ts_levels *levels)
 {
-    const struct ts_levels *levels = ts_reader_levels(reader);
-    struct edge found = {.label_sets = label_sets};
-    struct ts_plan_rule rule = {0};
-    struct ts_plan plan;
-    int64_t gap;
-    int r;
-    ts_plan_init(&plan);
-    for (;;) {
-        r = ts_plan_make(levels, from, to, rule, &plan, &gap);
-        if (r == TS_PLAN_GAP && !rule.below && mend(levels, gap, &from, &to))
-            continue;
-        if (r)
-            break;
-        struct edge edge = {.label_sets = label_sets};
-        for (size_t i = 0; i < plan.n && r != TS_STOP; i++) {
-            const struct ts_segment *segment = &plan.items[last ? plan.n - 1 - i : i];
-            edge.level = segment->level;
-            r = ts_reader_profiles(reader, segment, last, on_edge, &edge);
-            if (r < 0)
-                break;
-        }
-        if (r != TS_STOP)
-            break;
-        r = 0;
-        found = edge;
-        if (edge.level->ratio == 1)
-            break;
-        from = ts_level_position(edge.level, edge.bucket);
-        to = from + edge.level->ratio;
-        rule.below = edge.level->ratio;
+    const struct ts_query_span *span = &query->span;
+    int64_t from = 0;
+    if (span->has_from) {
+        from = ts_query_position(&query->grid, span->from);
+        const struct ts_level *level = level_at(levels, from);
+        range->from = clamp(round_down(from, level->ratio));
+        range->from_width = level->width;
     }
-    ts_plan_deinit(&plan);
-    if (r == TS_PLAN_GAP && !rule.below) /* all there is can be covered, always */
-        return TS_ESTORE;
-    *ret_edge = found;
-    return r < 0 ? r : 0;
+    if (span->has_to) {
+        int64_t to = ts_query_position(&query->grid, span->to);
+        if (ts_grid_begin(&query->grid, to) < span->to && to < TS_POSITION_MAX)
+            to++;
+        bool empty = span->has_from && to <= from;
+        const struct ts_level *level = level_at(levels, to - 1);
+        range->to = empty ? range->from : clamp(round_up(to, level->ratio));
+        range->to_width = level->width;
+    }
+    range->has_from = span->has_from;
+    range->has_to = span->has_to;
 }
 
-static int find_ends(struct ts_query_range *range, struct ts_reader *reader, const struct ts_query_map *label_sets)
+static int find_other_ends(struct ts_query_range *range, struct ts_reader *reader, const struct ts_id_map *label_sets)
 {
-    struct edge edge;
+    struct ts_query_edge edge;
     int64_t from;
     int64_t to;
     ts_plan_axis(ts_reader_levels(reader), &from, &to);
     if (!range->has_from) {
         int64_t until = range->has_to && range->to < to ? range->to : to;
-        int r = find_edge(reader, label_sets, from, until, false, &edge);
+        int r = ts_query_edge_find(reader, label_sets, from, until, false, &edge);
         if (r)
             return r;
         if (edge.level) {
@@ -133,7 +97,7 @@ static int find_ends(struct ts_query_range *range, struct ts_reader *reader, con
     }
     if (!range->has_to) {
         int64_t since = range->has_from && range->from > from ? range->from : from;
-        int r = find_edge(reader, label_sets, since, to, true, &edge);
+        int r = ts_query_edge_find(reader, label_sets, since, to, true, &edge);
         if (r)
             return r;
         if (edge.level) {
@@ -145,53 +109,9 @@ static int find_ends(struct ts_query_range *range, struct ts_reader *reader, con
     return 0;
 }
 
-/* ---- The ends that are given ---- */
-
-/* Where nothing is kept any more, what is kept longest says how wide its buckets were. */
-static const struct ts_level *level_at(const struct ts_levels *levels, int64_t position)
-{
-    const struct ts_level *level = ts_plan_finest(levels, position);
-    for (size_t i = 0; i < levels->n && !level; i++) {
-        if (ts_level_is_longest(levels, &levels->items[i]))
-            level = &levels->items[i];
-    }
-    return level ? level : &levels->items[0];
-}
-
-static void take_ends(struct ts_query_range *range, const struct ts_query *query, const struct ts_levels *levels)
-{
-    const struct ts_query_span *span = &query->span;
-    int64_t from = 0;
-    if (span->has_from) {
-        from = ts_query_position(&query->grid, span->from);
-        const struct ts_level *level = level_at(levels, from);
-        range->from = held(round_down(from, level->ratio));
-        range->from_width = level->width;
-    }
-    if (span->has_to) {
-        int64_t to = ts_query_position(&query->grid, span->to);
-        if (ts_grid_begin(&query->grid, to) < span->to && to < TS_POSITION_MAX)
-            to++;
-        bool empty = span->has_from && to <= from;
-        const struct ts_level *level = level_at(levels, to - 1);
-        range->to = empty ? range->from : held(round_up(to, level->ratio));
-        range->to_width = level->width;
-    }
-    range->has_from = span->has_from;
-    range->has_to = span->has_to;
-}
-
 /* ---- The plan ---- */
 
-static void widen(struct ts_query_range *range, int64_t unit)
-{
-    if (range->has_from)
-        range->from = held(round_down(range->from, unit));
-    if (range->has_to)
-        range->to = held(round_up(range->to, unit));
-}
-
-static int cover(struct ts_query_range *range, const struct ts_levels *levels, int64_t unit, int64_t *ret_gap)
+static int make_plan(struct ts_query_range *range, const struct ts_levels *levels, int64_t unit, int64_t *ret_gap)
 {
     int64_t begin = ts_plan_begin(levels);
     int64_t from = range->from > begin ? range->from : begin;
@@ -201,15 +121,19 @@ static int cover(struct ts_query_range *range, const struct ts_levels *levels, i
     return ts_plan_make(levels, from, range->to, (struct ts_plan_rule){.unit = unit}, &range->plan, ret_gap);
 }
 
-/* Of any width. Where the finest level begins within a wider bucket that `to` cuts, that bucket is the last one. */
-static int cover_by_any(struct ts_query_range *range, const struct ts_levels *levels, int64_t *ret_gap)
+/*
+ * Plans with levels of any width. An end may still lie within a bucket: the finest level may begin within a wider
+ * bucket, which `to` then cuts. The range is widened to include that bucket.
+ */
+static int plan_any_width(struct ts_query_range *range, const struct ts_levels *levels, int64_t *ret_gap)
 {
     int r;
-    while ((r = cover(range, levels, 0, ret_gap)) == TS_PLAN_GAP) {
+    while ((r = make_plan(range, levels, 0, ret_gap)) == TS_PLAN_GAP) {
         int64_t from = range->from;
         int64_t to = range->to;
-        if (!mend(levels, *ret_gap, &from, &to))
+        if (!ts_query_widen_to_bucket(levels, *ret_gap, &from, &to))
             break;
+        assert(from < range->from || to > range->to);
         int64_t *width = to > range->to ? &range->to_width : &range->from_width;
         *width = ts_plan_finest(levels, *ret_gap)->width;
         range->from = from;
@@ -218,66 +142,68 @@ static int cover_by_any(struct ts_query_range *range, const struct ts_levels *le
     return r;
 }
 
-static int refuse_width(const struct ts_query *query, const struct ts_levels *levels, int64_t gap,
-                        struct ts_query_error *error)
-{
-    char asked[32], kept[32];
-    struct ts_buf at;
-    const struct ts_level *level = level_at(levels, gap);
-    ts_buf_init(&at);
-    ts_put_seconds(&at, ts_grid_begin(&query->grid, gap));
-    ts_query_fail(
-        error, TS_QUERY_NOT_KEPT, "time_slice",
-        "buckets of %s are not kept over the whole range: at %.*s they are %s wide; ask for a multiple of that, or"
-        " for a later range",
-        ts_format_duration(query->unit * query->grid.time_slice, asked), (int)at.len, at.data ? at.data : "",
-        ts_format_duration(level->width, kept));
-    ts_buf_deinit(&at);
-    return TS_EINVAL;
-}
-
-/* Buckets as narrow as they are kept over the whole range. */
-static int choose_unit(struct ts_query_range *range, const struct ts_levels *levels, int64_t *ret_gap)
+/* Plans with the narrowest buckets that are kept for the entire range. */
+static int plan_narrowest(struct ts_query_range *range, const struct ts_levels *levels, int64_t *ret_gap)
 {
     int r = TS_PLAN_GAP;
-    for (size_t i = 0; i < levels->n && r > 0; i++) {
+    for (size_t i = 0; i < levels->n && r == TS_PLAN_GAP; i++) {
         const struct ts_level *level = &levels->items[i];
         if (level->kind != TS_LEVEL_CONFIGURED)
             continue;
-        struct ts_query_range wider = *range;
-        widen(&wider, level->ratio);
-        r = cover(&wider, levels, level->ratio, ret_gap);
-        range->plan = wider.plan;
+        struct ts_query_range widened = *range;
+        widen(&widened, level->ratio);
+        r = make_plan(&widened, levels, level->ratio, ret_gap);
+        range->plan = widened.plan;
         if (r == 0) {
-            *range = wider;
+            *range = widened;
             range->unit = level->ratio;
         }
     }
     return r;
 }
 
-int ts_query_range_find(const struct ts_query *query, struct ts_reader *reader, const struct ts_query_names *names,
+static int fail_not_kept(const struct ts_query *query, const struct ts_levels *levels, int64_t gap,
+                         struct ts_query_error *error)
+{
+    char requested[32], kept[32];
+    struct ts_buf at;
+    const struct ts_level *level = level_at(levels, gap);
+    ts_buf_init(&at);
+    ts_put_seconds(&at, ts_grid_begin(&query->grid, gap));
+    ts_query_fail(error, TS_QUERY_NOT_KEPT, "time_slice",
+                  "buckets of %s are not kept for the entire range: at %.*s they are %s wide; use a multiple of that or"
+                  " a later range",
+                  ts_format_duration(query->unit * query->grid.time_slice, requested), (int)at.len,
+                  at.data ? at.data : "", ts_format_duration(level->width, kept));
+    ts_buf_deinit(&at);
+    return TS_EINVAL;
+}
+
+int ts_query_range_find(const struct ts_query *query, struct ts_reader *reader, const struct ts_id_map *label_sets,
                         struct ts_query_range *range, struct ts_query_error *ret_error)
 {
     const struct ts_levels *levels = ts_reader_levels(reader);
     int64_t gap = 0;
     ts_plan_init(&range->plan);
-    take_ends(range, query, levels);
+    set_given_ends(range, query, levels);
     if (query->unit)
-        widen(range, query->unit); /* before it is looked for what lies within */
-    int r = find_ends(range, reader, &names->label_sets);
+        widen(range, query->unit); /* before the other end is searched for within the range */
+    int r = find_other_ends(range, reader, label_sets);
     if (r)
         return r;
     if (query->kind == TS_QUERY_BUCKETS && !query->unit) {
-        r = choose_unit(range, levels, &gap);
+        r = plan_narrowest(range, levels, &gap);
     } else {
         range->unit = query->unit ? query->unit : 1;
         widen(range, range->unit);
-        r = query->unit ? cover(range, levels, query->unit, &gap) : cover_by_any(range, levels, &gap);
+        r = query->unit ? make_plan(range, levels, query->unit, &gap) : plan_any_width(range, levels, &gap);
     }
     if (r == TS_PLAN_GAP && query->unit)
-        return refuse_width(query, levels, gap, ret_error);
-    return r > 0 ? ts_query_fail(ret_error, TS_QUERY_STORE_UNAVAILABLE, "",
-                                 "levels of retention are being rebuilt, and no one of them covers the range yet")
-                 : r;
+        return fail_not_kept(query, levels, gap, ret_error);
+    if (r == TS_PLAN_GAP)
+        return ts_query_fail(ret_error, TS_QUERY_STORE_UNAVAILABLE, "",
+                             "retention levels are being rebuilt and none covers the range yet; try again later");
+    assert(r || range->unit > 0);
+    assert(r || !range->has_from || !range->has_to || range->from <= range->to);
+    return r;
 }

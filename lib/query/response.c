@@ -4,7 +4,12 @@
  * The text is generated piece by piece, when the caller asks for more, from a result that is complete in memory. So the
  * length of the text costs no memory, and a slow client does not keep a read transaction open.
  */
-#include "lib/query/internal.h"
+#include "lib/query/csv.h"
+#include "lib/query/diff_write.h"
+#include "lib/query/error.h"
+#include "lib/query/json.h"
+#include "lib/query/list_functions.h"
+#include "lib/query/list_labels.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -13,9 +18,11 @@ struct ts_response {
     const struct ts_query *query;
     struct ts_cursor cursor;
     bool ended;
+    /* The one for the kind of the query; the others are empty. */
     struct ts_query_result result; /* of buckets and top */
     struct ts_diff diff;
-    struct ts_query_list list; /* of functions and labels */
+    struct ts_function_list functions;
+    struct ts_label_list labels;
 };
 
 static int collect(struct ts_response *response, struct ts_reader *reader, struct ts_query_error *error)
@@ -24,12 +31,14 @@ static int collect(struct ts_response *response, struct ts_reader *reader, struc
     switch (query->kind) {
     case TS_QUERY_BUCKETS:
     case TS_QUERY_TOP:
-        return ts_query_collect(query, reader, &response->result, error);
+        return ts_query_result_collect(query, reader, &response->result, error);
     case TS_QUERY_DIFF:
         return ts_diff_collect(query, reader, &response->diff, error);
+    case TS_QUERY_FUNCTIONS:
+        return ts_function_list_collect(query, reader, &response->functions, error);
     default:
-        assert(query->kind == TS_QUERY_FUNCTIONS || query->kind == TS_QUERY_LABELS);
-        return ts_query_list_collect(query, reader, &response->list, error);
+        assert(query->kind == TS_QUERY_LABELS);
+        return ts_label_list_collect(query, reader, &response->labels, error);
     }
 }
 
@@ -45,7 +54,7 @@ int ts_query_run(const struct ts_query *query, struct ts_reader *reader, struct 
     }
     if (r) {
         ts_response_free(response);
-        return ts_query_explain(ret_error, r);
+        return ts_query_fail_with(ret_error, r);
     }
     *ret_response = response;
     return 0;
@@ -63,8 +72,10 @@ static bool write_piece(struct ts_response *response, struct ts_buf *out)
     case TS_QUERY_DIFF:
         return query->csv ? ts_diff_csv_piece(&response->diff, cursor, out)
                           : ts_diff_json_piece(&response->diff, cursor, out);
+    case TS_QUERY_FUNCTIONS:
+        return ts_function_list_piece(&response->functions, cursor, out);
     default:
-        return ts_query_list_piece(&response->list, cursor, out);
+        return ts_label_list_piece(&response->labels, cursor, out);
     }
 }
 
@@ -76,22 +87,10 @@ bool ts_response_write(struct ts_response *response, struct ts_buf *out, size_t 
     return !response->ended;
 }
 
-static size_t memory_of(const struct ts_query_result *result)
-{
-    size_t n = result->names.groups.n;
-    return result->names.groups.memory + result->n_columns * sizeof(*result->columns) +
-           n * (result->n_totals * sizeof(*result->totals) + 2 * sizeof(uint32_t)) +
-           (result->cells ? ((size_t)result->other_row + 1) * result->n_columns * sizeof(*result->cells) : 0);
-}
-
 size_t ts_response_memory(const struct ts_response *response)
 {
-    const struct ts_query_list *list = &response->list;
-    size_t n_list = list->names.groups.n + list->sets.n;
-    return sizeof(*response) + memory_of(&response->result) + memory_of(&response->diff.sides[0]) +
-           memory_of(&response->diff.sides[1]) + response->diff.n * sizeof(*response->diff.rows) +
-           list->names.groups.memory + list->sets.memory +
-           n_list * (sizeof(*list->seen) + sizeof(*list->profiles) + sizeof(*list->order));
+    return sizeof(*response) + ts_query_result_memory(&response->result) + ts_diff_memory(&response->diff) +
+           ts_function_list_memory(&response->functions) + ts_label_list_memory(&response->labels);
 }
 
 struct ts_response *ts_response_free(struct ts_response *response)
@@ -100,7 +99,8 @@ struct ts_response *ts_response_free(struct ts_response *response)
         return NULL;
     ts_query_result_deinit(&response->result);
     ts_diff_deinit(&response->diff);
-    ts_query_list_deinit(&response->list);
+    ts_function_list_deinit(&response->functions);
+    ts_label_list_deinit(&response->labels);
     free(response);
     return NULL;
 }

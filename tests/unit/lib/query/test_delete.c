@@ -123,14 +123,14 @@ static void ends_within_a_bucket(void **state)
     model_add(&m, 10099, 1, 1, S); /* level 0 has the buckets from 10070 on */
     model_commit(&m);
     expect_error(&m, (const char *const[]){"from=99910", "function=a", NULL}, TS_QUERY_NOT_KEPT, "from",
-                 "within a bucket of 1m, the finest that is kept there; use 99900 or 99960");
+                 "within a bucket of 1m, the finest kept there; use 99900 or 99960");
     expect_error(&m, (const char *const[]){"to=99910", "function=a", NULL}, TS_QUERY_NOT_KEPT, "to",
                  "use 99900 or 99960");
     expect_error(&m, (const char *const[]){"from=100995", "function=a", NULL}, TS_QUERY_NOT_KEPT, "from",
-                 "within a bucket of 10s, the finest that is kept there; use 100990 or 101000");
+                 "within a bucket of 10s, the finest kept there; use 100990 or 101000");
     /* The last bucket that is deleted counts, not the narrower one after the end. */
     expect_error(&m, (const char *const[]){"to=100700", "function=a", NULL}, TS_QUERY_NOT_KEPT, "to",
-                 "within a bucket of 1m, the finest that is kept there; use 100680 or 100740");
+                 "within a bucket of 1m, the finest kept there; use 100680 or 100740");
     assert_int_equal(prepare(&m, &request, (const char *const[]){"from=99900", "to=100990", "function=a", NULL}), 0);
     end(&request);
     model_end(&m);

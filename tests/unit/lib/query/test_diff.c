@@ -91,12 +91,12 @@ static void test_one_side(void **state)
                               "other,,2,1,2,2,3,1,5,5,-0.25,-0.25,0\r\n");
 }
 
-static void refuse(struct fixture *f, const char *params, const char *parameter, const char *words)
+static void expect_rejected(struct fixture *f, const char *params, const char *parameter, const char *message)
 {
     struct ts_query *query = NULL;
     assert_int_equal(parse(f, TS_QUERY_DIFF, params, &query), TS_EINVAL);
     assert_string_equal(f->error.parameter, parameter);
-    if (!strstr(f->error.message, words))
+    if (!strstr(f->error.message, message))
         fail_msg("%s: %s", params, f->error.message);
 }
 
@@ -124,15 +124,15 @@ static void test_parameters(void **state)
         if (!text || strncmp(text, expected, strlen(expected)) != 0)
             fail_msg("%s: %.200s is not %s", params, text ? text : f->error.message, expected);
     }
-    refuse(f, "", "before", "nothing to compare");
-    refuse(f, "label.service=web", "before", "nothing to compare");
-    refuse(f, "before=1h", "before", "is not a range");
-    refuse(f, "after=last:x", "after", "is not a duration");
-    refuse(f, "after=1..x", "after", "is not a time");
-    refuse(f, "after=1h..2h", "after", "ends before it begins");
-    refuse(f, "after=last:1h&by=label.service", "by", "by function or location");
-    refuse(f, "after=last:1h&time_slice=10s", "time_slice", "there is no parameter");
-    refuse(f, "before.label.1x=a", "before.label.1x", "not the key of a label");
+    expect_rejected(f, "", "before", "give before, after or both");
+    expect_rejected(f, "label.service=web", "before", "give before, after or both");
+    expect_rejected(f, "before=1h", "before", "is not a range");
+    expect_rejected(f, "after=last:x", "after", "is not a duration");
+    expect_rejected(f, "after=1..x", "after", "is not a time");
+    expect_rejected(f, "after=1h..2h", "after", "ends before it begins");
+    expect_rejected(f, "after=last:1h&by=label.service", "by", "only by=function and by=location");
+    expect_rejected(f, "after=last:1h&time_slice=10s", "time_slice", "unknown parameter");
+    expect_rejected(f, "before.label.1x=a", "before.label.1x", "not a label key");
 }
 
 int main(void)

@@ -246,38 +246,38 @@ static void test_far(void **state)
 
 /* ---- Parameters ---- */
 
-static void refuse(struct fixture *f, enum ts_query_kind kind, const char *params, const char *parameter,
-                   const char *words)
+static void expect_rejected(struct fixture *f, enum ts_query_kind kind, const char *params, const char *parameter,
+                            const char *message)
 {
     struct ts_query *query = NULL;
     int r = parse(f, kind, params, &query);
     if (r != TS_EINVAL || query)
-        fail_msg("\"%s\" is taken (%d)", params, r);
+        fail_msg("\"%s\" is accepted (%d)", params, r);
     assert_int_equal(f->error.kind, TS_QUERY_BAD_PARAMETER);
     assert_string_equal(f->error.parameter, parameter);
-    if (!strstr(f->error.message, words))
-        fail_msg("%s: \"%s\" is not in: %s", params, words, f->error.message);
+    if (!strstr(f->error.message, message))
+        fail_msg("%s: \"%s\" is not in: %s", params, message, f->error.message);
 }
 
-static void test_refused(void **state)
+static void test_rejected(void **state)
 {
     struct fixture *f = *state;
     static const struct {
         int kind;
         const char *params;
         const char *parameter;
-        const char *words;
+        const char *message;
     } table[] = {
         {TS_QUERY_BUCKETS, "form=1", "form",
-         "no parameter \"form\"; buckets takes from, to, last, metric, function, "
+         "unknown parameter \"form\"; buckets accepts from, to, last, metric, function, "
          "label.KEY, by, top, time_slice, fill, format, fresh"},
-        {TS_QUERY_TOP, "time_slice=10s", "time_slice", "top takes from"},
-        {TS_QUERY_TOP, "fill=true", "fill", "top takes"},
-        {TS_QUERY_FUNCTIONS, "from=1", "from", "functions takes function, format, fresh"},
-        {TS_QUERY_LABELS, "function=a", "function", "labels takes format, fresh"},
-        {TS_QUERY_TOP, "=1", "", "no parameter \"\""},
-        {TS_QUERY_TOP, "From=1", "From", "no parameter"},
-        {TS_QUERY_TOP, "label=web", "label", "no parameter"},
+        {TS_QUERY_TOP, "time_slice=10s", "time_slice", "top accepts from"},
+        {TS_QUERY_TOP, "fill=true", "fill", "top accepts"},
+        {TS_QUERY_FUNCTIONS, "from=1", "from", "functions accepts function, format, fresh"},
+        {TS_QUERY_LABELS, "function=a", "function", "labels accepts format, fresh"},
+        {TS_QUERY_TOP, "=1", "", "unknown parameter \"\""},
+        {TS_QUERY_TOP, "From=1", "From", "unknown parameter"},
+        {TS_QUERY_TOP, "label=web", "label", "unknown parameter"},
         {TS_QUERY_TOP, "from=1&from=1", "from", "more than once"},
         {TS_QUERY_TOP, "fresh=true&fresh=true", "fresh", "more than once"},
         {TS_QUERY_TOP, "metric=ncalls&by=function&metric=ncalls", "metric", "more than once"},
@@ -288,68 +288,68 @@ static void test_refused(void **state)
         {TS_QUERY_TOP, "to=yesterday", "to", "\"yesterday\" is not a time"},
         {TS_QUERY_TOP, "from=2&to=1", "from", "from 2 is after to 1"},
         {TS_QUERY_TOP, "from=now&to=-1ms", "from", "is after"},
-        {TS_QUERY_TOP, "last=1h&from=1", "last", "either last, or from and to"},
-        {TS_QUERY_TOP, "to=now&last=1h", "last", "either last, or from and to"},
+        {TS_QUERY_TOP, "last=1h&from=1", "last", "cannot be combined"},
+        {TS_QUERY_TOP, "to=now&last=1h", "last", "cannot be combined"},
         {TS_QUERY_TOP, "last=-1h", "last", "\"-1h\" is not a duration"},
         {TS_QUERY_TOP, "last=1 h", "last", "not a duration"},
         {TS_QUERY_TOP, "metric=calls", "metric", "\"calls\" is not one of cumtime, tottime, ncalls, pcalls"},
         {TS_QUERY_TOP, "metric=", "metric", "is not one of"},
         {TS_QUERY_TOP, "by=file", "by", "\"file\" is not one of function, location, label.KEY"},
-        {TS_QUERY_TOP, "by=label.", "by", "not the key of a label"},
-        {TS_QUERY_TOP, "by=label.a-b", "by", "\"a-b\" is not the key"},
-        {TS_QUERY_TOP, "by=label.1a", "by", "\"1a\" is not the key"},
-        {TS_QUERY_TOP, "label.=x", "label.", "not the key"},
-        {TS_QUERY_TOP, "label.a b=x", "label.a b", "not the key"},
+        {TS_QUERY_TOP, "by=label.", "by", "is not a label key"},
+        {TS_QUERY_TOP, "by=label.a-b", "by", "\"a-b\" is not a label key"},
+        {TS_QUERY_TOP, "by=label.1a", "by", "\"1a\" is not a label key"},
+        {TS_QUERY_TOP, "label.=x", "label.", "not a label key"},
+        {TS_QUERY_TOP, "label.a b=x", "label.a b", "not a label key"},
         {TS_QUERY_TOP, "label.abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklm=x",
          "label.abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklm", "up to 64 bytes"},
-        {TS_QUERY_TOP, "top=0", "top", "\"0\" is not a whole number from 1"},
-        {TS_QUERY_TOP, "top=-1", "top", "whole number"},
-        {TS_QUERY_TOP, "top=", "top", "whole number"},
-        {TS_QUERY_TOP, "top=1.5", "top", "whole number"},
-        {TS_QUERY_TOP, "top=10x", "top", "whole number"},
-        {TS_QUERY_TOP, "top=+1", "top", "whole number"},
+        {TS_QUERY_TOP, "top=0", "top", "\"0\" is not a positive integer"},
+        {TS_QUERY_TOP, "top=-1", "top", "not a positive integer"},
+        {TS_QUERY_TOP, "top=", "top", "not a positive integer"},
+        {TS_QUERY_TOP, "top=1.5", "top", "not a positive integer"},
+        {TS_QUERY_TOP, "top=10x", "top", "not a positive integer"},
+        {TS_QUERY_TOP, "top=+1", "top", "not a positive integer"},
         {TS_QUERY_BUCKETS, "time_slice=7s", "time_slice", "7s is not a multiple of the stored time_slice 10s"},
         {TS_QUERY_BUCKETS, "time_slice=5", "time_slice", "5 is not a multiple of the stored time_slice 10s"},
         {TS_QUERY_BUCKETS, "time_slice=10001ms", "time_slice", "10001ms is not a multiple"},
-        {TS_QUERY_BUCKETS, "time_slice=0", "time_slice", "a time_slice of 0"},
+        {TS_QUERY_BUCKETS, "time_slice=0", "time_slice", "must not be 0; the stored time_slice is 10s"},
         {TS_QUERY_BUCKETS, "time_slice=-10s", "time_slice", "not a duration"},
         {TS_QUERY_BUCKETS, "fill=1", "fill", "\"1\" is not one of true, false"},
         {TS_QUERY_BUCKETS, "fill=TRUE", "fill", "true, false"},
         {TS_QUERY_BUCKETS, "fresh=", "fresh", "true, false"},
         {TS_QUERY_BUCKETS, "format=xml", "format", "\"xml\" is not one of json, csv"},
-        {TS_QUERY_FUNCTIONS, "format=csv", "format", "functions has no csv form"},
+        {TS_QUERY_FUNCTIONS, "format=csv", "format", "functions supports only the format json"},
         {TS_QUERY_LABELS, "format=xml", "format", "is not one of json"},
-        {TS_QUERY_TOP, "function=\xff", "function", "\"?\" is not a pattern: UTF-8"},
-        {TS_QUERY_TOP, "fr\xc3=1", "fr?", "no parameter \"fr?\""},
-        /* cut inside of a character */
+        {TS_QUERY_TOP, "function=\xff", "function", "\"?\" is not a valid pattern: it must be UTF-8"},
+        {TS_QUERY_TOP, "fr\xc3=1", "fr?", "unknown parameter \"fr?\""},
+        /* The value is truncated, the last one within a character. */
         {TS_QUERY_TOP, "metric=123456789012345678901234567890123456789012345678901234567890", "metric",
          "7890\" is not"},
         {TS_QUERY_TOP, "metric=12345678901234567890123456789012345678901234567890123456789\xc3\xa9", "metric",
          "789?\" is not"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        refuse(f, (enum ts_query_kind)table[i].kind, table[i].params, table[i].parameter, table[i].words);
+        expect_rejected(f, (enum ts_query_kind)table[i].kind, table[i].params, table[i].parameter, table[i].message);
 
     char many[4096] = "";
     for (int i = 0; i < 65; i++)
         strcat(many, "function=a&");
-    refuse(f, TS_QUERY_TOP, many, "function", "more than 64");
+    expect_rejected(f, TS_QUERY_TOP, many, "function", "more than 64");
     many[0] = '\0';
     for (int i = 0; i < 65; i++)
         strcat(many, "label.a=b&");
-    refuse(f, TS_QUERY_TOP, many, "label.a", "more than 64");
+    expect_rejected(f, TS_QUERY_TOP, many, "label.a", "more than 64");
     memset(many, 'a', 2000);
     memcpy(many, "function=", 9);
     many[2000] = '\0';
-    refuse(f, TS_QUERY_TOP, many, "function", "up to 1024 bytes");
+    expect_rejected(f, TS_QUERY_TOP, many, "function", "up to 1024 bytes");
     memset(many, 'a', 2000);
-    refuse(f, TS_QUERY_TOP, many,
-           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-           "aaaaaaaaaaaaaa",
-           "no parameter");
+    expect_rejected(f, TS_QUERY_TOP, many,
+                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                    "aaaaaaaaaaaaaa",
+                    "unknown parameter");
 }
 
-static void test_taken(void **state)
+static void test_accepted(void **state)
 {
     struct fixture *f = *state;
     static const char *const good[] = {
@@ -390,7 +390,7 @@ static void test_taken(void **state)
 
 /* ---- Limits and failures ---- */
 
-static void too_large(struct fixture *f, enum ts_query_kind kind, const char *params)
+static void expect_too_large(struct fixture *f, enum ts_query_kind kind, const char *params)
 {
     if (ask(f, kind, params))
         fail_msg("%s is answered", params);
@@ -418,13 +418,13 @@ static void test_too_large(void **state)
         "COMMIT";
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     /* Two walks, and the one row too many is found in the first. */
-    too_large(f, TS_QUERY_BUCKETS, "");
+    expect_too_large(f, TS_QUERY_BUCKETS, "");
     /* Exactly a million is not more than that. */
     const char *text = ask(f, TS_QUERY_BUCKETS, "top=1000");
     assert_non_null(text);
     assert_non_null(
         strstr(text, "\"other\": {\"functions\": 1, \"total\": 0.000000001, \"values\": [0.000000001, 0, "));
-    too_large(f, TS_QUERY_BUCKETS, "top=1001");
+    expect_too_large(f, TS_QUERY_BUCKETS, "top=1001");
     /* By name the 999th are out, so it is one walk, or two for `top`; the cells are the same. */
     char *one = strdup(ask(f, TS_QUERY_BUCKETS, "function=f1*&function=f7&to=10000"));
     assert_non_null(one);
@@ -441,16 +441,16 @@ static void test_too_large(void **state)
                            "\"other\": {\"functions\": 999, \"total\": 0.0004995, \"values\": [0.000000001, 0, 0, "
                            "0, 0, 0.000166833, 0.000166166, 0.0001665, 0, "));
     /* Buckets alone: asked for, or found far apart. */
-    too_large(f, TS_QUERY_BUCKETS, "fill=true&from=0&to=10000010&function=none");
+    expect_too_large(f, TS_QUERY_BUCKETS, "fill=true&from=0&to=10000010&function=none");
     assert_non_null(ask(f, TS_QUERY_BUCKETS, "fill=true&from=0&to=10000000&function=none"));
     sql = "INSERT INTO profiles VALUES(0, 1000000000, 1, 1, 0, 0, 0, 0)";
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    too_large(f, TS_QUERY_BUCKETS, "fill=true&function=none");
+    expect_too_large(f, TS_QUERY_BUCKETS, "fill=true&function=none");
     assert_non_null(ask(f, TS_QUERY_BUCKETS, "function=none"));
     sqlite3_close(db);
 }
 
-static void unavailable(struct fixture *f, enum ts_query_kind kind, const char *params)
+static void expect_unavailable(struct fixture *f, enum ts_query_kind kind, const char *params)
 {
     if (ask(f, kind, params))
         fail_msg("%s is answered", params);
@@ -495,21 +495,21 @@ static void test_damage(void **state)
         char *sql = sqlite3_mprintf("UPDATE label_sets SET labels = %Q WHERE id = 2", bad[i]);
         damage(f, sql);
         sqlite3_free(sql);
-        unavailable(f, TS_QUERY_TOP, "");
-        unavailable(f, TS_QUERY_LABELS, "");
+        expect_unavailable(f, TS_QUERY_TOP, "");
+        expect_unavailable(f, TS_QUERY_LABELS, "");
     }
     damage(f, "UPDATE label_sets SET labels = '{}' || id");
     damage(f, "DELETE FROM label_sets WHERE id = 2; UPDATE label_sets SET labels = '{\"a\": \"' || id || '\"}'");
-    unavailable(f, TS_QUERY_TOP, "");
-    unavailable(f, TS_QUERY_LABELS, "");
+    expect_unavailable(f, TS_QUERY_TOP, "");
+    expect_unavailable(f, TS_QUERY_LABELS, "");
     damage(f, "INSERT INTO label_sets VALUES(2, '{}'); DELETE FROM profiles WHERE bucket = 173227203");
     assert_non_null(ask(f, TS_QUERY_TOP, ""));
-    unavailable(f, TS_QUERY_BUCKETS, "");
+    expect_unavailable(f, TS_QUERY_BUCKETS, "");
     damage(f, "DELETE FROM locations WHERE id = 1");
-    unavailable(f, TS_QUERY_TOP, "");
+    expect_unavailable(f, TS_QUERY_TOP, "");
     damage(f, "DROP TABLE sums");
-    unavailable(f, TS_QUERY_TOP, "");
-    unavailable(f, TS_QUERY_BUCKETS, "");
+    expect_unavailable(f, TS_QUERY_TOP, "");
+    expect_unavailable(f, TS_QUERY_BUCKETS, "");
     assert_non_null(ask(f, TS_QUERY_LABELS, "")); /* the reader is still good for what is there */
 }
 
@@ -562,7 +562,7 @@ static void test_canceled(void **state)
         pthread_join(thread, NULL);
         assert_null(text);
         assert_int_equal(f->error.kind, TS_QUERY_STORE_UNAVAILABLE);
-        assert_non_null(strstr(f->error.message, "stopped"));
+        assert_non_null(strstr(f->error.message, "interrupted"));
     }
     /* The reader is as good as before. */
     const char *text = ask(f, TS_QUERY_TOP, "format=csv&top=1");
@@ -620,7 +620,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_buckets),     TEST(test_buckets_wide), TEST(test_top),  TEST(test_csv),      TEST(test_lists),
-        TEST(test_empty_store), TEST(test_saturated),    TEST(test_far),  TEST(test_refused),  TEST(test_taken),
+        TEST(test_empty_store), TEST(test_saturated),    TEST(test_far),  TEST(test_rejected), TEST(test_accepted),
         TEST(test_too_large),   TEST(test_damage),       TEST(test_gaps), TEST(test_canceled), TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
