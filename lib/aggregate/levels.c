@@ -16,6 +16,11 @@ int ts_level_key_compare(const struct ts_level_key *a, const struct ts_level_key
     return a->location < b->location ? -1 : a->location > b->location;
 }
 
+bool ts_level_is_visible(const struct ts_level *level)
+{
+    return level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
+}
+
 struct ts_level *ts_levels_find(struct ts_levels *levels, int64_t id)
 {
     for (size_t i = 0; i < levels->n; i++) {
@@ -156,50 +161,47 @@ void ts_level_advance(struct ts_levels *levels, struct ts_level *level, int64_t 
 /* ---- The view ---- */
 
 /*
- * Can the level be shown beside the coarser ones on the stack? A retiring level need not divide the levels that
- * replaced it: then the one that reaches further back is shown.
+ * Can the coarser level show the time before the finer one's? Only if their buckets fit, the coarser level reaches back
+ * further than `begin`, is built up to the bucket where the two join, and leaves something for the finer level.
+ * ret_join: that bucket, the coarser level's first one that the finer level has completely.
  */
-static bool fits_view(struct ts_level *const *stack, size_t n, const struct ts_level *level)
+static bool joins(const struct ts_levels *levels, const struct ts_level *finer, const struct ts_level *coarser,
+                  ts_i128 begin, int64_t *ret_join)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (stack[i]->ratio % level->ratio != 0 &&
-            (ts_i128)stack[i]->since * stack[i]->ratio < (ts_i128)level->since * level->ratio)
-            return false;
-    }
-    return true;
+    if (coarser->ratio % finer->ratio != 0 || (ts_i128)coarser->since * coarser->ratio >= begin)
+        return false;
+    *ret_join = ts_level_bucket_from(finer, finer->since, coarser);
+    return *ret_join <= ts_level_built_to(levels, coarser) &&
+           (finer->view_to == INT64_MAX ||
+            (ts_i128)*ret_join * coarser->ratio < (ts_i128)finer->view_to * finer->ratio);
 }
 
 /*
- * From the coarsest to the finest level: each takes over from the coarser one at that one's first bucket which the
- * finer level has completely. A coarser level is removed again if nothing is left for it, or if it has not been built
- * up to there: its source shows that time.
+ * From the finest to the coarsest level: each shows the time before the finer ones, joined to the last of them that it
+ * can be joined to; those in between show nothing, because the coarser level has all of their time.
  */
 void ts_levels_set_view(struct ts_levels *levels)
 {
     struct ts_level *stack[TS_LEVELS_MAX];
     size_t n = 0;
-    for (size_t i = 0; i < levels->n; i++)
-        levels->items[i].view_from = levels->items[i].view_to = 0;
-    for (size_t i = levels->n; i-- > 0;) {
+    for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *level = &levels->items[i];
-        bool used = level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
-        if (!used || !fits_view(stack, n, level))
+        level->view_from = level->view_to = 0;
+        if (!ts_level_is_visible(level))
             continue;
-        int64_t joined = level->since;
-        while (n) {
-            struct ts_level *coarser = stack[n - 1];
-            int64_t join = ts_level_bucket_from(level, level->since, coarser);
-            if (coarser->ratio % level->ratio == 0 && join > coarser->view_from &&
-                join <= ts_level_built_to(levels, coarser)) {
-                coarser->view_to = join;
-                joined = join == INT64_MAX ? join : clamp((ts_i128)join * (coarser->ratio / level->ratio));
-                break;
-            }
-            coarser->view_from = coarser->view_to = 0;
-            n--;
-        }
-        level->view_from = joined;
-        level->view_to = INT64_MAX;
+        int64_t join = INT64_MAX;
+        size_t below = n;
+        ts_i128 begin = n ? (ts_i128)stack[n - 1]->since * stack[n - 1]->ratio : 0;
+        while (below > 0 && !joins(levels, stack[below - 1], level, begin, &join))
+            below--;
+        if (n && !below)
+            continue;
+        if (below)
+            stack[below - 1]->view_from = clamp((ts_i128)join * (level->ratio / stack[below - 1]->ratio));
+        for (; n > below; n--)
+            stack[n - 1]->view_from = stack[n - 1]->view_to = 0;
+        level->view_from = level->since;
+        level->view_to = below ? join : INT64_MAX;
         stack[n++] = level;
     }
 }

@@ -8,10 +8,10 @@
  *              since                  built                  live
  *     ..deleted..|======complete======|......to be built......|======complete======>
  *
- *     since   the first complete bucket. Older ones were deleted or never received. INT64_MIN: nothing is missing.
- *     source  the finer level from which this one is still being built. -1: none, all buckets from `since` are
- * complete. built   a key in the source. Rows before it are included in this level, so late data before it is added to
- * both. live    deltas of this bucket and later ones are added directly
+ *     since   the first complete bucket. Older ones were deleted or never added. INT64_MIN: nothing is missing.
+ *     source  the finer level from which this one is still being built; -1: none, buckets from `since` are complete.
+ *     built   a key in the source. Rows before it are included in this level; late data before it is added to both.
+ *     live    deltas of this bucket and later ones are added directly.
  *
  * Building reads the source's rows in the order of their keys, a bounded number per step, and advances `built`; it can
  * be interrupted at any key. A configured level is built if a restart added it. Internal levels (an hour and wider, for
@@ -70,6 +70,8 @@ struct ts_levels {
 /* < 0, 0, > 0 in the order of the primary key. */
 int ts_level_key_compare(const struct ts_level_key *a, const struct ts_level_key *b);
 
+/* Queries may show its buckets: it is configured or retiring. */
+bool ts_level_is_visible(const struct ts_level *level);
 struct ts_level *ts_levels_find(struct ts_levels *levels, int64_t id); /* NULL: none */
 
 /* The level's bucket that contains a position, and the first position of a bucket (clamped to 64 bits). */

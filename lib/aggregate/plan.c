@@ -84,8 +84,7 @@ const struct ts_level *ts_plan_finest(const struct ts_levels *levels, int64_t po
 {
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_INTERNAL && level->kind != TS_LEVEL_DEAD &&
-            ts_level_complete(levels, level, ts_level_bucket(level, position)))
+        if (ts_level_is_visible(level) && ts_level_complete(levels, level, ts_level_bucket(level, position)))
             return level;
     }
     return NULL;
@@ -96,9 +95,9 @@ int64_t ts_plan_begin(const struct ts_levels *levels)
     int64_t begin = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        bool kept = level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
         /* One that is still built has taken late data before what it is built from begins; the rest is there. */
-        if (kept && ts_level_complete(levels, level, level->since) && ts_level_position(level, level->since) < begin)
+        if (ts_level_is_visible(level) && ts_level_complete(levels, level, level->since) &&
+            ts_level_position(level, level->since) < begin)
             begin = ts_level_position(level, level->since);
     }
     return begin < -TS_POSITION_MAX ? -TS_POSITION_MAX : begin;

@@ -1,13 +1,13 @@
 /*
- * See lib/aggregate/retention.h. Adapting goes in four steps, each over all levels:
+ * See lib/aggregate/retention.h. Adapting has five steps, each over all levels:
  *
- *     1. keep       what the configuration still has; the rest retires
- *     2. add        what is new, to be built from an existing level
- *     3. extend     the level that is kept longest, if it must now reach further back than it has data
- *     4. internal   rebuild the planner's levels if the longest level changed
+ *     1. keep       levels that are still configured; the others retire
+ *     2. add        new levels, to be built from an existing one
+ *     3. retire     delete retiring levels that nothing is built from
+ *     4. extend     the longest level, if it must now reach further back than it is complete
+ *     5. internal   rebuild the planner's levels if the longest level changed
  *
- * At the end a retiring level that nothing is built from is dead. Levels are sorted only then: before, pointers to them
- * are valid until the next add().
+ * A pointer to a level is valid until the next add() or sort().
  */
 #include "lib/aggregate/retention.h"
 
@@ -158,8 +158,7 @@ static struct ts_level *choose_source(struct ts_levels *levels, int64_t width)
     ts_i128 best_since = 0;
     for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *level = &levels->items[i];
-        bool usable = level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
-        if (!usable || level->source >= 0 || level->width >= width || width % level->width)
+        if (!ts_level_is_visible(level) || level->source >= 0 || level->width >= width || width % level->width)
             continue;
         ts_i128 since = level->since == INT64_MIN ? -((ts_i128)1 << 100) : (ts_i128)level->since * level->width;
         if (!best || since <= best_since) {
@@ -170,34 +169,37 @@ static struct ts_level *choose_source(struct ts_levels *levels, int64_t width)
     return best;
 }
 
-/* Adds a level of the configuration that the database does not have yet. */
-static int add_configured(struct ts_levels *levels, const struct ts_retention *wanted, bool longest, int64_t horizon,
+/* The finer level's bucket with which a bucket of the level begins. */
+static int64_t bucket_of(const struct ts_level *level, int64_t bucket, const struct ts_level *finer)
+{
+    assert(level->ratio % finer->ratio == 0);
+    return bucket == INT64_MIN ? bucket : bucket * (level->ratio / finer->ratio);
+}
+
+/*
+ * Adds a level of the configuration that the database does not have yet. Its first complete bucket is the first one
+ * that the source has completely. Data received from now on is added directly, even if the source has data of the
+ * future.
+ */
+static int add_configured(struct ts_levels *levels, const struct ts_retention *wanted, int64_t horizon,
                           const struct ts_levels_callbacks *callbacks)
 {
     const struct ts_level *source = choose_source(levels, wanted->width);
-    if (!source)
-        return TS_EINVAL;
-    int64_t last = callbacks->last_bucket(callbacks->data, source);
-    struct ts_level *level = add(levels, TS_LEVEL_CONFIGURED, wanted->width, wanted->keep);
+    struct ts_level *level = source ? add(levels, TS_LEVEL_CONFIGURED, wanted->width, wanted->keep) : NULL;
     if (!level)
         return TS_EINVAL;
-    int64_t first = ts_level_bucket_from(source, source->since, level);
-    level->since = longest ? INT64_MIN : first;
-    if (last == INT64_MIN) { /* nothing to build from; but what the source has deleted is missing here too */
+    level->since = ts_level_bucket_from(source, source->since, level);
+    int64_t last = callbacks->last_bucket(callbacks->data, source);
+    if (last == INT64_MIN) { /* nothing to build from */
         log_kept(callbacks, level);
         return 0;
     }
     level->source = source->id;
-    /* What the source has before its first complete bucket of this level is copied at once. */
-    int64_t built = first == INT64_MIN ? first : ts_floor_div((ts_i128)first * level->ratio, source->ratio);
-    level->built = level->built_profiles = (struct ts_level_key){.bucket = built};
-    if (longest && built > source->since)
-        callbacks->copy_partial(callbacks->data, level, source);
+    level->built = level->built_profiles = (struct ts_level_key){.bucket = bucket_of(level, level->since, source)};
     struct ts_grid grid = {.start_time = levels->grid.start_time, .time_slice = level->width};
     level->live = ts_grid_bucket(&grid, horizon) + 1;
     int64_t after_last = ts_floor_div((ts_i128)last * source->ratio, level->ratio) + 1;
-    if (level->live < after_last) /* the source has data of the future */
-        level->live = after_last;
+    level->live = after_last > level->live ? after_last : level->live;
     char width[DURATION_LEN];
     char keep[DURATION_LEN];
     char from[DURATION_LEN];
@@ -207,11 +209,112 @@ static int add_configured(struct ts_levels *levels, const struct ts_retention *w
     return 0;
 }
 
-/* ---- 3. Extend ---- */
+/* ---- 3. Retire ---- */
 
 /*
- * The longest level takes data as old as it keeps. If it is incomplete there, its rows before `since` are deleted; then
- * it has everything the database has, provided that the other levels do not claim to have more.
+ * A retiring level is dead once nothing is built from it. From the widest down, since a source is always narrower.
+ * Internal levels do not count: those of another longest level are rebuilt.
+ */
+static void delete_retired(struct ts_levels *levels, const struct ts_levels_callbacks *callbacks)
+{
+    for (size_t i = levels->n; i-- > 0;) {
+        struct ts_level *level = &levels->items[i];
+        char width[DURATION_LEN];
+        bool source = false;
+        if (level->kind != TS_LEVEL_RETIRING)
+            continue;
+        for (size_t j = 0; j < levels->n; j++)
+            source = source || (ts_level_is_visible(&levels->items[j]) && levels->items[j].source == level->id);
+        ts_format_duration(level->width, width);
+        if (source) {
+            log_change(callbacks, "buckets of %s will be deleted once other levels are built from them", width);
+        } else {
+            level->kind = TS_LEVEL_DEAD;
+            log_change(callbacks, "deleting buckets of %s", width);
+        }
+    }
+}
+
+/* ---- 4. Extend ---- */
+
+/* A run of buckets that a level has completely. */
+struct run {
+    const struct ts_level *level;
+    int64_t from; /* positions */
+    int64_t to;
+};
+
+/* Can rows of this level be added to those of the longest one? */
+static bool fits(const struct ts_level *level, const struct ts_level *longest)
+{
+    return ts_level_is_visible(level) && level->ratio < longest->ratio && longest->ratio % level->ratio == 0;
+}
+
+/* The first position after `at` at which a level that fits begins; `to` if there is none before that. */
+static int64_t next_begin(const struct ts_levels *levels, const struct ts_level *longest, int64_t at, int64_t to)
+{
+    for (size_t i = 0; i < levels->n; i++) {
+        int64_t begin = ts_level_position(&levels->items[i], levels->items[i].since);
+        if (fits(&levels->items[i], longest) && begin > at && begin < to)
+            to = begin;
+    }
+    return to;
+}
+
+/* The run of complete buckets, of any level that fits, that contains `at` and begins at or before it. */
+static bool find_run(const struct ts_levels *levels, const struct ts_level *longest, int64_t at, int64_t to,
+                     struct run *ret_run)
+{
+    bool found = false;
+    for (size_t i = 0; i < levels->n; i++) {
+        const struct ts_level *level = &levels->items[i];
+        int64_t bucket = ts_level_bucket(level, at);
+        bool begins = at == INT64_MIN ? level->since == INT64_MIN : ts_level_position(level, bucket) == at;
+        if (!fits(level, longest) || !begins || !ts_level_complete(levels, level, bucket))
+            continue;
+        int64_t until = ts_level_position(level, ts_level_complete_until(levels, level, bucket));
+        until = until < to ? until : to;
+        if (!found || until >= ret_run->to)
+            *ret_run = (struct run){level, at, until};
+        found = true;
+    }
+    return found;
+}
+
+/* Runs without a gap between them, as far back as possible from `to`. Returns their number. */
+static size_t find_runs(const struct ts_levels *levels, const struct ts_level *longest, int64_t to,
+                        struct run ret_runs[TS_LEVELS_MAX])
+{
+    size_t n = 0;
+    int64_t at = INT64_MIN;
+    while (at < to) {
+        if (n < TS_LEVELS_MAX && find_run(levels, longest, at, to, &ret_runs[n])) {
+            at = ret_runs[n++].to;
+        } else {
+            n = 0;
+            at = next_begin(levels, longest, at, to);
+        }
+    }
+    return n;
+}
+
+/* Rows before `since` were copied: they must not be built once more. */
+static void build_from_since(struct ts_levels *levels, struct ts_level *level)
+{
+    const struct ts_level *source = level->source < 0 ? NULL : ts_levels_find(levels, level->source);
+    if (!source)
+        return;
+    struct ts_level_key since = {.bucket = bucket_of(level, level->since, source)};
+    if (ts_level_key_compare(&level->built, &since) < 0)
+        level->built = since;
+    if (ts_level_key_compare(&level->built_profiles, &since) < 0)
+        level->built_profiles = since;
+}
+
+/*
+ * The longest level accepts data as old as it keeps. If it is incomplete there, its rows before `since` are replaced by
+ * everything that finer levels still have of that time. Then it has everything that the database has, provided that no
+ * other level claims to have more.
  */
 static void extend_longest(struct ts_levels *levels, int64_t horizon, const struct ts_levels_callbacks *callbacks)
 {
@@ -219,17 +322,27 @@ static void extend_longest(struct ts_levels *levels, int64_t horizon, const stru
     assert(longest);
     if (longest->since == INT64_MIN || ts_level_first_kept(levels, longest, horizon) >= longest->since)
         return;
+    int64_t begin = ts_level_position(longest, longest->since);
+    struct run runs[TS_LEVELS_MAX];
+    size_t n = find_runs(levels, longest, begin, runs);
     callbacks->purge(callbacks->data, longest);
+    for (size_t i = 0; i < n; i++) {
+        const struct ts_level *level = runs[i].level;
+        int64_t from = runs[i].from == INT64_MIN ? INT64_MIN : ts_level_bucket(level, runs[i].from);
+        callbacks->copy(callbacks->data, longest, level, from, ts_level_bucket(level, runs[i].to));
+    }
+    build_from_since(levels, longest);
+    begin = n ? runs[0].from : begin;
     for (size_t i = 0; i < levels->n; i++) {
         struct ts_level *other = &levels->items[i];
-        int64_t since = ts_level_bucket_from(longest, longest->since, other);
+        int64_t since = ts_level_bucket_from(&levels->items[0], begin, other);
         if (other != longest && other->since < since)
             other->since = since;
     }
     longest->since = INT64_MIN;
 }
 
-/* ---- 4. Internal levels ---- */
+/* ---- 5. Internal levels ---- */
 
 /* The widths for this longest level: at least two buckets of each must fit into the time it is kept. */
 static size_t wanted_internal(const struct ts_level *longest, int64_t ret_widths[N_INTERNAL])
@@ -297,28 +410,7 @@ static int adapt_internal(struct ts_levels *levels, int64_t horizon, const struc
     return 0;
 }
 
-/* ---- All together ---- */
-
-/* A retiring level is dead once nothing is built from it. From the widest down, since a source is always narrower. */
-static void bury_retired(struct ts_levels *levels, const struct ts_levels_callbacks *callbacks)
-{
-    for (size_t i = levels->n; i-- > 0;) {
-        struct ts_level *level = &levels->items[i];
-        char width[DURATION_LEN];
-        bool source = false;
-        if (level->kind != TS_LEVEL_RETIRING)
-            continue;
-        for (size_t j = 0; j < levels->n; j++)
-            source = source || (levels->items[j].kind != TS_LEVEL_DEAD && levels->items[j].source == level->id);
-        ts_format_duration(level->width, width);
-        if (source) {
-            log_change(callbacks, "buckets of %s will be deleted once other levels are built from them", width);
-        } else {
-            level->kind = TS_LEVEL_DEAD;
-            log_change(callbacks, "deleting buckets of %s", width);
-        }
-    }
-}
+/* ---- The complete adaptation ---- */
 
 int ts_levels_make(struct ts_levels *levels, const struct ts_grid *grid, const struct ts_retention *retention, size_t n,
                    int64_t horizon)
@@ -345,16 +437,16 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
     keep_levels(levels, retention, n, callbacks);
     for (size_t i = 0; i < n && !rc; i++) {
         if (!find_alive(levels, retention[i].width))
-            rc = add_configured(levels, &retention[i], i + 1 == n, horizon, callbacks);
+            rc = add_configured(levels, &retention[i], horizon, callbacks);
     }
     if (!rc) {
+        sort(levels);
+        delete_retired(levels, callbacks);
         extend_longest(levels, horizon, callbacks);
         rc = adapt_internal(levels, horizon, callbacks);
     }
     if (rc)
         return rc;
-    sort(levels);
-    bury_retired(levels, callbacks);
     sort(levels);
     ts_levels_set_view(levels);
     assert(ts_levels_consistent(levels));

@@ -28,8 +28,9 @@ struct ts_levels_callbacks {
     void (*on_log)(void *data, const char *message);
     /* The level is now the longest one and must take data older than `since`: delete its rows before that, now. */
     void (*purge)(void *data, const struct ts_level *level);
-    /* Add the source's rows before `built` to the level, now. They belong to the one bucket that ends there. */
-    void (*copy_partial)(void *data, const struct ts_level *level, const struct ts_level *source);
+    /* Add the source's rows of the buckets [from, to) to the level, now. They are few: most often part of one bucket.
+     */
+    void (*copy)(void *data, const struct ts_level *level, const struct ts_level *source, int64_t from, int64_t to);
     void *data;
 };
 

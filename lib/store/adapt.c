@@ -70,18 +70,24 @@ static void purge(void *data, const struct ts_level *level)
                                   level->id, level->since, level->id, level->since));
 }
 
-static void copy_partial(void *data, const struct ts_level *level, const struct ts_level *source)
+/* The level's bucket that contains one of the source's; n of these are one of the level. Rounds down, also below 0. */
+#define WIDER_BUCKET "(bucket - (bucket %% %lld + %lld) %% %lld) / %lld"
+#define ROWS_FROM_TO "WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket"
+
+static void copy(void *data, const struct ts_level *level, const struct ts_level *source, int64_t from, int64_t to)
 {
-    long long bucket = ts_floor_div((ts_i128)source->since * source->ratio, level->ratio);
-    long long from = source->since;
-    long long to = level->built.bucket;
-    execute(data, sqlite3_mprintf(
-                      "INSERT INTO sums SELECT %lld, %lld, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
-                      " WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket" TS_SQL_ADD_SUMS ";"
-                      "INSERT INTO profiles SELECT %lld, %lld, labels, profiles, exact_profiles, total_tt,"
-                      " parts_expected, parts_received FROM profiles"
-                      " WHERE level = %lld AND bucket >= %lld AND bucket < %lld ORDER BY bucket" TS_SQL_ADD_PROFILES,
-                      level->id, bucket, source->id, from, to, level->id, bucket, source->id, from, to));
+    long long id = level->id;
+    long long n = level->ratio / source->ratio;
+    long long rows[] = {source->id, from, to};
+    execute(data, sqlite3_mprintf("INSERT INTO sums SELECT %lld, " WIDER_BUCKET ", labels, location, cumtime, tottime,"
+                                  " ncalls, pcalls FROM sums " ROWS_FROM_TO TS_SQL_ADD_SUMS,
+                                  id, n, n, n, n, rows[0], rows[1], rows[2]));
+    execute(
+        data,
+        sqlite3_mprintf(
+            "INSERT INTO profiles SELECT %lld, " WIDER_BUCKET ", labels, profiles,"
+            " exact_profiles, total_tt, parts_expected, parts_received FROM profiles " ROWS_FROM_TO TS_SQL_ADD_PROFILES,
+            id, n, n, n, n, rows[0], rows[1], rows[2]));
 }
 
 /* ---- Adapting ---- */
@@ -96,7 +102,7 @@ static int64_t next_horizon(int64_t stored, int64_t now)
 
 static int adapt_levels(struct adapting *adapting, struct ts_levels *levels)
 {
-    const struct ts_levels_callbacks callbacks = {last_bucket, on_log, purge, copy_partial, adapting};
+    const struct ts_levels_callbacks callbacks = {last_bucket, on_log, purge, copy, adapting};
     bool changed;
     /* After many changes of the configuration in a short time there are many dead levels, which are at the end: delete
        their rows now. */

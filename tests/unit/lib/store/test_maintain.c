@@ -85,6 +85,37 @@ static void builds_a_new_level(void **state)
     model_end(&m);
 }
 
+/* A new longest level: at once it gets what level 0 has of the bucket that is not complete in level 0. */
+static void a_new_longest_level_begins_with_part_of_a_bucket(void **state)
+{
+    static const int one[] = {10, 100, 0};
+    static const int two[] = {10, 100, 60, 600, 0};
+    struct model m;
+    model_start(&m, *state, one, 30 * S, 5);
+    for (int64_t bucket = -9; bucket < 3; bucket++)
+        model_add(&m, bucket, 1, 1, 1000 + bucket);
+    model_commit(&m);
+    while (model_maintain(&m, 100).more)
+        ;
+    assert_int_equal(level_of(&m, 10)->since, -7);
+    model_forget_pruned(&m);
+    ts_store_close(m.store);
+    model_open(&m, two);
+    const struct ts_level *wide = level_of(&m, 60);
+    assert_int_equal(wide->since, INT64_MIN);
+    assert_int_equal(wide->built.bucket, -6);
+    assert_int_equal(model_count(&m, "SELECT cumtime FROM s.sums WHERE level = %lld AND bucket = -2", wide->id), 993);
+    assert_int_equal(model_count(&m, "SELECT count(*) FROM s.sums WHERE level = %lld", wide->id), 1);
+    model_expect_equal(&m);
+    model_add(&m, -8, 1, 1, 5); /* too old for level 0, but in the same bucket */
+    model_commit(&m);
+    model_expect_equal(&m);
+    while (model_maintain(&m, 1).more)
+        model_expect_equal(&m);
+    model_expect_equal(&m);
+    model_end(&m);
+}
+
 static void prunes_in_bounded_steps(void **state)
 {
     static const int retention[] = {10, 100, 30, 1000, 0};
@@ -212,8 +243,13 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(nothing_to_do_writes_nothing), T(builds_a_new_level),          T(prunes_in_bounded_steps),
-        T(deletes_a_dead_level),         T(failed_step_changes_nothing), T(levels_agree),
+        T(nothing_to_do_writes_nothing),
+        T(builds_a_new_level),
+        T(a_new_longest_level_begins_with_part_of_a_bucket),
+        T(prunes_in_bounded_steps),
+        T(deletes_a_dead_level),
+        T(failed_step_changes_nothing),
+        T(levels_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
