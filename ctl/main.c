@@ -10,7 +10,7 @@
 #include "ctl/admin.h"
 #include "ctl/args/args.h"
 #include "ctl/args/help.h"
-#include "ctl/base/format.h"
+#include "ctl/base/display.h"
 #include "ctl/output.h"
 #include "ctl/query.h"
 

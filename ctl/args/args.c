@@ -3,6 +3,7 @@
 
 #include "ctl/args/options.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,30 +119,53 @@ static bool parse_duration(const char *value, double *ret_seconds, bool *ret_uni
     return false;
 }
 
+/* The kinds whose value is one of a few names. */
+static int apply_choice(struct ctl_args *args, const struct ctl_option *o, const char *value, struct ctl_text *problem)
+{
+    static const char *const formats[] = {"table", "json", "csv", NULL};
+    static const char *const colors[] = {"auto", "always", "never", NULL};
+    int choice = choose(o, value, o->kind == FORMAT ? formats : colors, problem);
+    if (choice < 0)
+        return CTL_USAGE;
+    if (o->kind == FORMAT)
+        args->format = (enum ctl_format)(CTL_FORMAT_TABLE + choice);
+    else
+        args->color = (enum ctl_color)choice;
+    return 0;
+}
+
+/* The kinds whose value is a number that the program itself uses. */
+static int apply_number(struct ctl_args *args, const struct ctl_option *o, const char *value, struct ctl_text *problem)
+{
+    bool unit;
+    if (o->kind == FAIL_OVER && !parse_number(value, '%', 0, 1e9, &args->fail_over))
+        return usage(problem, "--fail-over: %s is not a percentage from 0", value);
+    if (o->kind == IGNORE_BELOW && !parse_duration(value, &args->ignore_below, &unit))
+        return usage(problem, "--ignore-below: %s is not a duration such as 1ms or 0.5s", value);
+    if (o->kind == WATCH && !parse_number(value, 's', 0.1, 86400, &args->watch))
+        return usage(problem, "--watch: %s is not a number of seconds from 0.1 to 86400", value);
+    return 0;
+}
+
 static int apply(struct ctl_args *args, const struct ctl_option *o, const char *value, struct ctl_text *problem)
 {
-    static const char *const formats[] = {"table", "json", "csv", NULL}, *const colors[] = {"auto", "always", "never",
-                                                                                            NULL};
-    bool unit;
-    int choice;
     switch (o->kind) {
     case PARAMETER:
     case FIXED:
     case TOP:
-        break; /* the last one counts: add_given adds it at the end */
+        break; /* add_given adds them when all arguments are parsed */
     case REPEATED:
         add_parameter(args, "", o->parameter, strlen(o->parameter), value);
         break;
     case LABEL:
         return apply_label(args, o, value, problem);
     case FAIL_OVER:
-        if (parse_number(value, '%', 0, 1e9, &args->fail_over))
-            break;
-        return usage(problem, "--fail-over: %s is not a percentage from 0", value);
     case IGNORE_BELOW:
-        if (parse_duration(value, &args->ignore_below, &unit))
-            break;
-        return usage(problem, "--ignore-below: %s is not a duration such as 1ms or 0.5s", value);
+    case WATCH:
+        return apply_number(args, o, value, problem);
+    case FORMAT:
+    case COLOR:
+        return apply_choice(args, o, value, problem);
     case FORCE:
         args->force = true;
         break;
@@ -154,22 +178,6 @@ static int apply(struct ctl_args *args, const struct ctl_option *o, const char *
             return usage(problem, "--%s: the value must not be empty", o->name);
         *(o->kind == URL ? &args->url : &args->socket) = value;
         break;
-    case FORMAT:
-        choice = choose(o, value, formats, problem);
-        if (choice < 0)
-            return CTL_USAGE;
-        args->format = (enum ctl_format)(CTL_FORMAT_TABLE + choice);
-        break;
-    case COLOR:
-        choice = choose(o, value, colors, problem);
-        if (choice < 0)
-            return CTL_USAGE;
-        args->color = (enum ctl_color)choice;
-        break;
-    case WATCH:
-        if (parse_number(value, 's', 0.1, 86400, &args->watch))
-            break;
-        return usage(problem, "--watch: %s is not a number of seconds from 0.1 to 86400", value);
     case CHART:
         args->chart = true;
         break;
@@ -214,7 +222,9 @@ static int parse_option(struct ctl_args *args, char **argv, int argc, int *at, s
 
 static const char *given(const struct ctl_args *args, const char *name)
 {
-    return args->given[find_option(name, strlen(name)) - ctl_options];
+    const struct ctl_option *option = find_option(name, strlen(name));
+    assert(option); /* name is a literal of this file */
+    return args->given[option - ctl_options];
 }
 
 static int check_diff(struct ctl_args *args, struct ctl_text *problem)
@@ -257,7 +267,7 @@ static int exclude(struct ctl_text *problem, const char *one, const char *other)
     return usage(problem, "%s cannot be combined with %s", one, other);
 }
 
-/* Adds the parameters that are sent once, however often they were given. */
+/* Adds the parameters that are sent once; the last value given counts. */
 static void add_given(struct ctl_args *args)
 {
     for (int i = 0; i < CTL_OPTIONS; i++) {

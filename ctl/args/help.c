@@ -2,7 +2,7 @@
 #include "ctl/args/help.h"
 
 #include "ctl/args/options.h"
-#include "ctl/base/format.h"
+#include "ctl/base/display.h"
 
 enum { WIDTH = 80, HELP_COLUMN = 28 };
 

@@ -1,15 +1,10 @@
-/*
- * Text for the terminal: durations, counts, sizes, times; and the display width, cutting and escaping of names.
- * Names are untrusted (anyone who may send a datagram chooses them): ctl_clean makes them harmless for a terminal.
+/* Numbers and times as text for people: durations, counts, sizes, percentages, dates. Values of any size are accepted.
  */
 #ifndef CTL_FORMAT_H
 #define CTL_FORMAT_H
 
-#include "ctl/base/text.h"
-
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* Returned by value: `puts(ctl_duration(x).text)`. */
 struct ctl_figure {
@@ -31,22 +26,5 @@ struct ctl_clock {
 };
 struct ctl_clock ctl_clock_for(const double *times, size_t n);
 struct ctl_figure ctl_clock_time(const struct ctl_clock *clock, double epoch);
-
-/* Decodes the first code point of text (len > 0) and returns its bytes. Invalid UTF-8: 1, with *ret_point = -1. */
-size_t ctl_decode(const char *text, size_t len, int32_t *ret_point);
-/* Display columns of a code point: 0, 1 or 2. */
-int ctl_point_width(int32_t point);
-/* Display columns of a clean text. */
-int ctl_width(const char *clean);
-
-/* Appends text with everything escaped that a terminal may interpret: control characters, invalid UTF-8, and marks that
- * change the direction of writing. */
-void ctl_clean(struct ctl_text *out, const char *text);
-
-enum ctl_cut { CTL_CUT_END, CTL_CUT_MIDDLE, CTL_CUT_START };
-/* Appends a clean text, cut with … to at most width columns. Returns its columns. */
-int ctl_fit(struct ctl_text *out, const char *clean, int width, enum ctl_cut cut);
-/* Appends a clean text as indented lines of at most width columns, broken at spaces if there are any. */
-void ctl_wrap(struct ctl_text *out, const char *clean, int width, int indent);
 
 #endif

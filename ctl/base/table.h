@@ -6,7 +6,7 @@
 #ifndef CTL_TABLE_H
 #define CTL_TABLE_H
 
-#include "ctl/base/format.h"
+#include "ctl/base/display.h"
 #include "ctl/base/text.h"
 
 enum { CTL_COLUMNS_MAX = 64 };

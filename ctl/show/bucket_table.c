@@ -31,6 +31,50 @@ static size_t series_that_fit(const struct ctl_matrix *m, int room)
     return n ? n : m->n_series > 0;
 }
 
+/* The first n series have a column each; `rest` functions are summed in the column "other", which 0 omits. */
+static void add_columns(const struct ctl_matrix *m, size_t n, double rest, struct ctl_table *table)
+{
+    ctl_table_column(table, &(struct ctl_column){.title = "time (UTC)"});
+    ctl_table_column(table, &(struct ctl_column){.title = "profiles", .right = true, .drop = 1});
+    for (size_t i = 0; i < n; i++) {
+        const struct ctl_series *s = &m->series[i];
+        const char *where = ctl_text_str(&s->where), *base = strrchr(where, '/');
+        ctl_table_column(table, &(struct ctl_column){.title = ctl_text_str(&s->name),
+                                                     .subtitle = s->where.len ? (base ? base + 1 : where) : NULL,
+                                                     .right = true,
+                                                     .flexible = true,
+                                                     .cut = CTL_CUT_MIDDLE,
+                                                     .least = series_width(m, s)});
+    }
+    struct ctl_text title = {0};
+    ctl_text_printf(&title, "other (%s)", ctl_count(rest).text);
+    if (rest > 0)
+        ctl_table_column(table, &(struct ctl_column){.title = ctl_text_str(&title), .right = true});
+    table->failed = table->failed || title.failed;
+    ctl_text_deinit(&title);
+}
+
+/* The value of a series in a bucket, or its total for bucket n_buckets. */
+static double value_of(const struct ctl_matrix *m, const struct ctl_series *s, size_t bucket)
+{
+    return bucket < m->n_buckets ? s->values[bucket] : s->total;
+}
+
+/* A row: the totals for bucket n_buckets. */
+static void add_row(const struct ctl_matrix *m, size_t n, double rest, size_t bucket, const char *time, double profiles,
+                    struct ctl_table *table)
+{
+    double other = value_of(m, &m->other, bucket);
+    ctl_table_cell(table, time);
+    ctl_table_cell(table, ctl_count(profiles).text);
+    for (size_t i = 0; i < n; i++)
+        ctl_table_cell(table, ctl_value(m->seconds, value_of(m, &m->series[i], bucket)).text);
+    for (size_t i = n; i < m->n_series; i++)
+        other += value_of(m, &m->series[i], bucket);
+    if (rest > 0)
+        ctl_table_cell(table, ctl_value(m->seconds, other).text);
+}
+
 static void bucket_table(const struct ctl_matrix *m, bool by_label, const struct ctl_screen *screen,
                          struct ctl_text *out)
 {
@@ -38,64 +82,35 @@ static void bucket_table(const struct ctl_matrix *m, bool by_label, const struct
     int time_width = ctl_width(ctl_clock_time(&clock, m->times[0]).text) + 1;
     time_width = time_width < 10 ? 10 : time_width;
     size_t n = series_that_fit(m, screen->width - time_width - 2 - 8);
-    double rest = m->other_functions + (double)(m->n_series - n);
-
+    double rest = m->other_functions + (double)(m->n_series - n), missing = 0, profiles = 0;
     struct ctl_table table = {.dim_last = true};
-    ctl_table_column(&table, &(struct ctl_column){.title = "time (UTC)"});
-    ctl_table_column(&table, &(struct ctl_column){.title = "profiles", .right = true, .drop = 1});
-    for (size_t i = 0; i < n; i++) {
-        const struct ctl_series *s = &m->series[i];
-        const char *where = ctl_text_str(&s->where), *base = strrchr(where, '/');
-        ctl_table_column(&table, &(struct ctl_column){.title = ctl_text_str(&s->name),
-                                                      .subtitle = s->where.len ? (base ? base + 1 : where) : NULL,
-                                                      .right = true,
-                                                      .flexible = true,
-                                                      .cut = CTL_CUT_MIDDLE,
-                                                      .least = series_width(m, s)});
-    }
-    struct ctl_text title = {0};
-    ctl_text_printf(&title, "other (%s)", ctl_count(rest).text);
-    if (rest > 0)
-        ctl_table_column(&table, &(struct ctl_column){.title = ctl_text_str(&title), .right = true});
+    struct ctl_text text = {0};
 
-    double missing = 0, profiles = 0, other_total = m->other.total;
+    add_columns(m, n, rest, &table);
     for (size_t b = 0; b < m->n_buckets; b++) {
-        double parts = m->missing ? m->missing[b] : 0, other = m->other.values[b];
-        ctl_text_reset(&title);
-        ctl_text_printf(&title, "%s%s", ctl_clock_time(&clock, m->times[b]).text, parts > 0 ? "!" : "");
-        ctl_table_cell(&table, ctl_text_str(&title));
-        ctl_table_cell(&table, ctl_count(m->profiles[b]).text);
-        for (size_t i = 0; i < n; i++)
-            ctl_table_cell(&table, ctl_value(m->seconds, m->series[i].values[b]).text);
-        for (size_t i = n; i < m->n_series; i++)
-            other += m->series[i].values[b];
-        if (rest > 0)
-            ctl_table_cell(&table, ctl_value(m->seconds, other).text);
+        double parts = m->missing ? m->missing[b] : 0;
+        ctl_text_reset(&text);
+        ctl_text_printf(&text, "%s%s", ctl_clock_time(&clock, m->times[b]).text, parts > 0 ? "!" : "");
+        add_row(m, n, rest, b, ctl_text_str(&text), m->profiles[b], &table);
         missing += parts;
         profiles += m->profiles[b];
     }
-    ctl_table_cell(&table, "total");
-    ctl_table_cell(&table, ctl_count(profiles).text);
-    for (size_t i = 0; i < n; i++)
-        ctl_table_cell(&table, ctl_value(m->seconds, m->series[i].total).text);
-    for (size_t i = n; i < m->n_series; i++)
-        other_total += m->series[i].total;
-    if (rest > 0)
-        ctl_table_cell(&table, ctl_value(m->seconds, other_total).text);
+    add_row(m, n, rest, m->n_buckets, "total", profiles, &table);
     ctl_table_print(&table, screen, out);
+
     if (n < m->n_series) {
-        ctl_text_reset(&title);
         size_t folded = m->n_series - n;
-        ctl_text_printf(&title, "%zu %s%s not fit the width: summed in other, listed by --format json.", folded,
+        ctl_text_reset(&text);
+        ctl_text_printf(&text, "%zu %s%s not fit the width: summed in other, listed by --format json.", folded,
                         by_label ? "value" : "function", folded == 1 ? " does" : "s do");
-        ctl_wrap(out, ctl_text_str(&title), screen->width, 0);
+        ctl_wrap(out, ctl_text_str(&text), screen->width, 0);
     }
     if (rest > 0 && !strcmp(m->metric, "cumtime"))
         ctl_nested_note(screen, out);
     if (missing > 0)
         ctl_missing_note(screen, out);
-    out->failed = out->failed || title.failed;
-    ctl_text_deinit(&title);
+    out->failed = out->failed || text.failed;
+    ctl_text_deinit(&text);
     ctl_table_deinit(&table);
 }
 

@@ -1,6 +1,7 @@
 /* See diff.h. */
 #include "ctl/show/diff.h"
 
+#include "ctl/base/display.h"
 #include "ctl/base/format.h"
 #include "ctl/show/response.h"
 

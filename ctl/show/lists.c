@@ -1,6 +1,7 @@
 /* See lists.h. */
 #include "ctl/show/lists.h"
 
+#include "ctl/base/format.h"
 #include "ctl/show/response.h"
 
 #include <math.h>
