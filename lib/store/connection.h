@@ -14,6 +14,14 @@ struct ts_sort_key {
     uint32_t row;  /* index in the counters */
 };
 
+/* What commits have added within these positions since the watch was set (recheck.h). */
+struct ts_store_watch {
+    int64_t from; /* half-open; empty: nothing is watched */
+    int64_t to;
+    bool rows;  /* any delta */
+    bool zeros; /* one without calls or profiles, which may leave a row of zeros as it is */
+};
+
 struct ts_store {
     sqlite3 *db;
     int lock;               /* descriptor of the lock file; -1: none */
@@ -30,6 +38,7 @@ struct ts_store {
     size_t cap_keys;
     struct ts_sum_row *rows; /* read by a step of building (build.c) */
     size_t cap_rows;
+    struct ts_store_watch watch;
     sqlite3_stmt *stmts[TS_N_STATEMENTS];
 };
 

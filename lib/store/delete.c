@@ -1,52 +1,58 @@
 /*
- * Deleting what a faulty sender sent, in steps of a bounded number of rows.
+ * Deleting what a faulty sender sent, in steps of a bounded amount of work.
  *
- * The deletion walks the time axis over the finest buckets that are kept. The matching rows of one bucket are deleted
- * and subtracted from the wider levels (lib/store/subtract.h) in one transaction, so that the levels agree with each
- * other whenever the deletion is interrupted.
+ * First the deletion walks the time axis over the finest buckets that are kept. Matching rows are deleted and
+ * subtracted from the wider levels (lib/store/subtract.h) in one transaction, so that the sums of all levels agree
+ * whenever the deletion is interrupted. Then the rows of wider levels that came to zero are deleted
+ * (lib/store/recheck.h).
  *
  * A bucket may be the finest that is kept at its begin although a narrower level has a later part of it. Such a bucket
- * is counted first. Then the narrower buckets in it are deleted, over several steps if they have many rows, and at last
- * the rows that are left in the wide bucket itself.
+ * is counted first. Then the narrower buckets in it are deleted, and at last the rows that are left in the wide bucket.
  *
- *     next bucket --> counted and deleted --------------------------------> next bucket
- *          '--------> counted (inside = true) -> narrower buckets -> wide bucket --^
+ *     NEXT --> BUCKET (counted and deleted) ----------------------------> NEXT ... --> RECHECK --> DONE
+ *        '---> COUNT --> INSIDE <--> INNER (deleted) --> WIDE (deleted) --^
+ *
+ * A step may end after any row. Work is counted in rows that are read or written, so buckets of any size and levels of
+ * any width make steps of about the same length; buckets without rows cost nothing.
  */
 #include "lib/store/delete.h"
 
 #include "lib/aggregate/plan.h"
 #include "lib/base/array.h"
+#include "lib/store/recheck.h"
 #include "lib/store/subtract.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { CHECKPOINT_PAGES = 1000, ROWS_PER_BUCKET = 16 /* the work of a bucket, beside its rows */ };
+enum { CHECKPOINT_PAGES = 1000, BUCKET_WORK = 8 /* finding a bucket, in rows */ };
 
-/* Numbers, ascending. */
-struct ids {
-    uint32_t *items;
-    size_t n;
-    bool *deleted; /* something of it was deleted: of each label set; of locations, of each function */
+enum stage { NEXT, BUCKET, COUNT, INSIDE, INNER, WIDE, RECHECK, DONE };
+
+/* One bucket of one level on the way from its first to its last row. */
+struct job {
+    int64_t level; /* id */
+    enum ts_table table;
+    struct ts_row next; /* the first key that is not done */
+    bool counted;       /* is to be counted */
+    bool deleted;       /* is to be deleted */
+    bool any;           /* a row of it was counted */
 };
 
 struct ts_deletion {
-    struct ids locations;
-    struct ids label_sets;
-    uint32_t *functions; /* of each location */
+    struct ts_selection selection;
     bool profiles;
     bool dry_run;
+    enum stage stage;
     int64_t at; /* the first position that is not done */
     int64_t to;
-    bool inside;             /* the bucket at `at` is counted, its narrower buckets are being deleted */
-    int64_t inner_at;        /* the first position of them that is not done */
-    struct ts_sum_row *rows; /* of one bucket, those that match */
-    size_t n_rows;
+    struct job job; /* of BUCKET, COUNT, INNER, WIDE */
+    int64_t wide;   /* the bucket at `at`, of COUNT to WIDE: id of its level, and its number */
+    int64_t wide_bucket;
+    int64_t inner_at; /* the first position in it that is not done */
+    struct ts_row *rows;
     size_t cap_rows;
-    struct ts_profile_row *profile_rows;
-    size_t n_profile_rows;
-    size_t cap_profile_rows;
+    struct ts_recheck recheck;
     struct ts_deletion_counts counts;
 };
 
@@ -61,281 +67,157 @@ bool ts_deletion_possible(const struct ts_levels *levels)
     return true;
 }
 
-static bool is_ascending(const uint32_t *items, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        if (items[i - 1] >= items[i])
-            return false;
-    }
-    return true;
-}
-
-static void *copy_ids(const uint32_t *items, size_t n)
-{
-    uint32_t *copy = malloc((n + 1) * sizeof(*copy));
-    if (copy && n)
-        memcpy(copy, items, n * sizeof(*copy));
-    return copy;
-}
-
 int ts_deletion_new(const struct ts_deletion_selection *selection, struct ts_deletion **ret_deletion)
 {
-    assert(is_ascending(selection->locations, selection->n_locations));
-    assert(is_ascending(selection->label_sets, selection->n_label_sets));
     struct ts_deletion *deletion = malloc(sizeof(*deletion));
     if (!deletion)
         return TS_ENOMEM;
     *deletion = (struct ts_deletion){
-        .locations = {.items = copy_ids(selection->locations, selection->n_locations),
-                      .n = selection->n_locations,
-                      .deleted = calloc(selection->n_functions + 1, sizeof(bool))},
-        .label_sets = {.items = copy_ids(selection->label_sets, selection->n_label_sets),
-                       .n = selection->n_label_sets,
-                       .deleted = calloc(selection->n_label_sets + 1, sizeof(bool))},
-        .functions = copy_ids(selection->functions, selection->n_locations),
-        .profiles = selection->profiles,
-        .dry_run = selection->dry_run,
-        .at = selection->from,
-        .to = selection->to,
-    };
-    if (!deletion->locations.items || !deletion->locations.deleted || !deletion->label_sets.items ||
-        !deletion->label_sets.deleted || !deletion->functions) {
-        ts_deletion_free(deletion);
+        .profiles = selection->profiles, .dry_run = selection->dry_run, .at = selection->from, .to = selection->to};
+    if (ts_selection_init(&deletion->selection, selection)) {
+        free(deletion);
         return TS_ENOMEM;
     }
+    ts_recheck_init(&deletion->recheck, &deletion->selection, selection->from, selection->to, selection->profiles);
     *ret_deletion = deletion;
     return 0;
-}
-
-static void free_ids(struct ids *ids)
-{
-    free(ids->items);
-    free(ids->deleted);
 }
 
 struct ts_deletion *ts_deletion_free(struct ts_deletion *deletion)
 {
     if (!deletion)
         return NULL;
-    free_ids(&deletion->locations);
-    free_ids(&deletion->label_sets);
-    free(deletion->functions);
+    ts_selection_deinit(&deletion->selection);
+    ts_recheck_deinit(&deletion->recheck);
     free(deletion->rows);
-    free(deletion->profile_rows);
     free(deletion);
     return NULL;
 }
 
 /* ---- The rows of one bucket ---- */
 
-/* Is the number selected? Names that were added after the selection was made are not. */
-static bool find(const struct ids *ids, uint32_t id, size_t *ret_index)
+static void start_job(struct ts_deletion *deletion, enum stage stage, const struct ts_level *level, int64_t bucket)
 {
-    size_t low = 0;
-    size_t high = ids->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ids->items[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *ret_index = low;
-    return low < ids->n && ids->items[low] == id;
+    deletion->stage = stage;
+    deletion->job = (struct job){.level = level->id,
+                                 .table = TS_TABLE_SUMS,
+                                 .next = {.bucket = bucket},
+                                 .counted = stage == BUCKET || stage == COUNT,
+                                 .deleted = stage != COUNT && !deletion->dry_run};
 }
 
-/* Binds TS_SUMS_FROM or TS_PROFILES_FROM to the rows of one bucket. */
-static sqlite3_stmt *select_bucket(struct ts_store *store, bool profiles, int64_t level, int64_t bucket)
+/* Reads at most `limit` rows of the job on; those that match into deletion->rows. */
+static int read_rows(struct ts_deletion *deletion, struct ts_store *store, uint32_t limit, uint32_t *ret_read,
+                     size_t *ret_n, bool *ret_end)
 {
-    sqlite3_stmt *stmt = store->stmts[profiles ? TS_PROFILES_FROM : TS_SUMS_FROM];
-    int i = 1;
-    sqlite3_bind_int64(stmt, i++, level);
-    sqlite3_bind_int64(stmt, i++, bucket);
-    sqlite3_bind_int64(stmt, i++, 0);
-    if (!profiles)
-        sqlite3_bind_int64(stmt, i++, 0);
-    sqlite3_bind_int64(stmt, i++, bucket + 1);
-    sqlite3_bind_int64(stmt, i, INT64_MAX);
-    return stmt;
-}
-
-/* Reads the matching rows into deletion->rows; adds the number of all rows to *ret_read. */
-static int read_sums(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level, int64_t bucket,
-                     uint32_t *ret_read)
-{
-    sqlite3_stmt *stmt = select_bucket(store, false, level->id, bucket);
-    size_t index;
-    int rc;
-    deletion->n_rows = 0;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ts_sum_row row = {.bucket = bucket,
-                                 .labels = (uint32_t)sqlite3_column_int64(stmt, 1),
-                                 .location = (uint32_t)sqlite3_column_int64(stmt, 2),
-                                 .sums = {sqlite3_column_int64(stmt, 3), sqlite3_column_int64(stmt, 4),
-                                          sqlite3_column_int64(stmt, 5), sqlite3_column_int64(stmt, 6)}};
-        ++*ret_read;
-        if (!find(&deletion->label_sets, row.labels, &index) || !find(&deletion->locations, row.location, &index))
-            continue;
-        if (TS_ARRAY_RESERVE(&deletion->rows, &deletion->cap_rows, deletion->n_rows + 1)) {
-            rc = SQLITE_NOMEM;
-            break;
-        }
-        deletion->rows[deletion->n_rows++] = row;
-    }
-    sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static int read_profiles(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level,
-                         int64_t bucket)
-{
-    size_t index;
-    int rc;
-    deletion->n_profile_rows = 0;
-    if (!deletion->profiles)
-        return SQLITE_OK;
-    sqlite3_stmt *stmt = select_bucket(store, true, level->id, bucket);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ts_profile_row row = {.bucket = bucket,
-                                     .labels = (uint32_t)sqlite3_column_int64(stmt, 1),
-                                     .sums = {sqlite3_column_int64(stmt, 2), sqlite3_column_int64(stmt, 3),
-                                              sqlite3_column_int64(stmt, 4), sqlite3_column_int64(stmt, 5),
-                                              sqlite3_column_int64(stmt, 6)}};
-        if (!find(&deletion->label_sets, row.labels, &index))
-            continue;
-        if (TS_ARRAY_RESERVE(&deletion->profile_rows, &deletion->cap_profile_rows, deletion->n_profile_rows + 1)) {
-            rc = SQLITE_NOMEM;
-            break;
-        }
-        deletion->profile_rows[deletion->n_profile_rows++] = row;
-    }
-    sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-/* Marks it as deleted; gives 1 the first time. */
-static unsigned mark(bool *deleted)
-{
-    bool first = !*deleted;
-    *deleted = true;
-    return first;
-}
-
-static void count_label_set(struct ts_deletion *deletion, uint32_t labels)
-{
-    size_t index;
-    bool found = find(&deletion->label_sets, labels, &index);
-    assert(found);
-    if (found)
-        deletion->counts.label_sets += mark(&deletion->label_sets.deleted[index]);
-}
-
-static void count(struct ts_deletion *deletion)
-{
-    struct ts_deletion_counts *counts = &deletion->counts;
-    for (size_t i = 0; i < deletion->n_rows; i++) {
-        const struct ts_sum_row *row = &deletion->rows[i];
-        size_t index;
-        bool found = find(&deletion->locations, row->location, &index);
-        assert(found);
-        if (found)
-            counts->functions += mark(&deletion->locations.deleted[deletion->functions[index]]);
-        count_label_set(deletion, row->labels);
-        counts->cumtime += row->sums.cumtime;
-        counts->tottime += row->sums.tottime;
-        counts->ncalls += row->sums.ncalls;
-        counts->pcalls += row->sums.pcalls;
-    }
-    for (size_t i = 0; i < deletion->n_profile_rows; i++) {
-        count_label_set(deletion, deletion->profile_rows[i].labels);
-        counts->profiles += deletion->profile_rows[i].sums.profiles;
-    }
-    counts->rows += deletion->n_rows;
-    counts->buckets += deletion->n_rows || deletion->n_profile_rows;
-}
-
-static int delete_rows(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level)
-{
+    struct job *job = &deletion->job;
+    struct ts_row row;
     int rc = SQLITE_OK;
-    for (size_t i = 0; !rc && i < deletion->n_rows; i++) {
-        const struct ts_sum_row *row = &deletion->rows[i];
-        const struct ts_sums *sums = &row->sums;
-        const struct ts_level_key key = {row->bucket, row->labels, row->location};
-        const int64_t values[TS_N_SUMS] = {sums->cumtime, sums->tottime, sums->ncalls, sums->pcalls};
-        rc = ts_store_delete_row(store, level, &key, false, values);
+    bool more = true; /* keys after job->next */
+    *ret_read = 0;
+    *ret_n = 0;
+    if (TS_ARRAY_RESERVE(&deletion->rows, &deletion->cap_rows, limit))
+        return SQLITE_NOMEM;
+    sqlite3_stmt *stmt = ts_rows_begin(store, job->table, job->level, &job->next, limit);
+    while (ts_rows_next(stmt, job->table, &row, &rc)) {
+        ++*ret_read;
+        if (ts_selection_matches(&deletion->selection, job->table, &row))
+            deletion->rows[(*ret_n)++] = row;
+        job->next = row;
+        more = ts_row_after(job->table, &job->next);
     }
-    for (size_t i = 0; !rc && i < deletion->n_profile_rows; i++) {
-        const struct ts_profile_row *row = &deletion->profile_rows[i];
-        const struct ts_profile_sums *sums = &row->sums;
-        const struct ts_level_key key = {row->bucket, row->labels, 0};
-        const int64_t values[TS_N_PROFILE_SUMS] = {sums->profiles, sums->exact_profiles, sums->total_tt,
-                                                   sums->parts_expected, sums->parts_received};
-        rc = ts_store_delete_row(store, level, &key, true, values);
-    }
+    *ret_end = *ret_read < limit || !more;
     return rc;
 }
 
-/* Reads the matching rows of a bucket; counts them, deletes them, or both. */
-static int process_bucket(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level,
-                          int64_t bucket, bool counted, bool deleted, uint32_t *ret_read)
+/* Works on the job's bucket until it is done or the step is. */
+static int run_job(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *level, uint32_t rows,
+                   uint32_t *work, bool *ret_done)
 {
-    int rc = read_sums(deletion, store, level, bucket, ret_read);
-    if (!rc)
-        rc = read_profiles(deletion, store, level, bucket);
-    if (!rc && deleted)
-        rc = delete_rows(deletion, store, level);
-    if (!rc && counted)
-        count(deletion);
-    *ret_read += ROWS_PER_BUCKET;
+    struct job *job = &deletion->job;
+    /* A row is deleted in its own level, and read and written in each wider one. */
+    uint32_t work_per_row = job->deleted ? 1 + 2 * (uint32_t)store->levels.n : 0;
+    int rc = SQLITE_OK;
+    *ret_done = false;
+    while (!rc && !*ret_done && *work < rows) {
+        uint32_t limit = (rows - *work) / (1 + work_per_row) + 1;
+        uint32_t n_read;
+        size_t n;
+        bool end = false;
+        rc = read_rows(deletion, store, limit, &n_read, &n, &end);
+        for (size_t i = 0; !rc && i < n; i++) {
+            if (job->deleted)
+                rc = ts_store_delete_row(store, job->table, level, &deletion->rows[i]);
+            if (job->counted)
+                ts_selection_count(&deletion->selection, job->table, &deletion->rows[i], &deletion->counts);
+        }
+        if (n && job->counted && !job->any) {
+            job->any = true;
+            deletion->counts.buckets++;
+        }
+        *work += n_read + (uint32_t)n * work_per_row + 1;
+        if (end && job->table == TS_TABLE_SUMS && deletion->profiles) {
+            job->table = TS_TABLE_PROFILES;
+            job->next = (struct ts_row){.bucket = job->next.bucket};
+        } else {
+            *ret_done = end;
+        }
+    }
     return rc;
 }
 
 /* ---- Steps ---- */
 
-/* The first bucket of a table (TS_NEXT_SUM, TS_NEXT_PROFILE) at or after this one; INT64_MAX: none. */
-static int first_bucket(struct ts_store *store, int which, const struct ts_level *level, int64_t from,
-                        int64_t *ret_bucket)
+static bool is_kept(const struct ts_level *level)
 {
-    sqlite3_stmt *stmt = store->stmts[which];
-    sqlite3_bind_int64(stmt, 1, level->id);
-    sqlite3_bind_int64(stmt, 2, from > level->since ? from : level->since);
-    int rc = sqlite3_step(stmt);
-    bool none = rc != SQLITE_ROW || sqlite3_column_type(stmt, 0) == SQLITE_NULL;
-    *ret_bucket = none ? INT64_MAX : sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+    return level->kind == TS_LEVEL_CONFIGURED || level->kind == TS_LEVEL_RETIRING;
+}
+
+/* The position after `at`, at most `to`, up to which `level` is the finest level; NULL: up to which there is none. */
+static int64_t finest_until(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
+{
+    int64_t until = to;
+    if (level) {
+        int64_t end = ts_level_position(level, ts_level_complete_until(levels, level, ts_level_bucket(level, at)));
+        until = end < until ? end : until;
+    }
+    for (size_t i = 0; i < levels->n && &levels->items[i] != level; i++) {
+        const struct ts_level *finer = &levels->items[i];
+        if (!is_kept(finer))
+            continue;
+        int64_t bucket = ts_level_next_complete(levels, finer, ts_level_bucket(finer, at) + 1);
+        int64_t begin = bucket == INT64_MAX ? to : ts_level_position(finer, bucket);
+        until = begin < until ? begin : until;
+    }
+    assert(until > at);
+    return until;
 }
 
 /* The next bucket with rows within the positions [at, to), of the finest level that has it completely. *ret_level
    NULL: there is none. */
 static int next_bucket(struct ts_store *store, int64_t at, int64_t to, const struct ts_level **ret_level,
-                       int64_t *ret_bucket)
+                       int64_t *ret_bucket, uint32_t *work)
 {
-    const struct ts_levels *levels = &store->levels;
-    int64_t best = to;
+    int rc = SQLITE_OK;
     *ret_level = NULL;
-    for (size_t i = 0; i < levels->n; i++) {
-        const struct ts_level *level = &levels->items[i];
-        if (level->kind != TS_LEVEL_CONFIGURED && level->kind != TS_LEVEL_RETIRING)
-            continue;
-        for (int which = TS_NEXT_SUM; which <= TS_NEXT_PROFILE; which++) {
-            int64_t bucket;
-            int rc = first_bucket(store, which, level, ts_level_bucket(level, at), &bucket);
-            if (rc)
-                return rc;
-            if (bucket == INT64_MAX)
-                continue;
-            /* A wide bucket around `at` begins before it: the finer levels at `at` decide. */
-            int64_t position = ts_level_position(level, bucket);
-            position = position < at ? at : position;
-            best = position < best ? position : best;
+    while (!rc && at < to) {
+        const struct ts_level *level = ts_plan_finest(&store->levels, at);
+        int64_t until = finest_until(&store->levels, level, at, to);
+        int64_t best = INT64_MAX;
+        for (int table = TS_TABLE_SUMS; level && !rc && table <= TS_TABLE_PROFILES; table++) {
+            int64_t bucket = INT64_MAX;
+            rc = ts_rows_bucket(store, table, level, ts_level_bucket(level, at), &bucket);
+            best = bucket < best ? bucket : best;
         }
+        *work += BUCKET_WORK;
+        if (!rc && best < INT64_MAX && ts_level_position(level, best) < until) {
+            *ret_level = level;
+            *ret_bucket = best;
+            break;
+        }
+        at = until;
     }
-    if (best >= to)
-        return SQLITE_OK;
-    *ret_level = ts_plan_finest(levels, best);
-    *ret_bucket = *ret_level ? ts_level_bucket(*ret_level, best) : 0;
-    return SQLITE_OK;
+    return rc;
 }
 
 /* The position from which on a narrower level has a part of the bucket; the bucket's end if none has. */
@@ -351,65 +233,112 @@ static int64_t finer_part(const struct ts_levels *levels, const struct ts_level 
     return from < begin ? begin : from;
 }
 
-/* Deletes the narrower buckets within the wide bucket at deletion->at, and when they are done, the rows left in it. */
-static int process_inside(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, uint32_t *ret_read)
-{
-    const struct ts_level *wide = ts_plan_finest(&store->levels, deletion->at);
-    if (!wide) { /* pruned since the last step */
-        deletion->inside = false;
-        return SQLITE_OK;
-    }
-    int64_t bucket = ts_level_bucket(wide, deletion->at);
-    int64_t end = ts_level_position(wide, bucket + 1);
-    int rc = SQLITE_OK;
-    while (!rc && *ret_read < rows && deletion->inner_at < end) {
-        const struct ts_level *level = NULL;
-        int64_t inner = 0;
-        rc = next_bucket(store, deletion->inner_at, end, &level, &inner);
-        if (!rc && level && level->ratio < wide->ratio)
-            rc = process_bucket(deletion, store, level, inner, false, true, ret_read);
-        int64_t next = level ? ts_level_position(level, inner + 1) : end;
-        assert(rc || next > deletion->inner_at);
-        deletion->inner_at = next;
-    }
-    if (rc || deletion->inner_at < end)
-        return rc;
-    deletion->inside = false;
-    deletion->at = end;
-    return process_bucket(deletion, store, wide, bucket, false, true, ret_read);
-}
-
-static int process_next(struct ts_deletion *deletion, struct ts_store *store, uint32_t *ret_read, bool *ret_more)
+static int find_next(struct ts_deletion *deletion, struct ts_store *store, uint32_t *work)
 {
     const struct ts_level *level = NULL;
     int64_t bucket = 0;
-    int rc = next_bucket(store, deletion->at, deletion->to, &level, &bucket);
-    *ret_more = !rc && level;
-    if (!*ret_more)
+    int rc = next_bucket(store, deletion->at, deletion->to, &level, &bucket, work);
+    if (rc)
         return rc;
-    int64_t begin = ts_level_position(level, bucket);
-    int64_t end = ts_level_position(level, bucket + 1);
-    int64_t inner = finer_part(&store->levels, level, bucket);
-    assert(end > deletion->at);
-    deletion->inside = !deletion->dry_run && inner < end;
-    deletion->inner_at = inner;
-    deletion->at = deletion->inside ? begin : end;
-    return process_bucket(deletion, store, level, bucket, true, !deletion->dry_run && !deletion->inside, ret_read);
+    if (!level) {
+        deletion->stage = deletion->dry_run ? DONE : RECHECK;
+        return SQLITE_OK;
+    }
+    deletion->wide = level->id;
+    deletion->wide_bucket = bucket;
+    deletion->inner_at = finer_part(&store->levels, level, bucket);
+    bool inside = !deletion->dry_run && deletion->inner_at < ts_level_position(level, bucket + 1);
+    start_job(deletion, inside ? COUNT : BUCKET, level, bucket);
+    return SQLITE_OK;
 }
 
-static int run_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more)
+/* Finds the next narrower bucket within the wide one that was counted; after the last one what is left of it is next.
+ */
+static int find_inner(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *wide, uint32_t *work)
 {
-    uint32_t read = 0;
-    int rc = deletion->dry_run ? SQLITE_OK : ts_store_begin(store);
-    *ret_more = true;
-    while (!rc && *ret_more && read < rows) {
-        if (deletion->inside)
-            rc = process_inside(deletion, store, rows, &read);
-        else
-            rc = process_next(deletion, store, &read, ret_more);
+    int64_t bucket = deletion->wide_bucket;
+    int64_t end = ts_level_position(wide, bucket + 1);
+    const struct ts_level *level = NULL;
+    int64_t inner = 0;
+    int rc = next_bucket(store, deletion->inner_at, end, &level, &inner, work);
+    if (rc)
+        return rc;
+    if (level && level->ratio < wide->ratio) {
+        start_job(deletion, INNER, level, inner);
+        deletion->inner_at = ts_level_position(level, inner);
+    } else {
+        start_job(deletion, WIDE, wide, bucket);
     }
-    if (!rc && !deletion->dry_run)
-        rc = ts_store_end(store);
+    return SQLITE_OK;
+}
+
+static void job_done(struct ts_deletion *deletion, const struct ts_level *level)
+{
+    int64_t end = ts_level_position(level, deletion->job.next.bucket + 1);
+    if (deletion->stage == COUNT) {
+        deletion->stage = INSIDE;
+    } else if (deletion->stage == INNER) {
+        deletion->inner_at = end;
+        deletion->stage = INSIDE;
+    } else {
+        assert(end > deletion->at);
+        deletion->at = end;
+        deletion->stage = NEXT;
+    }
+}
+
+/* The level if it still has the bucket. Commits may have advanced its `since` between two steps: then a wider level is
+   the finest one there, and what is left in that is counted and deleted. */
+static const struct ts_level *kept_level(struct ts_store *store, int64_t id, int64_t bucket)
+{
+    const struct ts_level *level = ts_levels_find(&store->levels, id);
+    return level && level->kind != TS_LEVEL_DEAD && bucket >= level->since ? level : NULL;
+}
+
+static int continue_job(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, uint32_t *work)
+{
+    const struct ts_level *level = kept_level(store, deletion->job.level, deletion->job.next.bucket);
+    if (!level) {
+        deletion->stage = deletion->stage == INNER ? INSIDE : NEXT;
+        return SQLITE_OK;
+    }
+    bool done = false;
+    int rc = run_job(deletion, store, level, rows, work, &done);
+    if (!rc && done)
+        job_done(deletion, level);
+    return rc;
+}
+
+static int continue_inside(struct ts_deletion *deletion, struct ts_store *store, uint32_t *work)
+{
+    const struct ts_level *wide = kept_level(store, deletion->wide, deletion->wide_bucket);
+    if (wide)
+        return find_inner(deletion, store, wide, work);
+    deletion->stage = NEXT;
+    return SQLITE_OK;
+}
+
+static int run_stage(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, uint32_t *work)
+{
+    bool more = true;
+    int rc = SQLITE_OK;
+    switch (deletion->stage) {
+    case NEXT:
+        return find_next(deletion, store, work);
+    case INSIDE:
+        return continue_inside(deletion, store, work);
+    case BUCKET:
+    case COUNT:
+    case INNER:
+    case WIDE:
+        return continue_job(deletion, store, rows, work);
+    case RECHECK:
+        rc = ts_recheck_step(&deletion->recheck, store, rows, work, &more);
+        deletion->stage = more ? RECHECK : DONE;
+        break;
+    case DONE:
+        break;
+    }
     return rc;
 }
 
@@ -419,9 +348,15 @@ int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint3
     int r = ts_store_ready(store, ret_error);
     if (r)
         return r;
-    int rc = run_step(deletion, store, rows, ret_more);
+    uint32_t work = 0;
+    int rc = deletion->dry_run ? SQLITE_OK : ts_store_begin(store);
+    while (!rc && deletion->stage != DONE && work < rows)
+        rc = run_stage(deletion, store, rows, &work);
+    if (!rc && !deletion->dry_run)
+        rc = ts_store_end(store);
     if (rc)
         return ts_store_fail(store, rc, "cannot delete", ret_error);
+    *ret_more = deletion->stage != DONE;
     return deletion->dry_run ? 0 : ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
 }
 

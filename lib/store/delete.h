@@ -45,8 +45,8 @@ int ts_deletion_new(const struct ts_deletion_selection *selection, struct ts_del
 struct ts_deletion *ts_deletion_free(struct ts_deletion *deletion); /* NULL is fine */
 
 /*
- * Reads about `rows` rows and deletes those that match, in one transaction. After a failure nothing of the step is
- * deleted, and the deletion can only be freed.
+ * Works until about `rows` rows are read or written, and deletes those that match, in one transaction. After a failure
+ * nothing of the step is deleted, and the deletion can only be freed.
  */
 int ts_deletion_step(struct ts_deletion *deletion, struct ts_store *store, uint32_t rows, bool *ret_more,
                      struct ts_store_error *ret_error) TS_MUST_USE;

@@ -176,11 +176,30 @@ static int put_profiles(struct ts_store *store, const struct ts_levels *levels, 
     return rc;
 }
 
+static void note(struct ts_store_watch *watch, int64_t bucket, bool zeros)
+{
+    if (bucket < watch->from || bucket >= watch->to)
+        return;
+    watch->rows = true;
+    watch->zeros = watch->zeros || zeros;
+}
+
+static void note_deltas(struct ts_store_watch *watch, const struct ts_counters *counters)
+{
+    if (watch->from >= watch->to)
+        return;
+    for (uint32_t i = 0; i < counters->n_rows; i++)
+        note(watch, counters->rows[i].bucket, counters->rows[i].sums.ncalls == 0);
+    for (uint32_t i = 0; i < counters->n_profiles; i++)
+        note(watch, counters->profiles[i].bucket, counters->profiles[i].sums.profiles == 0);
+}
+
 int ts_store_put_deltas(struct ts_store *store, const struct ts_counters *counters, int64_t horizon,
                         struct ts_levels *ret_levels)
 {
     int rc = SQLITE_OK;
     assert(counters->n_rows <= store->cap_keys && counters->n_profiles <= store->cap_keys);
+    note_deltas(&store->watch, counters);
     *ret_levels = store->levels;
     if (pass_old_deltas(ret_levels, counters, horizon))
         rc = ts_store_write_levels(store->db, ret_levels);

@@ -4,16 +4,16 @@
 #ifndef TS_STORE_SUBTRACT_H
 #define TS_STORE_SUBTRACT_H
 
-#include "lib/store/connection.h"
-
-enum { TS_N_SUMS = 4, TS_N_PROFILE_SUMS = 5 };
+#include "lib/store/rows.h"
 
 /*
  * Deletes a row of `level`, the finest level that has its bucket, and subtracts its values from every wider level that
- * it was added to. `values` has TS_N_SUMS values in the order of the table's columns; for a row of profiles (profiles
- * true) TS_N_PROFILE_SUMS. In a transaction. SQLite's codes.
+ * it was added to. In a transaction. SQLite's codes.
+ *
+ * It deletes no row of a wider level: a row that comes to zero, or whose value is not known, is left to
+ * lib/store/recheck.h.
  */
-int ts_store_delete_row(struct ts_store *store, const struct ts_level *level, const struct ts_level_key *key,
-                        bool profiles, const int64_t *values);
+int ts_store_delete_row(struct ts_store *store, enum ts_table table, const struct ts_level *level,
+                        const struct ts_row *row);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * Deletions against a naive model: rows of every level, and the counts.
  */
+#include "lib/store/connection.h"
 #include "lib/store/delete.h"
 #include "tests/unit/lib/store/store_model.h"
 
@@ -254,6 +255,139 @@ static void partly_built_bucket(void **state)
     model_end(&m);
 }
 
+/* Every wider level has exactly the rows that level 0 sums up to, as far as it is built. */
+static void expect_levels_agree(struct model *m)
+{
+    const struct ts_levels *levels = ts_store_levels(m->store);
+    for (size_t i = 1; i < levels->n; i++) {
+        const struct ts_level *wide = &levels->items[i];
+        int64_t end = ts_level_built_to(levels, wide);
+        char *sums =
+            sqlite3_mprintf("SELECT bucket / %lld, labels, location, sum(cumtime), sum(tottime), sum(ncalls),"
+                            " sum(pcalls) FROM s.sums WHERE level = 0 AND bucket / %lld < %lld GROUP BY 1, 2, 3",
+                            wide->ratio, wide->ratio, end);
+        char *stored = sqlite3_mprintf("SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM s.sums"
+                                       " WHERE level = %lld AND bucket < %lld",
+                                       wide->id, end);
+        int64_t n =
+            model_count(m, "SELECT (SELECT count(*) FROM (%s EXCEPT %s)) + (SELECT count(*) FROM (%s EXCEPT %s))", sums,
+                        stored, stored, sums);
+        if (n)
+            fail_msg("level %d: %d rows differ", (int)wide->id, (int)n);
+        sqlite3_free(sums);
+        sqlite3_free(stored);
+    }
+}
+
+/* Data is received between the steps, also rows of zeros, which refer to names and must not be deleted with the rest.
+ */
+static void data_during_a_deletion(void **state)
+{
+    struct model m;
+    model_start(&m, *state, retention, 100000 * S, 18);
+    fill(&m, 25, 10);
+    for (int round = 0; round < 40; round++) {
+        for (int64_t position = 9950; position < 10008; position += 1 + (int64_t)model_random(&m, 4)) {
+            bool zeros = model_random(&m, 2);
+            add(m.f, position, 1 + (uint32_t)model_random(&m, 3), 1 + (uint32_t)model_random(&m, 4), zeros ? 0 : 5, 0,
+                zeros ? 0 : 3, 0);
+        }
+        commit_ok(m.f, m.store, NULL, 0, 0);
+        struct choice choice = {.from = 9950 + (int64_t)model_random(&m, 20),
+                                .to = 9975 + (int64_t)model_random(&m, 20),
+                                .locations = 1 + (unsigned)model_random(&m, 15),
+                                .label_sets = 1 + (unsigned)model_random(&m, 7)};
+        struct ts_deletion *deletion = make(&choice, false);
+        bool more = true;
+        while (more) {
+            uint32_t rows = 1 + (uint32_t)model_random(&m, 60);
+            assert_int_equal(ts_deletion_step(deletion, m.store, rows, &more, &m.f->error), 0);
+            if (model_random(&m, 3) == 0) {
+                bool zeros = model_random(&m, 2);
+                add(m.f, 9950 + (int64_t)model_random(&m, 58), 1 + (uint32_t)model_random(&m, 3),
+                    1 + (uint32_t)model_random(&m, 4), zeros ? 0 : 7, 0, zeros ? 0 : 1, 0);
+                commit_ok(m.f, m.store, NULL, 0, 0);
+            }
+        }
+        ts_deletion_free(deletion);
+        expect_levels_agree(&m);
+    }
+    model_end(&m);
+}
+
+static int count_instructions(void *n)
+{
+    ++*(int64_t *)n;
+    return 0;
+}
+
+/*
+ * A long level of narrow buckets with many names in one of them, as 1s:2y has: the step that deletes that bucket, and
+ * the check of the wide buckets around it, are divided.
+ */
+static void steps_are_bounded(void **state)
+{
+    enum { NAMES = 3000, HUNDREDS_MAX = 2000 };
+    static const int long_retention[] = {10, 50000000, 0};
+    struct model m;
+    static struct ts_location locations[NAMES];
+    static char names[NAMES][8];
+    struct ts_location labels = name("{}", NULL, -1);
+    model_start(&m, *state, long_retention, 100000000 * S, 19);
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(names[i], sizeof(names[i]), "f%d", i);
+        locations[i] = name(names[i], NULL, -1);
+    }
+    int64_t begin = 9000000 / 360 * 360; /* an hour that is over */
+    for (int64_t position = begin; position < begin + 360; position++)
+        add(m.f, position, 1, 1, 1, 1, 1, 1);
+    for (uint32_t i = 1; i < NAMES; i++)
+        add(m.f, begin + 100, 1, i + 1, 5, 5, 5, 5);
+    struct ts_store_batch batch = {.counters = &m.f->counters,
+                                   .horizon = m.horizon,
+                                   .locations = locations,
+                                   .n_locations = NAMES,
+                                   .first_location = 1,
+                                   .label_sets = &labels,
+                                   .n_label_sets = 1,
+                                   .first_label_set = 1};
+    uint64_t saturated;
+    assert_int_equal(ts_store_commit(m.store, &batch, &saturated, &m.f->error), 0);
+    while (model_maintain(&m, 5000).more)
+        ;
+    expect_sql(m.f, "SELECT count(DISTINCT level) FROM sums", "5");
+    uint32_t ids[NAMES], functions[NAMES], label_sets[] = {1};
+    for (uint32_t i = 0; i < NAMES; i++) {
+        ids[i] = i + 1;
+        functions[i] = i;
+    }
+    struct ts_deletion_selection selection = {.from = begin + 100,
+                                              .to = begin + 101,
+                                              .locations = ids,
+                                              .functions = functions,
+                                              .n_locations = NAMES,
+                                              .n_functions = NAMES,
+                                              .label_sets = label_sets,
+                                              .n_label_sets = 1};
+    struct ts_deletion *deletion;
+    assert_int_equal(ts_deletion_new(&selection, &deletion), 0);
+    bool more = true;
+    int64_t most = 0;
+    while (more) {
+        int64_t n = 0;
+        sqlite3_progress_handler(m.store->db, 100, count_instructions, &n);
+        assert_int_equal(ts_deletion_step(deletion, m.store, 1000, &more, &m.f->error), 0);
+        most = n > most ? n : most;
+    }
+    sqlite3_progress_handler(m.store->db, 0, NULL, NULL);
+    assert_true(most > 0 && most < HUNDREDS_MAX);
+    assert_int_equal(ts_deletion_result(deletion)->rows, NAMES);
+    ts_deletion_free(deletion);
+    expect_sql(m.f, "SELECT level, count(*), sum(ncalls) FROM sums GROUP BY level",
+               "0|359|359\n1|1|359\n2|1|359\n3|1|359\n4|1|359");
+    model_end(&m);
+}
+
 /* A step that fails deletes nothing. */
 static void failed_step_deletes_nothing(void **state)
 {
@@ -261,7 +395,7 @@ static void failed_step_deletes_nothing(void **state)
     model_start(&m, *state, retention, 100000 * S, 15);
     fill(&m, 20, 50);
     sqlite3 *db = shell(m.f);
-    execute(db, "CREATE TRIGGER bad BEFORE DELETE ON sums WHEN old.level = 2 BEGIN SELECT RAISE(ABORT, 'test'); END");
+    execute(db, "CREATE TRIGGER bad BEFORE UPDATE ON sums WHEN old.level = 2 BEGIN SELECT RAISE(ABORT, 'test'); END");
     struct choice choice = {.from = 0, .to = 20000, .locations = 15, .label_sets = 7, .profiles = true};
     struct ts_deletion *deletion = make(&choice, false);
     bool more = true;
@@ -301,6 +435,8 @@ int main(void)
         T(saturated_rows),
         T(rows_of_zeros),
         T(partly_built_bucket),
+        T(data_during_a_deletion),
+        T(steps_are_bounded),
         T(failed_step_deletes_nothing),
         T(impossible_while_widths_do_not_divide),
     };
