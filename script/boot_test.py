@@ -36,8 +36,8 @@ def readme():
         f"{time.monotonic() - begin:.1f} s")
     run("sh", "-c", commands[2])
     table = run("sh", "-c", commands[3])
-    functions = sorted(set(re.findall(r"function\d", table)))
-    row(functions == ["function1", "function2", "function3"], "README: send, query", f"{', '.join(functions)} in `top`")
+    functions = sorted(set(re.findall(r"sleep\d", table)))
+    row(functions == ["sleep1", "sleep2", "sleep3"], "README: send, query", f"{', '.join(functions)} in `top`")
     enabled = [unit for unit in (SERVICE, *SOCKETS) if run("systemctl", "is-enabled", unit, code=None) == "enabled\n"]
     row(len(enabled) == 1 + len(SOCKETS), "enabled for the next boot", f"{len(enabled)} units")
     row(unit_property("StatusText"), "systemctl status", unit_property("StatusText"))

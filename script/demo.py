@@ -1,4 +1,4 @@
-"""The profiled half of script/demo: does work for some seconds and sends a profile of each quarter of a second.
+"""The profiled processes of script/demo: each works for some seconds, and sends one profile per quarter of a second.
 
     PYTHONPATH=python python3 script/demo.py WORK ADDRESS SECONDS
 """
@@ -17,11 +17,12 @@ import time
 
 import timesliced
 
-PERIOD = 0.25  # seconds of work that one profile covers
+PERIOD = 0.25  # seconds per profile
+UNIT = 0.002, 0.006  # seconds: the shortest and the longest sleep
 
 TEXT = """timesliced sums the profiles of many processes by time slice. Each bucket holds, for every function, how often
 it was called and how long it took. Sums do not depend on the order in which profiles arrive, so a profile that comes
-late is as good as one that comes in time, and the answer to a question stays the same however often it is asked."""
+late is as good as one that comes in time, and a query for a past range gives the same result whenever it is made."""
 
 SOURCE = """
 def area(shapes, scale=1.0):
@@ -35,27 +36,27 @@ def area(shapes, scale=1.0):
 """
 
 
-# Three functions that wait, and call each other: what a program looks like that asks others for its data.
+# Three functions that sleep for 1, 2 and 3 units of time, like a program that waits for other services.
 
-def function1():
-    time.sleep(random.uniform(0.002, 0.006))
-
-
-def function2():
-    time.sleep(random.uniform(0.001, 0.010))
-    function1()
+def sleep1():
+    time.sleep(random.uniform(*UNIT))
 
 
-def _function3():
-    for _ in range(random.randint(1, 3)):
-        function2()
+def sleep2():
+    time.sleep(random.uniform(*UNIT))
+    sleep1()
+
+
+def _sleep3():
+    time.sleep(random.uniform(*UNIT))
+    sleep2()
 
 
 def notebook():
-    random.choice((function1, function2, _function3))()
+    random.choice((sleep1, sleep2, _sleep3))()
 
 
-# Text into data.
+# Functions that parse text.
 
 def read_json():
     return json.loads(RECORDS_JSON)
@@ -80,7 +81,7 @@ def parsing():
     read_source()
 
 
-# Data into text.
+# Functions that format data.
 
 def write_json():
     return json.dumps(RECORDS, indent=2, sort_keys=True)
@@ -121,16 +122,16 @@ def main(name, address, seconds):
     end = time.monotonic() + seconds
     profiles = 0
     while time.monotonic() < end:
-        profile = cProfile.Profile()
+        profile = cProfile.Profile(builtins=name != "notebook")  # False: time.sleep() is time of its caller
         profile.enable()
         until = time.monotonic() + PERIOD
         while time.monotonic() < until:
             work()
         profile.disable()
         profiles += client.send(profile)
-    whole = client.flush(5)
-    print(f"{name:<12} {address:<24} {profiles} profiles{'' if whole else ', not all of them on their way'}")
-    return 0 if whole and client.close() else 1
+    complete = client.flush(5)
+    print(f"{name:<12} {address:<24} {profiles} profiles{'' if complete else ', not all of them delivered'}")
+    return 0 if complete and client.close() else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The loop of the article that timesliced comes from: functions that wait and call each other, one profile a turn.
+"""Functions that sleep for 1, 2 and 3 units of time and call each other, with one profile per call.
 
     python examples/article.py [SECONDS]
 
@@ -13,18 +13,21 @@ import time
 import timesliced
 
 
+UNIT = 0.002, 0.006  # seconds: the shortest and the longest sleep
+
+
 def sleep1():
-    time.sleep(random.uniform(0.001, 0.01))
+    time.sleep(random.uniform(*UNIT))
 
 
 def sleep2():
-    time.sleep(random.uniform(0.001, 0.02))
+    time.sleep(random.uniform(*UNIT))
     sleep1()
 
 
-def _sleep3():
-    for _ in range(random.randint(1, 3)):
-        sleep2()
+def _sleep3():  # stored as "sleep3": the daemon strips leading underscores
+    time.sleep(random.uniform(*UNIT))
+    sleep2()
 
 
 def main(seconds):
