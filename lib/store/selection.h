@@ -5,7 +5,7 @@
 #ifndef TS_STORE_SELECTION_H
 #define TS_STORE_SELECTION_H
 
-#include "lib/store/delete.h"
+#include "lib/store/deletion.h"
 #include "lib/store/rows.h"
 
 /* Numbers, ascending. */
