@@ -1,39 +1,41 @@
-/* The sockets of the daemon: made from the configuration, or taken from systemd. Nothing is read here. */
+/* The sockets of the daemon: opened as configured, or passed by systemd. Reading them is left to others. */
 #ifndef TSD_LISTEN_H
 #define TSD_LISTEN_H
 
+#include "daemon/activation.h"
 #include "daemon/base/state.h"
 #include "daemon/config/config.h"
 #include "daemon/ingest/thread.h"
-#include "daemon/systemd.h"
+#include "daemon/socket.h"
+
+enum { TSD_INGEST_FILES_MAX = 2 }; /* unix_stream and unix_datagram */
 
 struct tsd_sockets {
     struct tsd_thread_sockets threads[TSD_THREADS_MAX];
     unsigned n_threads;
-    int control;
+    int control; /* -1: none */
     int http;
-    const char *made[2]; /* socket files of ingest that were made here; the configuration's strings */
-    size_t n_made;
-    const char *made_control;
+    const char *ingest_files[TSD_INGEST_FILES_MAX]; /* socket files to remove; strings of the configuration */
+    size_t n_ingest_files;
+    const char *control_file; /* likewise; NULL: none */
 };
 
-struct tsd_listen_error {
-    char message[512];
-};
+/* No sockets. */
+void tsd_listen_init(struct tsd_sockets *sockets);
 
 /*
- * Opens all that the configuration names, where `passed` has none, and writes down in state->listeners where. TS_EINVAL
- * with the reason in words: an address that is taken, a path that somebody listens on, a group that may not be given.
+ * Opens every configured socket that was not passed, and fills state->listeners with the addresses. TS_EINVAL with
+ * ret_error: for example, an address or path is in use, or the group cannot be set. It closes what it opened.
  */
 int tsd_listen_open(const struct tsd_config *config, const struct tsd_passed *passed, struct tsd_state *state,
-                    struct tsd_sockets *ret_sockets, struct tsd_listen_error *ret_error) TS_MUST_USE;
+                    struct tsd_sockets *ret_sockets, struct tsd_socket_error *ret_error) TS_MUST_USE;
 
-/* Remove the socket files that open made. To be called while the sockets are open: afterwards somebody else may have
-   made one of the same name. */
+/* Remove the socket files created by tsd_listen_open(). Call them while the sockets are open: later, a file of this
+   name may belong to another process. */
 void tsd_listen_unlink_ingest(struct tsd_sockets *sockets);
 void tsd_listen_unlink_control(struct tsd_sockets *sockets);
 
-/* Closes what is still open here (what was handed on is set to -1), and removes the socket files that open made. */
+/* Closes the sockets that were not handed over (set to -1), and removes the socket files. Twice is safe. */
 void tsd_listen_close(struct tsd_sockets *sockets);
 
 #endif

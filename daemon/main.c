@@ -3,6 +3,7 @@
 #include "daemon/base/log.h"
 #include "daemon/config/load.h"
 #include "daemon/config/show.h"
+#include "daemon/exit_code.h"
 #include "daemon/server.h"
 
 #include <errno.h>
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { EX_USAGE_CODE = 2 };
 
 static const char help[] = "Usage: timesliced [--config FILE] [--set SECTION.KEY=VALUE]... [--check-config]\n"
                            "                  [--show-config]\n"
@@ -74,12 +73,12 @@ static int parse_options(int argc, char **argv, struct options *options)
             return 0;
         default:
             fputs("Try: timesliced --help\n", stderr);
-            return EX_USAGE_CODE;
+            return TSD_EX_USAGE;
         }
     }
     if (optind < argc) {
         fprintf(stderr, "timesliced: unexpected argument %s\nTry: timesliced --help\n", argv[optind]);
-        return EX_USAGE_CODE;
+        return TSD_EX_USAGE;
     }
     return -1;
 }

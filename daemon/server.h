@@ -1,19 +1,17 @@
-/* Owns everything: start order, stop order, signals, reload. */
+/* Runs the daemon: start, signals, reload, stop. */
 #ifndef TSD_SERVER_H
 #define TSD_SERVER_H
 
 #include "daemon/config/config.h"
 
-enum { TSD_EX_CONFIG = 78 }; /* sysexits.h: a restart would not help */
-
-/* Where the configuration came from: a reload reads it again. */
+/* Where the configuration was read from; a reload reads it again. */
 struct tsd_origin {
-    const char *file; /* NULL: the usual place, if it is there */
+    const char *file; /* NULL: the default file, if it exists */
     const char *const *sets;
     size_t n_sets;
 };
 
-/* Runs until told to stop; gives the exit code. Takes over the configuration. */
+/* Runs until SIGTERM or SIGINT; returns the exit code. A reload changes the configuration, which the caller frees. */
 int tsd_server_run(struct tsd_config *config, const struct tsd_origin *origin);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * A socket file that nobody listens on is left over from a daemon that was killed, and is replaced; one in use is an
+ * error. The socket is bound under a umask that denies all access, and gets its group and mode before it listens.
+ */
 #include "daemon/unix_socket.h"
 
 #include <errno.h>
@@ -9,90 +13,95 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 512 };
-
-static int fail(const struct tsd_unix_socket *how, const char *what, char *message, size_t size)
+static int fail(const struct tsd_unix_socket *config, const char *action, struct tsd_socket_error *error)
 {
     int number = errno;
-    snprintf(message, size, "%s: cannot %s %.200s: %s", how->key, what, how->path, strerror(number));
+    snprintf(error->message, sizeof(error->message), "%s: cannot %s %.200s: %s", config->key, action, config->path,
+             strerror(number));
     return TS_EINVAL;
 }
 
 /* Removes a socket file that nobody listens on. */
-static int make_way(const struct tsd_unix_socket *how, const struct sockaddr_un *address, char *message, size_t size)
+static int remove_unused(const struct tsd_unix_socket *config, const struct sockaddr_un *address,
+                         struct tsd_socket_error *error)
 {
     struct stat st;
-    if (lstat(how->path, &st))
-        return errno == ENOENT ? 0 : fail(how, "look at", message, size);
+    if (lstat(config->path, &st))
+        return errno == ENOENT ? 0 : fail(config, "access", error);
     if (!S_ISSOCK(st.st_mode)) {
-        snprintf(message, size, "%s: %.200s is there and is not a socket; remove it, or choose another path", how->key,
-                 how->path);
+        snprintf(error->message, sizeof(error->message),
+                 "%s: %.200s exists and is not a socket; remove it, or choose another path", config->key, config->path);
         return TS_EINVAL;
     }
-    int fd = socket(AF_UNIX, how->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, config->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return fail(how, "open", message, size);
+        return fail(config, "open", error);
     int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
     int number = errno;
     close(fd);
-    /* EAGAIN: its queue is full, so somebody is there. EPROTOTYPE: of the other type, but alive. */
+    /* EAGAIN: its queue is full, so it is in use. EPROTOTYPE: in use with the other type. */
     if (rc == 0 || number != ECONNREFUSED) {
-        errno = rc == 0 || number == EAGAIN ? EADDRINUSE : number;
-        snprintf(message, size, "%s: a process listens on %.200s already (%s); stop it, or choose another path",
-                 how->key, how->path, strerror(errno));
+        snprintf(error->message, sizeof(error->message),
+                 "%s: another process is listening on %.200s (%s); stop it, or choose another path", config->key,
+                 config->path, strerror(rc == 0 || number == EAGAIN ? EADDRINUSE : number));
         return TS_EINVAL;
     }
-    return unlink(how->path) && errno != ENOENT ? fail(how, "replace", message, size) : 0;
+    return unlink(config->path) && errno != ENOENT ? fail(config, "replace", error) : 0;
 }
 
-static int give_group(const struct tsd_unix_socket *how, char *message, size_t size)
+static int bind_without_access(int fd, const struct sockaddr_un *address)
 {
-    if (!how->group)
+    mode_t previous = umask(0777);
+    int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    int number = errno;
+    umask(previous);
+    errno = number;
+    return rc;
+}
+
+static int set_group(const struct tsd_unix_socket *config, struct tsd_socket_error *error)
+{
+    if (!config->group)
         return 0;
-    errno = 0;
-    struct group *group = getgrnam(how->group);
+    const struct group *group = getgrnam(config->group);
     if (!group) {
-        snprintf(message, size, "%s: there is no group %.100s", how->key, how->group);
+        snprintf(error->message, sizeof(error->message), "%s: there is no group %.100s", config->key, config->group);
         return TS_EINVAL;
     }
-    if (chown(how->path, (uid_t)-1, group->gr_gid))
-        return fail(how, "give its group to", message, size);
+    if (chown(config->path, (uid_t)-1, group->gr_gid))
+        return fail(config, "set the group of", error);
     return 0;
 }
 
-int tsd_unix_socket_open(const struct tsd_unix_socket *how, int *ret_fd, char *ret_message, size_t size)
+int tsd_unix_socket_open(const struct tsd_unix_socket *config, int *ret_fd, struct tsd_socket_error *ret_error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = strlen(how->path);
+    size_t len = strlen(config->path);
     if (len >= sizeof(address.sun_path)) {
-        snprintf(ret_message, size, "%s: a socket's path has at most %zu bytes, this one has %zu", how->key,
+        snprintf(ret_error->message, sizeof(ret_error->message),
+                 "%s: the path of a socket may have %zu bytes, this one has %zu", config->key,
                  sizeof(address.sun_path) - 1, len);
         return TS_EINVAL;
     }
-    memcpy(address.sun_path, how->path, len);
-    int rc = make_way(how, &address, ret_message, size);
+    memcpy(address.sun_path, config->path, len);
+    int rc = remove_unused(config, &address, ret_error);
     if (rc)
         return rc;
-    int fd = socket(AF_UNIX, how->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, config->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return fail(how, "open", ret_message, size);
-    mode_t before = umask(0777);
-    int bound = bind(fd, (const struct sockaddr *)&address, sizeof(address));
-    int number = errno;
-    umask(before);
-    errno = number;
-    if (bound) {
-        rc = fail(how, "bind", ret_message, size);
+        return fail(config, "open", ret_error);
+    if (bind_without_access(fd, &address)) {
+        rc = fail(config, "bind", ret_error);
         close(fd);
         return rc;
     }
-    rc = give_group(how, ret_message, size);
-    if (!rc && chmod(how->path, how->mode))
-        rc = fail(how, "give its mode to", ret_message, size);
-    if (!rc && how->type == SOCK_STREAM && listen(fd, BACKLOG))
-        rc = fail(how, "listen on", ret_message, size);
+    rc = set_group(config, ret_error);
+    if (!rc && chmod(config->path, config->mode))
+        rc = fail(config, "set the mode of", ret_error);
+    if (!rc && config->type == SOCK_STREAM && listen(fd, TSD_BACKLOG))
+        rc = fail(config, "listen on", ret_error);
     if (rc) {
-        unlink(how->path);
+        unlink(config->path);
         close(fd);
         return rc;
     }

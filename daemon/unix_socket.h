@@ -1,20 +1,20 @@
-/* A bound Unix socket with its file: stale ones replaced, live ones refused, mode and group as asked. */
+/* Opens a Unix socket at a path: replaces an unused socket file, sets mode and group. */
 #ifndef TSD_UNIX_SOCKET_H
 #define TSD_UNIX_SOCKET_H
 
+#include "daemon/socket.h"
 #include "lib/base/error.h"
-
-#include <stddef.h>
 
 struct tsd_unix_socket {
     const char *key; /* of the configuration, for messages */
     const char *path;
     int type; /* SOCK_STREAM (listens) or SOCK_DGRAM */
     unsigned mode;
-    const char *group; /* NULL: the process's own */
+    const char *group; /* NULL: the group of the process */
 };
 
-/* Non-blocking, close-on-exec. TS_EINVAL with the reason in words. */
-int tsd_unix_socket_open(const struct tsd_unix_socket *how, int *ret_fd, char *ret_message, size_t size) TS_MUST_USE;
+/* Non-blocking, close-on-exec. TS_EINVAL with ret_error. */
+int tsd_unix_socket_open(const struct tsd_unix_socket *config, int *ret_fd,
+                         struct tsd_socket_error *ret_error) TS_MUST_USE;
 
 #endif

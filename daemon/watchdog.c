@@ -1,43 +1,44 @@
-/* See watch.h. One timer does both: it feeds, then tells the status where that has changed. */
+/* One timer does both: it notifies the watchdog, and sends the status if it changed. */
 #include "daemon/watchdog.h"
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/systemd.h"
+#include "daemon/notify.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #define STATUS_NS (5 * TS_NS_PER_S)
-#define LIMIT_MIN_NS (2 * TS_NS_PER_S) /* an ingest thread that is well comes by once a second */
+#define LIMIT_MIN_NS (2 * TS_NS_PER_S) /* an ingest thread's pulse is up to a second old */
 #define MS INT64_C(1000000)
 
 #define SUM(state, member) tsd_state_sum(state, offsetof(struct tsd_stats, member))
 
 /* ---- The watchdog ---- */
 
-/* Which thread stands still, NULL where none does. */
-static const char *stands_still(const struct tsd_watch *watch, int64_t now)
+/* The name of a thread that makes no progress, or NULL. */
+static const char *find_hanging(const struct tsd_watchdog *watchdog, int64_t now)
 {
-    for (size_t i = 0; i < watch->n_threads; i++) {
-        if (now - tsd_thread_pulse(watch->threads[i]) > watch->limit)
+    for (size_t i = 0; i < watchdog->n_threads; i++) {
+        if (now - tsd_thread_pulse(watchdog->threads[i]) > watchdog->limit)
             return "an ingest thread";
     }
-    return now - tsd_writer_pulse(watch->writer) > watch->limit ? "the writer" : NULL;
+    return now - tsd_writer_pulse(watchdog->writer) > watchdog->limit ? "the writer" : NULL;
 }
 
-static void feed(struct tsd_watch *watch, int64_t now)
+static void check_threads(struct tsd_watchdog *watchdog, int64_t now)
 {
-    const char *who = stands_still(watch, now);
-    if (!who)
-        tsd_sd_feed();
-    if (who && !watch->starving)
-        tsd_log_error("%s has not got on for over %lld s: the watchdog is not fed until it does", who,
-                      (long long)(watch->limit / TS_NS_PER_S));
-    if (!who && watch->starving)
-        tsd_log_info("all threads get on again");
-    watch->starving = who != NULL;
+    const char *thread = find_hanging(watchdog, now);
+    if (!thread)
+        tsd_notify_watchdog();
+    if (thread && !watchdog->hanging)
+        tsd_log_error("%s has made no progress for over %lld s; not notifying the watchdog until it does", thread,
+                      (long long)(watchdog->limit / TS_NS_PER_S));
+    if (!thread && watchdog->hanging)
+        tsd_log_info("all threads make progress again");
+    watchdog->hanging = thread != NULL;
 }
 
 /* ---- The status ---- */
@@ -50,69 +51,74 @@ static uint64_t rejected(const struct tsd_state *state)
     return sum;
 }
 
-static void tell(struct tsd_watch *watch, int64_t now)
+static void send_status(struct tsd_watchdog *watchdog, int64_t now)
 {
-    char line[sizeof(watch->told)];
+    const struct tsd_state *state = watchdog->state;
+    char status[TSD_WATCHDOG_STATUS_MAX];
     char trouble[512];
-    uint64_t accepted = SUM(watch->state, accepted);
-    int64_t passed = now - watch->looked;
-    double rate = passed > 0 ? (double)(accepted - watch->accepted) * 1e9 / (double)passed : 0;
-    const char *separator = *watch->note ? "; " : "";
-    tsd_state_store_error(watch->state, trouble, sizeof(trouble));
+    uint64_t accepted = SUM(state, accepted);
+    int64_t elapsed = now - watchdog->status_time;
+    double rate = elapsed > 0 ? (double)(accepted - watchdog->last_accepted) * 1e9 / (double)elapsed : 0;
+    const char *separator = *watchdog->note ? "; " : "";
+    assert(accepted >= watchdog->last_accepted);
+    tsd_state_store_error(watchdog->state, trouble, sizeof(trouble));
     if (*trouble)
-        snprintf(line, sizeof(line), "%s%s%s; %llu messages wait in memory", watch->note, separator, trouble,
-                 (unsigned long long)tsd_state_pending(watch->state));
+        snprintf(status, sizeof(status), "%s%s%s; %llu messages are waiting in memory", watchdog->note, separator,
+                 trouble, (unsigned long long)tsd_state_pending(state));
     else
-        snprintf(line, sizeof(line),
+        snprintf(status, sizeof(status),
                  "%s%s%llu messages accepted (%.0f/s), %llu rejected, %llu datagrams dropped; %llu functions",
-                 watch->note, separator, (unsigned long long)accepted, rate, (unsigned long long)rejected(watch->state),
-                 (unsigned long long)(SUM(watch->state, datagrams_dropped) + SUM(watch->state, datagrams_over_memory)),
-                 (unsigned long long)tsd_get(&watch->state->writer.functions));
-    for (char *c = line; *c; c++) {
-        if (*c == '\n') /* a line feed would begin another assignment */
+                 watchdog->note, separator, (unsigned long long)accepted, rate, (unsigned long long)rejected(state),
+                 (unsigned long long)(SUM(state, datagrams_dropped) + SUM(state, datagrams_over_memory)),
+                 (unsigned long long)tsd_get(&state->writer.functions));
+    for (char *c = status; *c; c++) {
+        if (*c == '\n') /* begins another assignment in a notification */
             *c = ' ';
     }
-    if (strcmp(line, watch->told) != 0)
-        tsd_sd_status(line);
-    memcpy(watch->told, line, sizeof(line));
-    watch->looked = now;
-    watch->accepted = accepted;
+    if (strcmp(status, watchdog->status) != 0)
+        tsd_notify_status(status);
+    memcpy(watchdog->status, status, sizeof(status));
+    watchdog->status_time = now;
+    watchdog->last_accepted = accepted;
 }
+
+/* ---- The timer ---- */
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct tsd_watch *watch = timer->data;
+    struct tsd_watchdog *watchdog = timer->data;
     int64_t now = tsd_clock_mono();
-    if (watch->limit)
-        feed(watch, now);
-    if (!watch->quiet && now - watch->looked >= STATUS_NS / 2)
-        tell(watch, now);
+    if (watchdog->limit)
+        check_threads(watchdog, now);
+    if (!watchdog->no_status && now - watchdog->status_time >= STATUS_NS / 2)
+        send_status(watchdog, now);
 }
 
-void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state,
-                     struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer)
+void tsd_watchdog_start(struct tsd_watchdog *watchdog, uv_loop_t *loop, struct tsd_state *state,
+                        struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer)
 {
-    int64_t watchdog = tsd_sd_watchdog();
-    *watch = (struct tsd_watch){
-        .state = state, .threads = threads, .n_threads = n_threads, .writer = writer, .looked = tsd_clock_mono()};
-    if (watchdog)
-        watch->limit = watchdog / 2 > LIMIT_MIN_NS ? watchdog / 2 : LIMIT_MIN_NS;
-    int64_t period = watchdog && watchdog / 4 < STATUS_NS ? watchdog / 4 : STATUS_NS;
-    uv_timer_init(loop, &watch->timer);
-    watch->timer.data = watch;
-    uv_timer_start(&watch->timer, on_timer, (uint64_t)(period / MS), (uint64_t)(period / MS));
-    uv_unref((uv_handle_t *)&watch->timer);
+    int64_t systemd_limit = tsd_notify_watchdog_limit();
+    assert(writer && n_threads > 0);
+    *watchdog = (struct tsd_watchdog){
+        .state = state, .threads = threads, .n_threads = n_threads, .writer = writer, .status_time = tsd_clock_mono()};
+    if (systemd_limit)
+        watchdog->limit = systemd_limit / 2 > LIMIT_MIN_NS ? systemd_limit / 2 : LIMIT_MIN_NS;
+    int64_t period = systemd_limit && systemd_limit / 4 < STATUS_NS ? systemd_limit / 4 : STATUS_NS;
+    uv_timer_init(loop, &watchdog->timer);
+    watchdog->timer.data = watchdog;
+    uv_timer_start(&watchdog->timer, on_timer, (uint64_t)(period / MS), (uint64_t)(period / MS));
+    uv_unref((uv_handle_t *)&watchdog->timer);
 }
 
-void tsd_watch_note(struct tsd_watch *watch, const char *note)
+void tsd_watchdog_set_reload_error(struct tsd_watchdog *watchdog, const char *reason)
 {
-    watch->note[0] = '\0';
-    if (note)
-        snprintf(watch->note, sizeof(watch->note), "the configuration was not reloaded: %s", note);
-    tell(watch, tsd_clock_mono());
+    watchdog->note[0] = '\0';
+    if (reason)
+        snprintf(watchdog->note, sizeof(watchdog->note), "the configuration was not reloaded: %s", reason);
+    send_status(watchdog, tsd_clock_mono());
 }
 
-void tsd_watch_quiet(struct tsd_watch *watch)
+void tsd_watchdog_end_status(struct tsd_watchdog *watchdog)
 {
-    watch->quiet = true;
+    watchdog->no_status = true;
 }

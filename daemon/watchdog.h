@@ -1,11 +1,12 @@
 /*
- * What systemd is told while the daemon runs: a line of status, and that it lives.
+ * Reports to systemd while the daemon runs: a status line, and that no thread hangs (WatchdogSec=).
  *
- * The watchdog is fed from the main loop, and only while every other thread gets on: an ingest thread's loop comes by
- * every second, and the writer is not at one cycle or step, or past the time until which it waits, for longer than half
- * of WatchdogSec=. A store that refuses is no hang: it is asked again and again, and a restart would not help it.
+ * The main loop notifies the watchdog only while all other threads make progress: the loop of an ingest thread turns at
+ * least once a second; the writer must not spend more than half of WatchdogSec= in one cycle or step, or past the end
+ * of its pause. A store that rejects commits is not a hang: the writer retries, and a restart would not help.
  *
- * All calls on the main loop. The timer does not keep the loop running; whoever ends the loop closes its handle.
+ * All calls are made on the main loop. The timer does not keep the loop running; whoever ends the loop closes its
+ * handle.
  */
 #ifndef TSD_WATCHDOG_H
 #define TSD_WATCHDOG_H
@@ -17,28 +18,28 @@
 #include <stdbool.h>
 #include <uv.h>
 
-enum { TSD_WATCH_NOTE_MAX = 300 };
+enum { TSD_WATCHDOG_NOTE_MAX = 300, TSD_WATCHDOG_STATUS_MAX = 1024 };
 
-struct tsd_watch {
+struct tsd_watchdog {
     uv_timer_t timer;
     struct tsd_state *state;
-    struct tsd_thread *const *threads; /* in place while the loop runs */
+    struct tsd_thread *const *threads; /* unchanged while the loop runs */
     size_t n_threads;
     const struct tsd_writer *writer;
-    int64_t limit; /* ns that a thread may stand still; 0: there is no watchdog */
-    int64_t looked;
-    uint64_t accepted; /* at that time */
-    bool starving;     /* it has been said that a thread stands still */
-    bool quiet;
-    char note[TSD_WATCH_NOTE_MAX]; /* "": none */
-    char told[1024];               /* the status sent last */
+    int64_t limit;                        /* ns without progress after which a thread hangs; 0: no watchdog */
+    bool hanging;                         /* a hang was logged, and its end was not */
+    bool no_status;                       /* the daemon stops */
+    int64_t status_time;                  /* of the last status; monotonic ns */
+    uint64_t last_accepted;               /* messages at that time */
+    char note[TSD_WATCHDOG_NOTE_MAX];     /* "": none */
+    char status[TSD_WATCHDOG_STATUS_MAX]; /* the last one sent */
 };
 
-void tsd_watch_start(struct tsd_watch *watch, uv_loop_t *loop, struct tsd_state *state,
-                     struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer);
-/* Why a reload was refused: part of the status from now on. NULL: it was not. */
-void tsd_watch_note(struct tsd_watch *watch, const char *note);
-/* The daemon stops and says so itself: no more status, only signs of life. */
-void tsd_watch_quiet(struct tsd_watch *watch);
+void tsd_watchdog_start(struct tsd_watchdog *watchdog, uv_loop_t *loop, struct tsd_state *state,
+                        struct tsd_thread *const *threads, size_t n_threads, const struct tsd_writer *writer);
+/* The status line includes this reason for a failed reload, until the next call. NULL: the reload succeeded. */
+void tsd_watchdog_set_reload_error(struct tsd_watchdog *watchdog, const char *reason);
+/* Sends no more status lines, because the daemon stops; the watchdog continues. */
+void tsd_watchdog_end_status(struct tsd_watchdog *watchdog);
 
 #endif

@@ -133,7 +133,7 @@ def test_watchdog(notified, which):
     wait_until(lambda: len(daemon.notify.all("WATCHDOG")) > before + 2)
     if which != "main":  # which cannot say so itself
         assert ("the writer" if which == "writer" else "an ingest thread") in daemon.log_text()
-        assert "all threads get on again" in daemon.log_text()
+        assert "all threads make progress again" in daemon.log_text()
 
 
 def test_a_store_that_refuses_is_no_hang(notified):
@@ -142,7 +142,7 @@ def test_a_store_that_refuses_is_no_hang(notified):
     try:
         shell.execute("BEGIN IMMEDIATE")
         senders.TRANSPORTS["tcp"](daemon, [message(1), message(2)])
-        daemon.notify.wait("STATUS", lambda line: line.endswith("2 messages wait in memory"))
+        daemon.notify.wait("STATUS", lambda line: line.endswith("2 messages are waiting in memory"))
         before = len(daemon.notify.all("WATCHDOG"))
         time.sleep(WATCHDOG)
         times = daemon.notify.times("WATCHDOG")
@@ -257,7 +257,7 @@ def test_a_key_that_does_not_count_is_said(held, settings, told):
     daemon.settings.update({"ingest.udp": "%s:%d" % sockets["udp"].getsockname(),
                             "ingest.tcp": "%s:%d" % sockets["tcp"].getsockname(), **settings})
     daemon.start()
-    assert re.findall(r"(\S+) is \S+, but systemd passes a socket", daemon.log_text()) == told
+    assert re.findall(r"(\S+) is \S+, but is replaced by the socket that systemd passed", daemon.log_text()) == told
 
 
 # The units.
