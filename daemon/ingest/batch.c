@@ -1,5 +1,7 @@
 #include "daemon/ingest/batch.h"
 
+#include "daemon/ingest/memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +128,7 @@ int tsd_batch_fill(struct tsd_batch *batch, struct tsd_ingest *ingest)
     retire_names(batch, ingest);
     ingest->locations_known = ingest->locations.table.n;
     ingest->label_sets_known = ingest->label_sets.table.n;
-    ingest->names_known_bytes = ts_bounded_memory(&ingest->locations) + ts_bounded_memory(&ingest->label_sets);
+    ingest->names_passed_on = tsd_memory_of_names(&ingest->locations, &ingest->label_sets);
     assert(tsd_ingest_waiting(ingest) == 0);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "daemon/ingest/ingest.h"
 
+#include "daemon/ingest/memory.h"
 #include "lib/aggregate/labels.h"
 #include "lib/base/array.h"
 
@@ -203,6 +204,8 @@ void tsd_ingest_mark(struct tsd_ingest *ingest, struct tsd_mark_place *place, co
 
 size_t tsd_ingest_waiting(const struct tsd_ingest *ingest)
 {
-    size_t names = ts_bounded_memory(&ingest->locations) + ts_bounded_memory(&ingest->label_sets);
-    return names - ingest->names_known_bytes + ts_counters_used(&ingest->counters);
+    return tsd_memory_waiting(&(struct tsd_memory){.counters = &ingest->counters,
+                                                   .locations = &ingest->locations,
+                                                   .label_sets = &ingest->label_sets,
+                                                   .names_passed_on = ingest->names_passed_on});
 }

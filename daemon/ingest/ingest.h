@@ -46,7 +46,7 @@ struct tsd_ingest {
     uint64_t hand_overs;      /* so far */
     uint32_t locations_known; /* the writer has this many of the table's locations */
     uint32_t label_sets_known;
-    size_t names_known_bytes; /* size of the name tables at the last hand-over */
+    size_t names_passed_on; /* bytes of the name tables at the last hand-over */
 
     uint32_t *ids; /* scratch: the location number of each entry */
     size_t cap_ids;

@@ -25,7 +25,10 @@ static void publish(struct tsd_cycle *cycle)
     tsd_set(&stats->locations, cycle->pending.locations.known.table.n);
     tsd_set(&stats->label_sets, cycle->pending.label_sets.known.table.n);
     tsd_set(&stats->clients, atomic_load(&cycle->clients->n));
-    tsd_set(&stats->waiting_bytes, tsd_pending_bytes(&cycle->pending));
+    size_t waiting = tsd_pending_bytes(&cycle->pending);
+    for (size_t i = 0; i < cycle->n_threads; i++) /* collected, but there was no memory to merge it */
+        waiting += ts_counters_used(&cycle->sources[i].source.batch.counters);
+    tsd_set(&stats->waiting_bytes, waiting);
 }
 
 int tsd_cycle_init(struct tsd_cycle *cycle, uint32_t max_locations, uint32_t max_label_sets)

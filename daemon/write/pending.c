@@ -1,5 +1,6 @@
 #include "daemon/write/pending.h"
 
+#include "daemon/ingest/memory.h"
 #include "lib/base/array.h"
 
 #include <assert.h>
@@ -73,9 +74,10 @@ static int load_labels(void *data, uint32_t id, const char *canonical_json, size
     return tsd_names_load(&pending->label_sets, id, &key, INT64_MAX);
 }
 
-static size_t names_memory(const struct tsd_pending *pending)
+/* Names that are stored no longer wait. */
+static void names_are_stored(struct tsd_pending *pending)
 {
-    return ts_bounded_memory(&pending->locations.known) + ts_bounded_memory(&pending->label_sets.known);
+    pending->names_stored = tsd_memory_of_names(&pending->locations.known, &pending->label_sets.known);
 }
 
 int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
@@ -85,7 +87,7 @@ int tsd_pending_load(struct tsd_pending *pending, struct ts_store *store)
     if (names.largest_location >= pending->locations.next)
         pending->locations.next = names.largest_location + 1;
     pending->locations.not_held = names.not_loaded;
-    pending->names_stored = names_memory(pending);
+    names_are_stored(pending);
     return rc;
 }
 
@@ -175,7 +177,10 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending)
 
 size_t tsd_pending_bytes(const struct tsd_pending *pending)
 {
-    return names_memory(pending) - pending->names_stored + ts_counters_used(&pending->counters);
+    return tsd_memory_waiting(&(struct tsd_memory){.counters = &pending->counters,
+                                                   .locations = &pending->locations.known,
+                                                   .label_sets = &pending->label_sets.known,
+                                                   .names_passed_on = pending->names_stored});
 }
 
 struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending)
@@ -203,7 +208,7 @@ int tsd_pending_renew_locations(struct tsd_pending *pending, tsd_names_keep_fn k
     pending->counted = 0;
     /* Without memory the count continues with the next new names. */
     (void)!count_functions(pending);
-    pending->names_stored = names_memory(pending);
+    names_are_stored(pending);
     return 0;
 }
 
@@ -228,6 +233,6 @@ void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit, struct 
     tsd_names_committed(&pending->label_sets);
     ts_counters_clear(&pending->counters);
     release_marks(pending, clients);
-    pending->names_stored = names_memory(pending);
+    names_are_stored(pending);
     pending->messages = 0;
 }

@@ -35,7 +35,7 @@ struct tsd_pending {
     size_t cap_rows;
     size_t n_marks;
     uint64_t messages;
-    size_t names_stored; /* bytes of the name tables when all names were stored */
+    size_t names_stored; /* bytes of the name tables when their names were last stored */
 };
 
 void tsd_pending_init(struct tsd_pending *pending, uint32_t max_locations, uint32_t max_label_sets);

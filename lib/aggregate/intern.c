@@ -3,6 +3,7 @@
 #include "lib/base/array.h"
 #include "lib/base/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@ enum { BLOCK_SIZE = 64 * 1024 };
 #define N_FILES (sizeof(((struct ts_intern *)NULL)->files) / sizeof(struct ts_str))
 
 struct ts_block {
-    struct ts_block *next;
+    SLIST_ENTRY(ts_block) entry;
     size_t used;
     size_t size;
     char bytes[];
@@ -19,14 +20,15 @@ struct ts_block {
 void ts_intern_init(struct ts_intern *table)
 {
     *table = (struct ts_intern){.seed = ts_hash_seed(table)};
+    SLIST_INIT(&table->blocks);
 }
 
 void ts_intern_deinit(struct ts_intern *table)
 {
-    while (table->blocks) {
-        struct ts_block *next = table->blocks->next;
-        free(table->blocks);
-        table->blocks = next;
+    while (!SLIST_EMPTY(&table->blocks)) {
+        struct ts_block *block = SLIST_FIRST(&table->blocks);
+        SLIST_REMOVE_HEAD(&table->blocks, entry);
+        free(block);
     }
     free(table->items);
     free(table->slots);
@@ -104,13 +106,14 @@ static int make_room(struct ts_intern *table, size_t bytes)
     table->memory += (table->cap - cap) * sizeof(*table->items);
     if (table->views)
         return 0;
-    if (!table->blocks || table->blocks->size - table->blocks->used < bytes) {
+    struct ts_block *block = SLIST_FIRST(&table->blocks);
+    if (!block || block->size - block->used < bytes) {
         size_t size = bytes > BLOCK_SIZE ? bytes : BLOCK_SIZE;
-        struct ts_block *block = malloc(sizeof(*block) + size + TS_INTERN_SLACK);
+        block = malloc(sizeof(*block) + size + TS_INTERN_SLACK);
         if (!block)
             return TS_ENOMEM;
-        *block = (struct ts_block){.next = table->blocks, .size = size};
-        table->blocks = block;
+        *block = (struct ts_block){.size = size};
+        SLIST_INSERT_HEAD(&table->blocks, block, entry);
         table->memory += sizeof(*block) + size + TS_INTERN_SLACK;
     }
     return 0;
@@ -120,7 +123,8 @@ static struct ts_str copy_str(struct ts_intern *table, struct ts_str str)
 {
     if (!str.data || table->views)
         return str;
-    struct ts_block *block = table->blocks;
+    struct ts_block *block = SLIST_FIRST(&table->blocks);
+    assert(block->size - block->used >= str.len); /* reserved */
     char *bytes = block->bytes + block->used;
     if (str.len)
         memcpy(bytes, str.data, str.len);

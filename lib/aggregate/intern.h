@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 enum { TS_INTERN_SLACK = 64 };
 #define TS_OVERFLOW_NAME "(overflow)"
@@ -28,6 +29,7 @@ struct ts_location {
 };
 
 struct ts_block; /* private */
+SLIST_HEAD(ts_blocks, ts_block);
 
 struct ts_intern {
     struct ts_location *items; /* n; the array moves when it grows, the bytes it points at do not */
@@ -35,7 +37,7 @@ struct ts_intern {
     size_t cap;
     uint32_t *slots; /* item + 1, 0 = free; open addressing, a power of two */
     uint32_t n_slots;
-    struct ts_block *blocks;
+    struct ts_blocks blocks; /* the first one has room */
     struct ts_str files[64]; /* file names that were copied last */
     uint64_t seed;           /* of the hash */
     size_t memory;           /* bytes held */

@@ -361,12 +361,6 @@ struct ts_decoder *ts_decoder_free(struct ts_decoder *decoder)
     return NULL;
 }
 
-size_t ts_decoder_memory(const struct ts_decoder *decoder)
-{
-    return sizeof(*decoder) + decoder->cap_entries * sizeof(*decoder->profile.entries) + decoder->arena_cap +
-           (decoder->recall.recent ? (decoder->recall.mask + 1) * sizeof(*decoder->recall.recent) : 0);
-}
-
 /* Everything of the last message but the memory. */
 static void start(struct ts_decoder *decoder, const char *bytes, size_t len)
 {

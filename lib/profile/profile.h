@@ -98,7 +98,4 @@ int ts_decoder_recall_from(struct ts_decoder *decoder, const struct ts_intern *t
 /* The number in the table of an entry of the profile that was decoded last. */
 void ts_decoder_learn(struct ts_decoder *decoder, const struct ts_entry *entry, uint32_t number);
 
-/* Bytes the decoder holds, for the memory limit. */
-size_t ts_decoder_memory(const struct ts_decoder *decoder);
-
 #endif
