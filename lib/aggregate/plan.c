@@ -2,6 +2,7 @@
 
 #include "lib/base/array.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void ts_plan_init(struct ts_plan *plan)
@@ -15,70 +16,96 @@ void ts_plan_deinit(struct ts_plan *plan)
     ts_plan_init(plan);
 }
 
-static bool allowed(const struct ts_level *level, struct ts_plan_rule rule)
+/* ---- Making a plan ---- */
+
+static bool may_use(const struct ts_level *level, struct ts_plan_rule rule)
 {
     return level->kind != TS_LEVEL_DEAD && (!rule.unit || rule.unit % level->ratio == 0) &&
            (!rule.below || level->ratio < rule.below);
 }
 
-/* Does a bucket of this level begin at the position, end by `to`, and is it whole? */
+/* Does a complete bucket of the level begin at this position and end by `to`? */
 static bool fits(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
 {
     return at % level->ratio == 0 && to - at >= level->ratio && ts_level_complete(levels, level, at / level->ratio);
 }
 
-/* The first position after `at` where a bucket of the level could be taken; `to` where there is none. */
-static int64_t next_take(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
+/* The first position after `at` at which a bucket of the level fits; `to` if there is none. */
+static int64_t next_fit(const struct ts_levels *levels, const struct ts_level *level, int64_t at, int64_t to)
 {
     int64_t bucket = ts_level_next_complete(levels, level, ts_level_bucket(level, at) + 1);
     int64_t position = ts_level_position(level, bucket);
     return bucket == INT64_MAX || position >= to || to - position < level->ratio ? to : position;
 }
 
+/* The widest level that fits at this position, NULL if there is none, and the next position where a wider one fits. */
+static const struct ts_level *choose_level(const struct ts_levels *levels, int64_t at, int64_t to,
+                                           struct ts_plan_rule rule, int64_t *ret_until)
+{
+    *ret_until = to;
+    for (size_t i = levels->n; i-- > 0;) {
+        const struct ts_level *level = &levels->items[i];
+        if (!may_use(level, rule))
+            continue;
+        if (fits(levels, level, at, to))
+            return level;
+        int64_t position = next_fit(levels, level, at, to);
+        if (position < *ret_until)
+            *ret_until = position;
+    }
+    return NULL;
+}
+
 static int append(struct ts_plan *plan, const struct ts_level *level, int64_t from, int64_t to)
 {
-    int rc = TS_ARRAY_RESERVE(&plan->items, &plan->cap, plan->n + 1);
-    if (rc)
-        return rc;
-    plan->items[plan->n++] = (struct ts_segment){level, from, to};
-    return 0;
+    assert(from < to);
+    int r = TS_ARRAY_RESERVE(&plan->items, &plan->cap, plan->n + 1);
+    if (!r)
+        plan->items[plan->n++] = (struct ts_segment){level, from, to};
+    return r;
+}
+
+/* For the assertion: do the segments cover exactly [from, to) in ascending order? */
+static bool covers(const struct ts_plan *plan, int64_t from, int64_t to)
+{
+    int64_t at = from;
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct ts_segment *segment = &plan->items[i];
+        if (segment->from * segment->level->ratio != at || segment->from >= segment->to)
+            return false;
+        at = segment->to * segment->level->ratio;
+    }
+    return at == to || (plan->n == 0 && from >= to);
 }
 
 int ts_plan_make(const struct ts_levels *levels, int64_t from, int64_t to, struct ts_plan_rule rule,
-                 struct ts_plan *plan, int64_t *ret_at)
+                 struct ts_plan *plan, int64_t *ret_gap)
 {
     plan->n = 0;
     for (int64_t at = from; at < to;) {
-        const struct ts_level *level = NULL;
-        int64_t end = to;
-        for (size_t i = levels->n; i-- > 0 && !level;) {
-            const struct ts_level *wider = &levels->items[i];
-            if (!allowed(wider, rule))
-                continue;
-            if (fits(levels, wider, at, to)) {
-                level = wider;
-            } else {
-                int64_t take = next_take(levels, wider, at, to);
-                end = take < end ? take : end;
-            }
-        }
+        int64_t until;
+        const struct ts_level *level = choose_level(levels, at, to, rule, &until);
         if (!level) {
-            *ret_at = at;
+            *ret_gap = at;
             return TS_PLAN_GAP;
         }
         int64_t first = at / level->ratio;
-        int64_t until = ts_level_complete_until(levels, level, first);
-        int64_t last = ts_floor_div(end, level->ratio);
-        /* Where a wider level that is no multiple takes over within a bucket, this one is used to its own end. */
+        int64_t complete_until = ts_level_complete_until(levels, level, first);
+        int64_t last = ts_floor_div(until, level->ratio);
+        /* A wider level that is not a multiple may fit within the first bucket; that bucket is used nevertheless. */
         last = last <= first ? first + 1 : last;
-        last = last < until ? last : until;
+        last = last < complete_until ? last : complete_until;
         int r = append(plan, level, first, last);
         if (r)
             return r;
         at = last * level->ratio;
+        assert(at <= to);
     }
+    assert(covers(plan, from, to));
     return 0;
 }
+
+/* ---- What is kept ---- */
 
 const struct ts_level *ts_plan_finest(const struct ts_levels *levels, int64_t position)
 {
@@ -95,7 +122,7 @@ int64_t ts_plan_begin(const struct ts_levels *levels)
     int64_t begin = TS_POSITION_MAX;
     for (size_t i = 0; i < levels->n; i++) {
         const struct ts_level *level = &levels->items[i];
-        /* One that is still built has taken late data before what it is built from begins; the rest is there. */
+        /* If the bucket `since` is not complete, the level is still being built, from a level that has this time. */
         if (ts_level_is_visible(level) && ts_level_complete(levels, level, level->since) &&
             ts_level_position(level, level->since) < begin)
             begin = ts_level_position(level, level->since);
