@@ -1,6 +1,5 @@
-/* Formatting of timeslicectl: tables of values and their text; widths, cutting, escaping; layout of a table. */
+/* ctl/base/format: tables of values and their text. */
 #include "ctl/base/format.h"
-#include "ctl/base/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,113 +111,11 @@ static void test_times(void **state)
     assert_string_equal(ctl_clock_time(&clock, midnights[0]).text, "1970-01-02");
 }
 
-/* cmocka runs in the C locale, so this tests our own table of widths. */
-static void test_widths(void **state)
-{
-    (void)state;
-    assert_int_equal(ctl_width(""), 0);
-    assert_int_equal(ctl_width("abc"), 3);
-    assert_int_equal(ctl_width("é"), 1);
-    assert_int_equal(ctl_width("e\u0301"), 1);
-    assert_int_equal(ctl_width("日本"), 4);
-    assert_int_equal(ctl_width("🚀"), 2);
-    assert_int_equal(ctl_width("█…µ"), 3);
-}
-
-static void expect_fit(const char *text, int width, enum ctl_cut cut, const char *want, int columns)
-{
-    struct ctl_text out = {0};
-    assert_int_equal(ctl_fit(&out, text, width, cut), columns);
-    assert_string_equal(ctl_text_str(&out), want);
-    assert_int_equal(ctl_width(ctl_text_str(&out)), columns);
-    ctl_text_deinit(&out);
-}
-
-static void test_fit(void **state)
-{
-    (void)state;
-    expect_fit("abc", 3, CTL_CUT_END, "abc", 3);
-    expect_fit("abcdef", 4, CTL_CUT_END, "abc…", 4);
-    expect_fit("abcdefghij", 5, CTL_CUT_MIDDLE, "ab…ij", 5);
-    expect_fit("abcdefghij", 1, CTL_CUT_MIDDLE, "…", 1);
-    expect_fit("abcdefghij", 4, CTL_CUT_START, "…hij", 4);
-    expect_fit("日本語日本語", 6, CTL_CUT_START, "…本語", 5);
-    expect_fit("日本語日本語", 6, CTL_CUT_END, "日本…", 5);
-    expect_fit("日本語日本語", 6, CTL_CUT_MIDDLE, "日…語", 5);
-    expect_fit("abcdef", 0, CTL_CUT_END, "", 0);
-    expect_fit("xe\u0301yz", 3, CTL_CUT_END, "xe\u0301…", 3);
-}
-
-static void test_clean(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *raw, *clean;
-    } pairs[] = {
-        {"plain_name", "plain_name"},
-        {"a\033[31mb", "a\\x1b[31mb"},
-        {"a\nb\tc\r", "a\\nb\\tc\\r"},
-        {"\x7f", "\\x7f"},
-        {"\xc2\x9b"
-         "2J",
-         "\\x9b2J"},
-        {"\xff\xfe", "\\xff\\xfe"},
-        {"\u202eevil", "\\u202eevil"},
-        {"\xc0\x80", "\\xc0\\x80"},
-        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
-        {"日本 é", "日本 é"},
-        {"\xe6\x97", "\\xe6\\x97"},
-    };
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        struct ctl_text out = {0};
-        ctl_clean(&out, pairs[i].raw);
-        assert_string_equal(ctl_text_str(&out), pairs[i].clean);
-        ctl_text_deinit(&out);
-    }
-}
-
-static void test_wrap(void **state)
-{
-    (void)state;
-    struct ctl_text out = {0};
-    ctl_wrap(&out, "one two three four fiveeeeeeeeeeeeee", 14, 2);
-    assert_string_equal(ctl_text_str(&out), "  one two\n  three four\n  fiveeeeeeeee\n  eeeee\n");
-    ctl_text_deinit(&out);
-}
-
-static void test_table(void **state)
-{
-    (void)state;
-    struct ctl_table table = {0};
-    struct ctl_text out = {0};
-    const struct ctl_screen screen = {.width = 20};
-    ctl_table_column(&table, &(struct ctl_column){.title = "name", .flexible = true, .least = 8});
-    ctl_table_column(&table, &(struct ctl_column){.title = "calls", .right = true});
-    ctl_table_column(&table, &(struct ctl_column){.title = "dropped", .right = true, .drop = 1});
-    ctl_table_tinted(&table, "a_name_that_is_long", CTL_TINT_WORSE); /* no colour on this screen */
-    ctl_table_cell(&table, "7");
-    ctl_table_cell(&table, "1");
-    ctl_table_cell(&table, "日\n");
-    ctl_table_cell(&table, "1,234");
-    ctl_table_cell(&table, "2");
-    ctl_table_print(&table, &screen, &out);
-    assert_memory_equal(ctl_text_str(&out),
-                        "name           calls\n"
-                        "a_name_that_…      7\n"
-                        "日\\n           1,234\n"
-                        "Not shown, the\n",
-                        strlen("name           calls\na_name_that_…      7\n日\\n           1,234\nNot shown, the\n"));
-    ctl_text_deinit(&out);
-    ctl_table_deinit(&table);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations), cmocka_unit_test(test_spans), cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_times),     cmocka_unit_test(test_means), cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_widths),    cmocka_unit_test(test_fit),   cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_wrap),      cmocka_unit_test(test_table),
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_spans),   cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_means),     cmocka_unit_test(test_changes), cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests_name("ctl/base/format", tests, NULL, NULL);
 }
