@@ -11,79 +11,10 @@ import time
 
 import pytest
 
+from support.acknowledged import TIMESTAMP, Client, line, profile
 from support.daemon import wait_until
-from support.senders import connect_stream
 
-TIMESTAMP = 1732272000
 STREAMS = ["tcp", "unix"]
-
-
-def profile(name="f", **more):
-    return {"timestamp": TIMESTAMP, "profile": {"func_profiles": {name: {"cumtime": 1, "ncalls": "1"}}}, **more}
-
-
-def line(seq, name="f", **more):
-    return json.dumps({"seq": seq, **profile(name, **more)}).encode() + b"\n"
-
-
-class Client:
-    """A connection that has sent its hello. Responses are read one at a time."""
-
-    def __init__(self, daemon, client, kind="tcp", pipelined=b"", **hello):
-        self.socket = connect_stream(daemon, kind)
-        self.file = self.socket.makefile("rb")
-        self.send(json.dumps({"hello": {"client": client, **hello}}).encode() + b"\n" + pipelined)
-
-    def send(self, data):
-        self.socket.sendall(data)
-        return self
-
-    def read(self):
-        """The next response; None at the end of the stream."""
-        try:
-            text = self.file.readline()
-        except ConnectionResetError:
-            return None
-        return json.loads(text) if text else None
-
-    def hello(self):
-        response = self.read()["hello"]
-        assert response["protocol"] == 1
-        assert response["max_message"] == 16 * 1024 * 1024
-        return response["last_seq"]
-
-    def acked(self, seq):
-        """Reads acks up to this number. They must never decrease."""
-        last = 0
-        while last < seq:
-            response = self.read()
-            assert set(response) == {"ack"}, response
-            assert last <= response["ack"] <= seq
-            last = response["ack"]
-        return self
-
-    def until_acked(self, seq):
-        """The rejects received before the ack of this number."""
-        rejects = []
-        while (response := self.read()) != {"ack": seq}:
-            rejects += [response["reject"]] if "reject" in response else []
-        return rejects
-
-    def rest(self):
-        responses = []
-        while (response := self.read()) is not None:
-            responses.append(response)
-        return responses
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def calls(daemon, name="f"):
@@ -216,7 +147,8 @@ def test_labels_of_the_hello_apply_to_messages_without_labels(start_daemon):
 @pytest.mark.parametrize("hello, code", [
     ({}, "bad_shape"), ({"client": ""}, "bad_shape"), ({"client": "a_b"}, "bad_shape"),
     ({"client": "x" * 65}, "bad_shape"), ({"client": 7}, "bad_shape"),
-    ({"client": "a", "labels": {"1": "x"}}, "bad_labels"), ({"client": "a", "labels": []}, "bad_labels"), ("a", "bad_shape"), (None, "bad_shape")])
+    ({"client": "a", "labels": {"1": "x"}}, "bad_labels"), ({"client": "a", "labels": []}, "bad_labels"),
+    ("a", "bad_shape"), (None, "bad_shape")])
 def test_invalid_hello_is_rejected(start_daemon, hello, code):
     daemon = start_daemon()
     with socket.create_connection(daemon.address("tcp"), timeout=15) as sock:
@@ -364,15 +296,12 @@ def test_no_ack_while_commits_fail(start_daemon):
     with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
-        lock = sqlite3.connect(daemon.db, isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        client.send(line(2) + line(3))
-        client.socket.settimeout(1)
-        with pytest.raises(TimeoutError):
-            client.socket.recv(100)
+        with daemon.locked_db():
+            client.send(line(2) + line(3))
+            client.socket.settimeout(1)
+            with pytest.raises(TimeoutError):
+                client.socket.recv(100)
         client.socket.settimeout(15)
-        lock.execute("ROLLBACK")
-        lock.close()
         data = b""
         while b'{"ack": 3}' not in data:
             data += client.socket.recv(100)
