@@ -1,4 +1,4 @@
-"""The Python client and the daemon together: what cProfile measured is what the daemon has, to the nanosecond."""
+"""The Python client with the daemon: the sums of the daemon equal the results of cProfile to the nanosecond."""
 import cProfile
 import json
 import os
@@ -30,14 +30,14 @@ def address(daemon, transport):
 
 @pytest.fixture
 def connect():
-    """connect(daemon, way) -> Client, closed at the end, before the daemon is."""
-    made = []
+    """connect(daemon, transport) -> Client. Clients are closed before the daemon."""
+    clients = []
 
-    def new(daemon, transport, *args, **more):
-        made.append(timesliced.Client(address(daemon, transport), *args, **more))
-        return made[-1]
+    def new(daemon, transport, *args, **options):
+        clients.append(timesliced.Client(address(daemon, transport), *args, **options))
+        return clients[-1]
     yield new
-    for client in made:
+    for client in clients:
         client.close(0)
 
 
@@ -56,7 +56,7 @@ def many_functions(count):
 
 
 def busy():
-    """Real work of the standard library, with recursion, built-ins, lambdas and generators."""
+    """Calls the standard library, with recursion, built-ins, lambdas and generators."""
     data = [{"n": i, "text": "é" * i, "deep": [[i]] * 3} for i in range(40)]
     json.loads(json.dumps(data, indent=1, sort_keys=True))
     sorted(data, key=lambda item: -item["n"])
@@ -64,7 +64,7 @@ def busy():
     return textwrap.fill(" ".join(str(n) for n in range(300)), 30), Decimal(2).sqrt()
 
 
-def ran(function=busy):
+def profile_of(function=busy):
     profile = cProfile.Profile()
     profile.runcall(function)
     return profile
@@ -81,7 +81,7 @@ def add(sums, raw, file_name, line, calls, primitive, tottime, cumtime):
 
 
 def measured(profile):
-    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}, read in the most direct way there is."""
+    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}, read directly from the profile."""
     sums = {}
     if isinstance(profile, cProfile.Profile):
         for entry in profile.getstats():
@@ -95,7 +95,8 @@ def measured(profile):
     else:
         for raw, function in profile.func_profiles.items():
             calls = function.ncalls.split("/")
-            add(sums, raw, function.file_name, function.line_number, int(calls[0]), int(calls[-1]), function.tottime, function.cumtime)
+            add(sums, raw, function.file_name, function.line_number, int(calls[0]), int(calls[-1]), function.tottime,
+                function.cumtime)
     return sums
 
 
@@ -109,20 +110,21 @@ def stored(daemon, **params):
 
 
 def bucket(daemon, **params):
-    """The only bucket there is."""
+    """The only bucket."""
     response = daemon.get_json("/v1/buckets", params)
     assert len(response["buckets"]) == 1
     return {name: response[name][0] for name in ("buckets", "profiles", "exact_profiles", "total_tt", "parts_missing")}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_5000_functions_arrive_whole(start_daemon, connect, transport):
+def test_profile_of_5000_functions_is_complete(start_daemon, connect, transport):
     daemon = start_daemon()
     profile = many_functions(5000)
     client = connect(daemon, transport, {"service": "web"})
     assert client.send(profile, STAMP)
     assert client.flush(TIMEOUT)
-    wait_until(lambda: daemon.wait_idle()["accepted"] and bucket(daemon)["parts_missing"] == 0, lambda: f"{bucket(daemon)}")
+    wait_until(lambda: daemon.wait_idle()["accepted"] and bucket(daemon)["parts_missing"] == 0,
+               lambda: f"{bucket(daemon)}")
     found = bucket(daemon)
     assert (found["buckets"], found["profiles"], found["exact_profiles"]) == (1732272000, 1, 1)
     assert found["parts_missing"] == 0
@@ -140,12 +142,12 @@ def test_5000_functions_arrive_whole(start_daemon, connect, transport):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("kind", [cProfile.Profile, pstats.Stats, ROUNDED])
-def test_real_profiles(start_daemon, connect, transport, kind):
+def test_sums_equal_real_profiles(start_daemon, connect, transport, kind):
     daemon = start_daemon()
     client = connect(daemon, transport)
     expected = {}
     for i in range(3):
-        profile = ran()
+        profile = profile_of()
         if kind is not cProfile.Profile:
             profile = pstats.Stats(profile)
         if kind is ROUNDED:
@@ -161,7 +163,7 @@ def test_real_profiles(start_daemon, connect, transport, kind):
 
 
 @pytest.mark.parametrize("limit", [512, 1400, 9000])
-def test_split_over_small_datagrams(start_daemon, connect, limit):
+def test_profile_is_split_over_small_datagrams(start_daemon, connect, limit):
     daemon = start_daemon()
     client = connect(daemon, "udp", {"a": "b"}, max_datagram=limit)
     profile = many_functions(200)
@@ -173,8 +175,8 @@ def test_split_over_small_datagrams(start_daemon, connect, limit):
     assert daemon.wait_idle()["accepted"] > 200 * 100 // limit
 
 
-def test_one_that_goes_on_running(start_daemon, connect):
-    """send() takes what it holds now, and leaves it running; clear() begins anew."""
+def test_running_profiler_can_be_sent(start_daemon, connect):
+    """send() sends the current results and leaves the profiler running; clear() resets it."""
     daemon = start_daemon()
     client = connect(daemon, "tcp")
     profile = cProfile.Profile()
@@ -192,7 +194,7 @@ def test_one_that_goes_on_running(start_daemon, connect):
     assert calls == 2
 
 
-def test_names_of_odd_characters(start_daemon, connect):
+def test_unusual_names_are_kept(start_daemon, connect):
     daemon = start_daemon()
     names = ["", "_", "___", "__init__", "日本語", "_é", "e\u0301", "😀", "<lambda>", 'quo"te', "back\\slash", "a b",
              "tab\t", "line\nbreak", "\r", "\x1b[31m", "\x7f", "\u2028", "half\ud800", "end\udc80", "\ud83d",
@@ -211,8 +213,8 @@ def test_names_of_odd_characters(start_daemon, connect):
     assert {row["labels"]["odd"] for row in daemon.get_json("/v1/labels")["labels"]} == {"wéb \ufffd\"\\\n"}
 
 
-def test_what_one_odd_function_must_not_cost(start_daemon, connect):
-    """Each of these alone would have the whole profile rejected."""
+def test_invalid_functions_are_altered_not_rejected(start_daemon, connect):
+    """Sent unchanged, each of these functions would cause the complete profile to be rejected."""
     daemon = start_daemon()
     inf = float("inf")
     stats = pstats.Stats()
@@ -244,13 +246,13 @@ def test_what_one_odd_function_must_not_cost(start_daemon, connect):
 
 
 @pytest.mark.parametrize("transport", ["tcp", "unix"])
-def test_rejections_reach_the_sender(start_daemon, connect, transport):
+def test_rejects_are_counted_by_the_client(start_daemon, connect, transport):
     daemon = start_daemon()
     client = connect(daemon, transport)
     stats = pstats.Stats()
     stats.stats = {("/app/a.py", 1, "slow"): (1, 1, 0.25, 2e7, {})}
     client.send(stats, STAMP)
-    client.send(ran(), STAMP)
+    client.send(profile_of(), STAMP)
     assert client.flush(TIMEOUT)
     wait_until(lambda: client.stats.rejected == 1, lambda: f"{client.stats}")
     assert client.stats.last_error.startswith("out_of_range: ")
@@ -259,19 +261,19 @@ def test_rejections_reach_the_sender(start_daemon, connect, transport):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_restart_in_the_middle(start_daemon, connect, transport):
-    """At the same address. What is sent meanwhile is kept, but by udp, which counts errors and finds the new one."""
+def test_client_continues_after_a_restart(start_daemon, connect, transport):
+    """The daemon restarts at the same address. Profiles sent meanwhile are queued; udp loses them and counts errors."""
     daemon = start_daemon()
     if transport in ("udp", "tcp"):
         daemon.settings[f"ingest.{transport}"] = "{}:{}".format(*daemon.address(transport))
     client = connect(daemon, transport)
-    first, second, third = ran(), many_functions(50), ran()
+    first, second, third = profile_of(), many_functions(50), profile_of()
     assert client.send(first, STAMP)
     assert client.flush(TIMEOUT)
     wait_until(lambda: daemon.wait_idle()["accepted"] >= 1)
     daemon.check()
     if transport in ("tcp", "unix"):
-        wait_until(lambda: client.stats.errors)  # it saw the end of the stream
+        wait_until(lambda: client.stats.errors)  # it has noticed the end of the stream
     assert client.send(second, STAMP)
     if transport == "udp":
         assert client.flush(TIMEOUT)
@@ -283,7 +285,8 @@ def test_a_restart_in_the_middle(start_daemon, connect, transport):
     assert client.send(third, STAMP)
     assert client.flush(TIMEOUT)
     kept = [first, third] if transport == "udp" else [first, second, third]
-    wait_until(lambda: daemon.wait_idle()["accepted"] >= len(kept) - 1, daemon.log_text)  # of this process: the first was before
+    # The daemon counts messages since its start; the first one was received before.
+    wait_until(lambda: daemon.wait_idle()["accepted"] >= len(kept) - 1, daemon.log_text)
     expected = {}
     for profile in kept:
         for key, row in measured(profile).items():
@@ -293,28 +296,28 @@ def test_a_restart_in_the_middle(start_daemon, connect, transport):
     assert (client.stats.sent, client.stats.dropped) == (3, 0)
 
 
-def test_nobody_there(connect, tmp_path):
+def test_client_without_daemon_drops_at_close(connect, tmp_path):
     client = timesliced.Client(f"unix://{tmp_path}/none.sock")
-    assert client.send(ran())
+    assert client.send(profile_of())
     assert not client.flush(0.1)
     assert not client.close(0.1)
     assert (client.stats.sent, client.stats.dropped) == (0, 1)
 
 
-def test_now_is_the_default_and_forks_send_for_themselves(start_daemon, connect):
+def test_default_timestamp_is_now_and_forks_send_their_own(start_daemon, connect):
     daemon = start_daemon()
     client = connect(daemon, "tcp", {"who": "parent"})
-    assert client.send(ran())
+    assert client.send(profile_of())
     assert client.flush(TIMEOUT)
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            code = 0 if client.send(ran()) and client.close(TIMEOUT) and client.stats.sent == 1 else 2
+            code = 0 if client.send(profile_of()) and client.close(TIMEOUT) and client.stats.sent == 1 else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert client.send(ran())
+    assert client.send(profile_of())
     assert client.flush(TIMEOUT)
     wait_until(lambda: daemon.wait_idle()["accepted"] == 3)
     assert sum(daemon.get_json("/v1/buckets", {"last": "10m"})["profiles"]) == 3

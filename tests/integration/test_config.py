@@ -1,6 +1,7 @@
-"""The configuration of the real binary: the sample file, every key of it, places that errors name, what wins over what.
+"""The configuration of the real binary: the sample file and all its keys, locations in errors, precedence.
 
-Reload is in test_lifecycle.py; each type's values, and the agreement of sample, docs/configuration.md and table, in the unit tests.
+test_lifecycle.py tests reload. The unit tests cover the values of each type, and that the sample,
+docs/configuration.md and the table of keys agree.
 """
 import re
 import subprocess
@@ -46,40 +47,40 @@ def check(new_daemon, tmp_path, monkeypatch):
     return run
 
 
-def refused(result, *parts):
-    """One line, on standard error alone, that has the parts in this order."""
+def assert_rejected(result, *parts):
+    """Standard output is empty; standard error has one line that contains the parts in this order."""
     assert result.returncode == EX_CONFIG, (result.returncode, result.stderr)
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n"), result.stderr
     at = 0
     for part in parts:
         found = result.stderr.find(part, at)
-        assert found >= 0, f"{part!r} is not in {result.stderr!r} from {at} on"
+        assert found >= 0, f"{part!r} is not in {result.stderr!r} after offset {at}"
         at = found + len(part)
 
 
-def taken(result):
+def assert_accepted(result):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_sample_as_it_is_and_with_every_key(check):
-    taken(check(SAMPLE))
+def test_sample_is_accepted_with_and_without_its_keys(check):
+    assert_accepted(check(SAMPLE))
     text = "".join(line[KEY.fullmatch(line.rstrip("\n")) is not None:] for line in SAMPLE.open())
     assert len(re.findall(r"^[a-z_]+ =", text, re.M)) == len(KEYS) > 20
-    taken(check(text))
+    assert_accepted(check(text))
 
 
 @pytest.mark.parametrize(("section", "key", "default"), KEYS, ids=[f"{section}.{key}" for section, key, _ in KEYS])
-def test_each_key_of_the_sample(check, section, key, default):
-    """Its default passes, in the file and by --set; what is wrong is named with its place; twice is too often."""
-    taken(check(f"[{section}]\n{key} = {default}\n"))
-    taken(check("", f"{section}.{key}={default}"))
+def test_key_accepts_its_default_and_reports_errors(check, section, key, default):
+    """The default is accepted in the file and by --set. Errors name their location. A repeated key is an error."""
+    assert_accepted(check(f"[{section}]\n{key} = {default}\n"))
+    assert_accepted(check("", f"{section}.{key}={default}"))
     wrong = "there/is/none/" if key != "allowed_hosts" else "a/b"
-    refused(check(f"# first\n[{section}]\n\n{key} = {wrong}\n"), f"{check.file}:4: {section}.{key}: ", wrong)
-    refused(check("", f"{section}.{key}={wrong}"), f"--set {section}.{key}: ", wrong)
-    refused(check(f"[{section}]\n{key} = {default}\n{key} = {default}\n"),
+    assert_rejected(check(f"# first\n[{section}]\n\n{key} = {wrong}\n"), f"{check.file}:4: {section}.{key}: ", wrong)
+    assert_rejected(check("", f"{section}.{key}={wrong}"), f"--set {section}.{key}: ", wrong)
+    assert_rejected(check(f"[{section}]\n{key} = {default}\n{key} = {default}\n"),
             f"{check.file}:3: {section}.{key}: ", "twice", "line 2")
-    refused(check(f"[{section}]\n{key}{key[-1]} = {default}\n"),
+    assert_rejected(check(f"[{section}]\n{key}{key[-1]} = {default}\n"),
             f"{check.file}:2: {section}.{key}", "did you mean", f"{section}.{key}?")
 
 
@@ -95,40 +96,42 @@ def test_each_key_of_the_sample(check, section, key, default):
     ("[control]\nsocket_group = no-such-group-here\n", ("2: control.socket_group: ", "no such group")),
     ("[ingest]\nunix_stream = /run/x\n[control]\nsocket = /run/x\n", ("4: control.socket: ", "ingest.unix_stream")),
 ], ids=str)
-def test_places(check, text, parts):
-    refused(check(text), f"{check.file}:{parts[0]}", *parts[1:])
+def test_errors_name_their_location(check, text, parts):
+    assert_rejected(check(text), f"{check.file}:{parts[0]}", *parts[1:])
 
 
-def test_files_that_cannot_be_read(check, tmp_path):
-    refused(check(tmp_path / "none.conf"), str(tmp_path / "none.conf"), "No such file")
-    refused(check(tmp_path), str(tmp_path), "Is a directory")
+def test_unreadable_files_are_rejected(check, tmp_path):
+    assert_rejected(check(tmp_path / "none.conf"), str(tmp_path / "none.conf"), "No such file")
+    assert_rejected(check(tmp_path), str(tmp_path), "Is a directory")
 
 
-def test_a_bad_configuration_starts_nothing(new_daemon):
+def test_invalid_configuration_starts_nothing(new_daemon):
     daemon = new_daemon({"ingest.threads": False}, "[ingest]\nthreads = 65\n")
     code, log = daemon.run_to_exit()
     assert code == EX_CONFIG and f"{daemon.config}:2: ingest.threads" in log and "64" in log
     assert sorted(path.name for path in daemon.folder.iterdir()) == ["log.1", "timesliced.conf"]
 
 
-def test_checking_touches_nothing(start_daemon, new_daemon):
-    """Neither where no daemon runs nor where one has the very same configuration."""
+def test_check_config_changes_nothing(start_daemon, new_daemon):
+    """Neither without a daemon nor beside one that runs with the same configuration."""
     daemon = new_daemon()
-    taken(subprocess.run(daemon.command("--check-config"), capture_output=True, text=True, cwd=daemon.folder,
-                         timeout=TIMEOUT))
+
+    def run_check(daemon):
+        return subprocess.run(daemon.command("--check-config"), capture_output=True, text=True, cwd=daemon.folder,
+                              timeout=TIMEOUT)
+    assert_accepted(run_check(daemon))
     assert [path.name for path in daemon.folder.iterdir()] == ["timesliced.conf"]
     running = start_daemon()
     pid = running.status()["pid"]
     before = {path.name for path in running.folder.iterdir()}
-    taken(subprocess.run(running.command("--check-config"), capture_output=True, text=True, cwd=running.folder,
-                         timeout=TIMEOUT))
+    assert_accepted(run_check(running))
     assert running.status()["pid"] == pid
     assert {path.name for path in running.folder.iterdir()} == before
 
 
-def test_set_wins_over_the_file_and_the_file_over_the_default(start_daemon):
-    daemon = start_daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\nretention = 250ms:290y\n"
-                          "[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",
+def test_set_overrides_the_file_and_the_file_the_default(start_daemon):
+    daemon = start_daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\n"
+                          "retention = 250ms:290y\n[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",
                           aggregation__time_slice=False, aggregation__retention=False, ingest__udp=False,
                           ingest__unix_stream=False, ingest__tcp="localhost:0")
     status = daemon.status()
@@ -138,8 +141,8 @@ def test_set_wins_over_the_file_and_the_file_over_the_default(start_daemon):
     assert status["listeners"]["unix_datagram"] == str(daemon.folder / "d.sock")
 
 
-def test_a_tiny_memory_limit(start_daemon):
-    """Below the longest message: that one could never come, but the daemon starts and takes others."""
+def test_memory_limit_below_the_longest_message(start_daemon):
+    """The limit is below ingest.max_message: such a message cannot be received, but the daemon starts."""
     daemon = start_daemon(ingest__memory_limit="1M")
     assert daemon.status()["received"] == 0
 
@@ -172,13 +175,13 @@ def test_shown_configuration_is_a_configuration_file(check, text, sets):
         section, key, value = re.match(r"(\w+)\.(\w+)=(.*)", one).groups()
         part = re.search(rf"^\[{section}\]\n(.*?)(?=^\[|\Z)", first, re.M | re.S)[1]
         assert re.search(rf"^{key} ?= ?{re.escape(value)}$", part, re.M), part
-    taken(check(first))
+    assert_accepted(check(first))
     assert shown(check(first, option="--show-config")) == first
 
 
 def test_show_config_rejects_an_invalid_file(check):
-    refused(check("[log]\nlevel = loud\n", option="--show-config"), f"{check.file}:2: log.level: ", '"loud"')
-    refused(check("", "log.level=loud", option="--show-config"), "--set log.level: ", '"loud"')
+    assert_rejected(check("[log]\nlevel = loud\n", option="--show-config"), f"{check.file}:2: log.level: ", '"loud"')
+    assert_rejected(check("", "log.level=loud", option="--show-config"), "--set log.level: ", '"loud"')
 
 
 def test_show_config_reports_a_full_disk(check, tmp_path):
@@ -188,7 +191,7 @@ def test_show_config_reports_a_full_disk(check, tmp_path):
     assert done.returncode == 1 and "No space left" in done.stderr
 
 
-def test_folders_of_systemd(new_daemon, monkeypatch):
+def test_folders_of_systemd_are_used(new_daemon, monkeypatch):
     daemon = new_daemon({"control.socket": False, "store.path": False})
     runtime, state = daemon.folder / "run", daemon.folder / "state"
     runtime.mkdir()
@@ -202,10 +205,10 @@ def test_folders_of_systemd(new_daemon, monkeypatch):
     assert not (daemon.folder / "other").exists()
 
 
-def test_priorities_for_the_journal(check, monkeypatch):
+def test_errors_have_priorities_in_the_journal(check, monkeypatch):
     text = "[log]\nlevel = loud\n"
-    refused(check(text), "error: ", f"{check.file}:2: log.level: ")
+    assert_rejected(check(text), "error: ", f"{check.file}:2: log.level: ")
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     result = check(text)
-    refused(result, f"{check.file}:2: log.level: ")
+    assert_rejected(result, f"{check.file}:2: log.level: ")
     assert result.stderr.startswith("<3>")

@@ -1,6 +1,8 @@
-"""Levels and plans against a plain model: all deltas in a list, and sums over it. Hypothesis makes up profiles, late
-arrival, retention and changes of it, time that passes, steps of tidying, deletions, copies on a coarser grid, and
-questions; whatever the plan, the answer is that of the list, on every level."""
+"""The store and its queries against a naive model: a list of all deltas, and sums over it.
+
+Hypothesis generates late profiles, changes of retention, passing time, steps of maintenance, deletions, copies with a
+wider time_slice, and queries. After each step every level, and every response, must equal the sums of the list.
+"""
 import collections
 import fnmatch
 import json
@@ -18,29 +20,31 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 STORE = os.environ.get("TIMESLICED_STORE", str(ROOT / "build" / "tests" / "store"))
 S = 10**9
 SLICE = 10 * S
-START = -35 * S  # the origin is no multiple of anything
+START = -35 * S  # start_time; not a multiple of any width
 NOW = 1_700_000_000 * S
 LABELS = ['{}', '{"service": "web"}', '{"host": "a", "service": "db"}']
-NAMES = ["f", "_f", "g", "__init__", "zero", "minus", "huge"]  # the last three: see values_of()
+NAMES = ["f", "_f", "g", "__init__", "zero", "minus", "huge"]  # see values_of() for the last three
 GLOBS = ["f", "_f", "g", "*i*", "zero", "minus", "huge", "[gh]*", "*"]
 MAX = 2**63 - 1
-KEPT, OWN, LEAVING, DEAD = range(4)
+KEPT, INTERNAL, RETIRING, DELETED = range(4)  # the kinds of a level
 MIN = -2**63
 
 
 class Store:
+    """The program build/tests/store; see tests/support/store_main.c for its commands."""
+
     def __init__(self, path):
         self.path = path
         self.process = subprocess.Popen([STORE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def tell(self, *words):
+    def send(self, *words):
         self.process.stdin.write("\t".join(str(word) for word in words) + "\n")
 
-    def ask(self, *words):
-        self.tell(*words)
+    def request(self, *words):
+        self.send(*words)
         self.process.stdin.flush()
         response = self.process.stdout.readline()
-        assert response, "the program has ended"
+        assert response, "the program has exited"
         return response[:-1]
 
     def end(self):
@@ -54,7 +58,7 @@ def function(raw_name):
 
 
 def values_of(name, count, i):
-    """Rows that are nothing but zeros, that cancel each other out, and whose calls pass 64 bits."""
+    """zero: only zeros; minus: values that add up to zero; huge: calls whose sum exceeds 64 bits."""
     if name == "zero":
         return (0, 0, 0, 0)
     if name == "minus":
@@ -67,7 +71,7 @@ def matches(text, glob):
     return fnmatch.fnmatchcase(text, glob.lstrip("_"))
 
 
-# Retentions in buckets of level 0, so that they are small: (factor to the one before, kept so many of its own buckets).
+# Levels as (width as a multiple of the previous level's, number of buckets kept).
 retentions = st.lists(st.tuples(st.sampled_from([2, 3, 6]), st.integers(1, 12)), min_size=1, max_size=4)
 
 
@@ -88,9 +92,9 @@ class Levels(RuleBasedStateMachine):
         self.deltas = []   # (position, labels, raw name, (cumtime, tottime, ncalls, pcalls))
         self.profiles = []  # (position, labels, (profiles, exact, total_tt, expected, received))
         self.horizon = NOW
-        self.gone_huge = []
+        self.deleted_huge = []
         self.count = 0
-        self.always = {}   # widths that have been kept since the begin, with their shortest keep
+        self.always = {}   # {width: shortest keep} of the levels kept since the start
 
     def teardown(self):
         try:
@@ -100,11 +104,11 @@ class Levels(RuleBasedStateMachine):
         finally:
             shutil.rmtree(self.folder)
 
-    # What happens.
+    # Changes.
 
     def open(self, steps):
         self.retention = retention_of(steps)
-        response = self.store.ask("open", self.store.path, SLICE, START, self.horizon,
+        response = self.store.request("open", self.store.path, SLICE, START, self.horizon,
                                   *(f"{width}:{keep}" for width, keep in self.retention))
         assert response == "ok", response
         self.read_levels()
@@ -116,19 +120,19 @@ class Levels(RuleBasedStateMachine):
 
     @rule(steps=retentions)
     def restart(self, steps):
-        assert self.store.ask("close") == "ok"
+        assert self.store.request("close") == "ok"
         before = {level["id"]: level for level in self.levels}
         self.open(steps)
         self.always = {width: min(keep, self.always[width]) for width, keep in self.retention if width in self.always}
-        # What only a level had that is not wanted any more, and that nothing is built from, is gone with it.
-        staying = [before[level["id"]] for level in self.levels
-                   if level["kind"] in (KEPT, LEAVING) and level["id"] in before]
+        # Deltas that only a deleted level had are deleted with it.
+        remaining = [before[level["id"]] for level in self.levels
+                   if level["kind"] in (KEPT, RETIRING) and level["id"] in before]
 
-        def stays(delta):
-            return any(self.whole(level, delta[0] // level["ratio"]) for level in staying)
-        self.deltas = list(filter(stays, self.deltas))
-        self.profiles = list(filter(stays, self.profiles))
-        self.forget_gone()
+        def is_kept(delta):
+            return any(self.is_complete(level, delta[0] // level["ratio"]) for level in remaining)
+        self.deltas = list(filter(is_kept, self.deltas))
+        self.profiles = list(filter(is_kept, self.profiles))
+        self.drop_deleted()
 
     @rule(seconds=st.sampled_from([1, 9, 10, 35, 120, 600, 5000]))
     def time_passes(self, seconds):
@@ -136,7 +140,7 @@ class Levels(RuleBasedStateMachine):
 
     @rule(profiles=st.lists(st.tuples(st.one_of(st.integers(-3, 5), st.integers(0, 500)), st.sampled_from(LABELS),
                                       st.lists(st.sampled_from(NAMES), max_size=4)), min_size=1, max_size=6))
-    def profiles_come(self, profiles):
+    def receive_profiles(self, profiles):
         longest = max(keep for _, keep in self.retention)
         for age, labels, names in profiles:
             moment = self.horizon - age * SLICE
@@ -146,29 +150,29 @@ class Levels(RuleBasedStateMachine):
             self.count += 1
             heads = (1, self.count % 2, self.count * 1_000_003 - 7, 1, 1)
             self.profiles.append((position, labels, heads))
-            self.store.tell("profile", position, labels, *heads)
+            self.store.send("profile", position, labels, *heads)
             for i, name in enumerate(names):
                 values = values_of(name, self.count, i)
                 self.deltas.append((position, labels, name, values))
-                self.store.tell("sum", position, labels, name, *values)
-        response = self.store.ask("commit", self.horizon)
+                self.store.send("sum", position, labels, name, *values)
+        response = self.store.request("commit", self.horizon)
         assert response == "ok", response
         self.read_levels()
         self.forget_gone()  # a level that is too fine for the oldest delta gives up what is as old
 
     @rule(rows=st.integers(1, 7), steps=st.integers(1, 5))
-    def tidying_a_little(self, rows, steps):
-        self.store.ask("maintain", self.horizon, rows, steps)
+    def maintain_some_steps(self, rows, steps):
+        self.store.request("maintain", self.horizon, rows, steps)
         self.read_levels()
-        self.forget_gone()
+        self.drop_deleted()
 
     @rule()
-    def tidying(self):
-        assert int(self.store.ask("maintain", self.horizon, 3, 100000)) < 100000
+    def maintain_until_done(self):
+        assert int(self.store.request("maintain", self.horizon, 3, 100000)) < 100000
         self.read_levels()
-        self.forget_gone()
+        self.drop_deleted()
         for level in self.levels:
-            assert level["kind"] != DEAD
+            assert level["kind"] != DELETED
             first_kept = (self.horizon - level["keep"] - START) // level["width"]
             with self.db() as db:
                 for table in "sums", "profiles":
@@ -178,82 +182,82 @@ class Levels(RuleBasedStateMachine):
             if level["kind"] == KEPT:
                 assert level["source"] == -1
 
-    # What is known of it.
+    # The state of the store.
 
     def db(self):
         return sqlite3.connect(f"file:{self.store.path}?mode=ro", uri=True)
 
     def read_levels(self):
-        self.levels = json.loads(self.store.ask("levels"))
+        self.levels = json.loads(self.store.request("levels"))
         for level in self.levels:
             level["ratio"] = level["width"] // SLICE
 
-    def gone_before(self):
-        """The position before which nothing is kept: where the one that reaches back furthest begins."""
+    def first_kept_position(self):
+        """The position before which no level keeps anything."""
         reach = [level["since"] * level["ratio"] for level in self.levels
-                 if level["kind"] in (KEPT, LEAVING) and self.whole(level, level["since"])]
+                 if level["kind"] in (KEPT, RETIRING) and self.is_complete(level, level["since"])]
         return min(reach)
 
-    def forget_gone(self):
-        gone = self.gone_before()
-        kept_longest = max(keep for _, keep in self.retention)
-        # Nothing that is young enough may go.
+    def drop_deleted(self):
+        """Removes from the list what maintenance deleted, which must be old enough."""
+        first = self.first_kept_position()
+        longest = max(keep for _, keep in self.retention)
         for position, *_ in self.deltas:
-            if position < gone:
+            if position < first:
                 age = self.horizon - (position + 1) * SLICE - START
-                assert age >= kept_longest or not self.was_always(kept_longest), (position, gone)
-        self.deltas = [delta for delta in self.deltas if delta[0] >= gone]
-        self.profiles = [profile for profile in self.profiles if profile[0] >= gone]
+                assert age >= longest or not self.was_always(longest), (position, first)
+        self.deltas = [delta for delta in self.deltas if delta[0] >= first]
+        self.profiles = [profile for profile in self.profiles if profile[0] >= first]
 
     def was_always(self, keep):
         return any(always >= keep for always in self.always.values())
 
-    def whole(self, level, bucket):
+    def is_complete(self, level, bucket):
         return bucket >= level["since"] and (bucket < level["built_to"] or bucket >= level["live"])
 
     @invariant()
-    def every_level_is_the_list(self):
-        """Each whole bucket of each level has what the list has in it, no more and no less."""
+    def every_level_equals_the_list(self):
+        """Each complete bucket of each level has exactly the sums of the list."""
         if not hasattr(self, "levels"):
             return
         with self.db() as db:
             names = dict(db.execute("SELECT id, raw_name FROM locations"))
             sets = dict(db.execute("SELECT id, labels FROM label_sets"))
             for level in self.levels:
-                if level["kind"] == DEAD:
+                if level["kind"] == DELETED:
                     continue
                 expected = collections.defaultdict(lambda: [0, 0, 0, 0])
                 for position, labels, name, values in self.deltas:
                     bucket = position // level["ratio"]
-                    if self.whole(level, bucket):
+                    if self.is_complete(level, bucket):
                         sums = expected[bucket, labels, name]
                         for i, value in enumerate(values):
                             sums[i] = min(sums[i] + value, MAX)
                 stored = {(bucket, sets[labels], names[location]): values for bucket, labels, location, *values in
                           db.execute("SELECT bucket, labels, location, cumtime, tottime, ncalls, pcalls FROM sums"
-                                     " WHERE level = ?", (level["id"],)) if self.whole(level, bucket)}
+                                     " WHERE level = ?", (level["id"],)) if self.is_complete(level, bucket)}
                 for key in set(stored) | set(expected):
-                    if not self.stays_huge(level, key, stored.get(key)):
+                    if not self.keeps_huge(level, key, stored.get(key)):
                         assert stored.get(key) == expected.get(key), (key, level)
                 heads = collections.defaultdict(lambda: [0, 0, 0, 0, 0])
                 for position, labels, values in self.profiles:
                     bucket = position // level["ratio"]
-                    if self.whole(level, bucket):
+                    if self.is_complete(level, bucket):
                         for i, value in enumerate(values):
                             heads[bucket, labels][i] += value
                 stored = {(bucket, sets[labels]): values for bucket, labels, *values in
                           db.execute("SELECT bucket, labels, profiles, exact_profiles, total_tt, parts_expected,"
                                      " parts_received FROM profiles WHERE level = ?", (level["id"],))
-                          if self.whole(level, bucket)}
+                          if self.is_complete(level, bucket)}
                 assert stored == dict(heads), level
-            # What has been kept since the begin is whole as far back as its age reaches.
+            # A level kept since the start is complete for its full age.
             for level in self.levels:
                 if level["kind"] == KEPT and level["width"] in self.always:
                     young = (self.horizon - self.always[level["width"]] - START) // level["width"] + 1
                     assert level["since"] <= young, level
 
     @invariant()
-    def the_view_is_the_list(self):
+    def the_view_equals_the_list(self):
         if not hasattr(self, "levels"):
             return
         total = collections.Counter()
@@ -264,7 +268,7 @@ class Levels(RuleBasedStateMachine):
                               " WHERE function <> 'huge' GROUP BY function").fetchall()
         assert {name: calls for name, calls in rows if calls} == {name: n for name, n in total.items() if n}
 
-    # What is deleted.
+    # Deletion.
 
     @rule(span=st.tuples(st.one_of(st.none(), st.integers(-600, 6)), st.one_of(st.none(), st.integers(0, 300))),
           wide=st.sampled_from([1, 1, 2, 6, 36]), globs=st.lists(st.sampled_from(GLOBS), max_size=2),
@@ -281,40 +285,40 @@ class Levels(RuleBasedStateMachine):
             return
         first, last = begin if begin is not None else -2**62, end if end is not None else 2**62
 
-        def goes(position, labels, name=None):
+        def is_selected(position, labels, name=None):
             return (first <= position < last and (label is None or f'"service": "{label}"' in labels)
                     and (name is None or not globs or any(matches(function(name), glob) for glob in globs)))
-        dry = self.store.ask("delete", self.horizon, rows, "&".join(params))
-        self.every_level_is_the_list()
+        dry = self.store.request("delete", self.horizon, rows, "&".join(params))
+        self.every_level_equals_the_list()
         if not dry.startswith("{"):
-            assert self.may_refuse(dry, begin, end), (dry, begin, end, self.levels)
+            assert self.may_reject(dry, begin, end), (dry, begin, end, self.levels)
             return
-        response = json.loads(self.store.ask("delete", self.horizon, rows, "&".join(params + ["dry_run=false"])))
-        gone = [delta for delta in self.deltas if goes(*delta[:3])]
-        self.gone_huge += [delta for delta in gone if delta[2] == "huge"]
-        self.deltas = [delta for delta in self.deltas if not goes(*delta[:3])]
-        profiles = [] if globs else [profile for profile in self.profiles if goes(*profile[:2])]
+        response = json.loads(self.store.request("delete", self.horizon, rows, "&".join(params + ["dry_run=false"])))
+        deleted = [delta for delta in self.deltas if is_selected(*delta[:3])]
+        self.deleted_huge += [delta for delta in deleted if delta[2] == "huge"]
+        self.deltas = [delta for delta in self.deltas if not is_selected(*delta[:3])]
+        profiles = [] if globs else [profile for profile in self.profiles if is_selected(*profile[:2])]
         if not globs:
-            self.profiles = [profile for profile in self.profiles if not goes(*profile[:2])]
+            self.profiles = [profile for profile in self.profiles if not is_selected(*profile[:2])]
         assert {**json.loads(dry), "dry_run": False} == response
-        if not self.gone_huge:
-            assert response["functions"] == len({function(delta[2]) for delta in gone})
-            assert response["ncalls"] == sum(delta[3][2] for delta in gone)
-            assert round(response["cumtime"] * S) == sum(delta[3][0] for delta in gone)
+        if not self.deleted_huge:
+            assert response["functions"] == len({function(delta[2]) for delta in deleted})
+            assert response["ncalls"] == sum(delta[3][2] for delta in deleted)
+            assert round(response["cumtime"] * S) == sum(delta[3][0] for delta in deleted)
         assert response["profiles"] == len(profiles)
         self.read_levels()
 
-    # What is copied onto a coarser grid.
+    # Copies with a wider time_slice.
 
     @rule(factor=st.sampled_from([1, 2, 3, 4, 6, 12, 36]), steps=retentions)
     def regrid(self, factor, steps):
         path = f"{self.folder}/copy.db"
         width = SLICE * factor
-        response = self.store.ask("regrid", width, path)
+        response = self.store.request("regrid", width, path)
         longest = max((level for level in self.levels if level["kind"] == KEPT),
                       key=lambda level: (level["keep"], level["width"]))
         if response != "ok":
-            rebuilt = any(level["kind"] == LEAVING or level["kind"] == KEPT and level["source"] >= 0
+            rebuilt = any(level["kind"] == RETIRING or level["kind"] == KEPT and level["source"] >= 0
                           for level in self.levels)
             assert (rebuilt if "are being rebuilt" in response else
                     factor == 1 or (longest["width"] % width and width % longest["width"])), response
@@ -325,60 +329,61 @@ class Levels(RuleBasedStateMachine):
         copy = Store(path)
         try:
             for retention in kept, [(w * factor, keep * factor) for w, keep in retention_of(steps)]:
-                assert copy.ask("open", path, width, START, self.horizon, *(f"{w}:{keep}" for w, keep in retention)) == "ok"
+                levels = [f"{w}:{keep}" for w, keep in retention]
+                assert copy.request("open", path, width, START, self.horizon, *levels) == "ok"
                 if retention is kept:
                     self.check_copy(copy, factor, longest)
-                assert int(copy.ask("maintain", self.horizon, 3, 100000)) < 100000
+                assert int(copy.request("maintain", self.horizon, 3, 100000)) < 100000
                 if retention is kept:
                     self.check_copy(copy, factor, longest)
-                assert copy.ask("close") == "ok"
+                assert copy.request("close") == "ok"
         finally:
             copy.end()
         os.unlink(path)
 
     def check_copy(self, copy, factor, longest):
-        """It has all that there is, but for what is too old, and an oldest bucket that was not whole any more."""
-        levels = json.loads(copy.ask("levels"))
-        gone = min(level["since"] * (level["width"] // SLICE) for level in levels if level["kind"] in (KEPT, LEAVING))
+        """The copy has everything except what is too old and an oldest bucket that is no longer complete."""
+        levels = json.loads(copy.request("levels"))
+        first = min(level["since"] * (level["width"] // SLICE) for level in levels if level["kind"] in (KEPT, RETIRING))
         oldest = max(longest["since"] * longest["ratio"], (self.horizon - longest["keep"] - START) // SLICE)
-        assert gone < oldest + max(factor, longest["ratio"]), (levels, longest)
-        response = json.loads(copy.ask("query", "top", self.horizon, "top=100"))
-        kept = [delta for delta in self.deltas if delta[0] >= gone]
-        profiles = [profile for profile in self.profiles if profile[0] >= gone]
+        assert first < oldest + max(factor, longest["ratio"]), (levels, longest)
+        response = json.loads(copy.request("query", "top", self.horizon, "top=100"))
+        kept = [delta for delta in self.deltas if delta[0] >= first]
+        profiles = [profile for profile in self.profiles if profile[0] >= first]
         self.check_sums(response, kept, profiles)
 
-    def may_refuse(self, dry, begin, end):
-        alive = [level["ratio"] for level in self.levels if level["kind"] != DEAD]
+    def may_reject(self, dry, begin, end):
+        alive = [level["ratio"] for level in self.levels if level["kind"] != DELETED]
         if dry.startswith("error store_unavailable "):
             return any(wide % narrow for wide in alive for narrow in alive if narrow < wide)
-        finest = {name: next(level for level in self.levels if level["kind"] in (KEPT, LEAVING)
-                             and self.whole(level, position // level["ratio"]))
+        finest = {name: next(level for level in self.levels if level["kind"] in (KEPT, RETIRING)
+                             and self.is_complete(level, position // level["ratio"]))
                   for name, position in (("from", begin), ("to", None if end is None else end - 1))
                   if position is not None}
         return (dry.startswith("error not_kept from ") and begin % finest["from"]["ratio"]
                 or dry.startswith("error not_kept to ") and end % finest["to"]["ratio"])
 
-    def stays_huge(self, level, key, stored):
-        """A sum at its bound of which a part was deleted stays there, where no finer level has all that is left."""
+    def keeps_huge(self, level, key, stored):
+        """A saturated sum stays saturated when a part of it is deleted and no finer level has the complete rest."""
         bucket, labels, name = key
-        ever = [delta[3][2] for delta in self.gone_huge if delta[:2] == (delta[0], labels)
-                and delta[0] // level["ratio"] == bucket]
-        return name == "huge" and ever and level["id"] != 0 and stored and stored[2] == MAX
+        deleted = [delta[3][2] for delta in self.deleted_huge if delta[:2] == (delta[0], labels)
+                   and delta[0] // level["ratio"] == bucket]
+        return name == "huge" and deleted and level["id"] != 0 and stored and stored[2] == MAX
 
-    def left_of_huge(self, found, expected):
-        if self.gone_huge:
+    def ignore_huge(self, found, expected):
+        if self.deleted_huge:
             found.pop("huge", None)
             expected.pop("huge", None)
 
     @invariant()
-    def names_are_used(self):
+    def used_names_are_kept(self):
         if not hasattr(self, "levels"):
             return
-        unused = set(self.store.ask("unused").split("\t")) - {""}
+        unused = set(self.store.request("unused").split("\t")) - {""}
         used = {delta[2] for delta in self.deltas} | {profile[1] for profile in self.profiles}
         assert not unused & used
 
-    # What is asked.
+    # Queries.
 
     def wanted(self, position, labels, span, label):
         return span[0] <= position * SLICE + START < span[1] and (label is None or f'"service": "{label}"' in labels)
@@ -386,25 +391,26 @@ class Levels(RuleBasedStateMachine):
     def position_range(self, response):
         return [None if response[end] is None else round(response[end] * S) for end in ("from", "to")]
 
-    def ask(self, kind, **params):
+    def query(self, kind, **params):
         text = "&".join(f"{name}={value}" for name, value in params.items())
-        response = self.store.ask("query", kind, self.horizon, text)
+        response = self.store.request("query", kind, self.horizon, text)
         return json.loads(response) if response.startswith("{") else response
 
     def check_range(self, response, params, deltas):
-        """Widened outwards, to whole buckets of what is kept there."""
+        """The range must be widened to complete buckets of a kept level."""
         begin, end = self.position_range(response)
         for name, bound in ("from", begin), ("to", end):
             resolution = response[f"{name}_resolution"]
             if bound is not None:
                 assert resolution and (bound - START) % (resolution * S) == 0, response
-                assert resolution * S in [level["width"] for level in self.levels if level["kind"] in (KEPT, LEAVING)]
+                assert resolution * S in [level["width"] for level in self.levels if level["kind"] in (KEPT, RETIRING)]
         if "from" in params:
-            asked = params["from"] * S
-            assert begin <= asked < begin + max(response["from_resolution"], response.get("time_slice", 0)) * S
+            wanted = params["from"] * S
+            assert begin <= wanted < begin + max(response["from_resolution"], response.get("time_slice", 0)) * S
         if "to" in params:
-            asked = params["to"] * S
-            assert end == begin or asked <= end < asked + max(response["to_resolution"], response.get("time_slice", 0)) * S
+            wanted = params["to"] * S
+            resolution = max(response["to_resolution"], response.get("time_slice", 0))
+            assert end == begin or wanted <= end < wanted + resolution * S
         return (begin if begin is not None else 0, end if end is not None else 0)
 
     spans = st.tuples(st.one_of(st.none(), st.integers(-8000, 300)), st.one_of(st.none(), st.integers(0, 8000)))
@@ -423,7 +429,7 @@ class Levels(RuleBasedStateMachine):
         params = self.span_params(span)
         if label:
             params["label.service"] = label
-        response = self.ask("top", **params)
+        response = self.query("top", **params)
         assert isinstance(response, dict), response
         if response["from"] is None or response["to"] is None:
             matching = [p for p in self.profiles if self.wanted(
@@ -444,10 +450,10 @@ class Levels(RuleBasedStateMachine):
                 expected[function(name)][i] += value
         found = {row["function"]: [round(row["cumtime"] * S), round(row["tottime"] * S), row["ncalls"], row["pcalls"]]
                  for row in response["functions"]}
-        for sums in expected, found:  # its calls have passed 64 bits in some levels
+        for sums in expected, found:  # the calls of huge are saturated in some levels
             if "huge" in sums:
                 del sums["huge"][2:]
-        self.left_of_huge(found, expected)
+        self.ignore_huge(found, expected)
         assert found == dict(expected)
         assert response["profiles"] == sum(values[0] for _, _, values in profiles)
         assert round(response["total_tt"] * S) == sum(values[2] for _, _, values in profiles)
@@ -462,7 +468,7 @@ class Levels(RuleBasedStateMachine):
             params["fill"] = "true"
         if label:
             params["label.service"] = label
-        response = self.ask("buckets", **params)
+        response = self.query("buckets", **params)
         if isinstance(response, str):
             assert factor and response.startswith("error not_kept time_slice "), response
             return
@@ -489,26 +495,26 @@ class Levels(RuleBasedStateMachine):
         assert response["profiles"] == [columns[begin] for begin in begins]
         found = {row["function"]: [round(value * S) for value in row["values"]] for row in response["functions"]}
         expected = {name: [row[begin] for begin in begins] for name, row in cells.items()}
-        self.left_of_huge(found, expected)
+        self.ignore_huge(found, expected)
         assert found == expected
 
     @precondition(lambda self: self.deltas)
     @rule()
     def functions(self):
-        response = self.ask("functions")
+        response = self.query("functions")
         seen = {place["raw_name"]: place for row in response["functions"] for place in row["locations"]}
         for name in {delta[2] for delta in self.deltas}:
             positions = [delta[0] for delta in self.deltas if delta[2] == name]
             for end, position in ("first_bucket", min(positions)), ("last_bucket", max(positions)):
                 begin = round(seen[name][end] * S)
                 at = position * SLICE + START
-                widths = [level["width"] for level in self.levels if level["kind"] in (KEPT, LEAVING, OWN)
-                          and self.whole(level, position // level["ratio"])]
+                widths = [level["width"] for level in self.levels if level["kind"] in (KEPT, RETIRING, INTERNAL)
+                          and self.is_complete(level, position // level["ratio"])]
                 assert any((at - START) // width * width + START == begin for width in widths), (name, end)
 
     @rule()
     def labels(self):
-        response = self.ask("labels")
+        response = self.query("labels")
         found = {json.dumps(row["labels"]): row["profiles"] for row in response["labels"]}
         assert found == collections.Counter(labels for _, labels, _ in self.profiles)
 
@@ -517,7 +523,7 @@ class Levels(RuleBasedStateMachine):
     def diff(self, before, after):
         now = self.horizon // S
         sides = {"before": before, "after": after}
-        response = self.ask("diff", **{name: f"{now + begin}..{now + begin + length}"
+        response = self.query("diff", **{name: f"{now + begin}..{now + begin + length}"
                                        for name, (begin, length) in sides.items()})
         assert isinstance(response, dict), response
         for side in sides:
@@ -535,7 +541,8 @@ class Levels(RuleBasedStateMachine):
 
 
 Levels.TestCase.settings = settings(
-    max_examples=int(os.environ.get("TIMESLICED_EXAMPLES", "50")), stateful_step_count=int(os.environ.get("TIMESLICED_STEPS", "25")), deadline=None, database=None,
+    max_examples=int(os.environ.get("TIMESLICED_EXAMPLES", "50")),
+    stateful_step_count=int(os.environ.get("TIMESLICED_STEPS", "25")), deadline=None, database=None,
     suppress_health_check=list(HealthCheck), print_blob=True,
     phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * bool(os.environ.get("TIMESLICED_SHRINK")))
 TestLevels = Levels.TestCase

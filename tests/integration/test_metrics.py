@@ -1,6 +1,6 @@
-"""GET /metrics as its readers read it: promtool, the alert rules, and a real Prometheus that scrapes control.http.
+"""GET /metrics: the format, promtool, the alert rules, and a real Prometheus that scrapes control.http.
 
-The rules are judged by promtool's own simulation: each must fire on its trouble, and none on a daemon that is well.
+promtool simulates the rules: each must fire on its own problem, and none for a healthy daemon.
 """
 import json
 import pathlib
@@ -22,9 +22,9 @@ RULES = ROOT / "config" / "prometheus-rules.yml"
 MESSAGE = (b'{"timestamp": 1732272000, "profile": {"total_tt": 0.5, '
            b'"func_profiles": {"f": {"ncalls": "1", "cumtime": 0.5}}}}')
 
-WHY_NOT = "prometheus is not installed (script/setup test)"
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason=WHY_NOT)
-needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason=WHY_NOT)
+MISSING = "prometheus is not installed (script/setup test)"
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason=MISSING)
+needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason=MISSING)
 
 
 def send(daemon, *messages):
@@ -40,9 +40,9 @@ def scrape(daemon):
     return daemon.get("/metrics").body.decode()
 
 
-def promtool(*words, text=None):
-    done = subprocess.run(["promtool", *map(str, words)], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=60, check=False)
+def promtool(*arguments, text=None):
+    done = subprocess.run(["promtool", *map(str, arguments)], input=text, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     return done.returncode, done.stdout
 
 
@@ -50,10 +50,10 @@ def families(text):
     return set(re.findall(r"^# TYPE (\S+) ", text, re.M))
 
 
-# The text.
+# The format.
 
 
-def test_histogram_of_commits(start_daemon):
+def test_commit_duration_is_a_histogram(start_daemon):
     daemon = start_daemon(store__flush_interval="10s")
     for _ in range(5):
         send(daemon, MESSAGE)
@@ -69,8 +69,8 @@ def test_histogram_of_commits(start_daemon):
     assert 0 < series["timesliced_commit_duration_seconds_sum", ()] < 10 * counts[-1]
 
 
-def test_documented(start_daemon):
-    """docs/metrics.md has each metric with its type, and none that is not there. Levels show once there are some."""
+def test_metrics_are_documented(start_daemon):
+    """docs/metrics.md lists exactly the served metrics with their types. Metrics of levels appear with the levels."""
     text = scrape(start_daemon())
     rows = re.findall(r"^\| `(\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", (ROOT / "docs" / "metrics.md").read_text(), re.M)
     documented = {name: kind for name, _, kind in rows}
@@ -84,7 +84,7 @@ def test_documented(start_daemon):
             assert sorted(keys) == sorted(filter(None, labels.split(",")))
 
 
-def test_rules_name_what_is_there(start_daemon):
+def test_rules_use_existing_metrics(start_daemon):
     text = RULES.read_text()
     known = families(scrape(start_daemon()))
     known |= {"timesliced_commit_duration_seconds_bucket"}
@@ -97,7 +97,7 @@ def test_rules_name_what_is_there(start_daemon):
 
 
 @needs_promtool
-def test_promtool_likes_the_metrics(start_daemon):
+def test_promtool_accepts_the_metrics(start_daemon):
     daemon = start_daemon(control__http="127.0.0.1:0")
     assert promtool("check", "metrics", text=scrape(daemon)) == (0, "")
     send(daemon, MESSAGE, MESSAGE, b"[", b"{}")
@@ -108,8 +108,8 @@ def steady(start, step):
     return f"{start}+{step}x60"
 
 
-# series that differ from those of a daemon that is well, and the alert that they must raise
-TROUBLES = {
+# {alert: the series that must raise it}; all other series are those of a healthy daemon
+PROBLEMS = {
     "TimeslicedDown": {'up{job="timesliced",instance="a"}': "1x10 0x50"},
     "TimeslicedStoreDown": {'timesliced_store_up{job="timesliced",instance="a"}': "1x10 0x50"},
     "TimeslicedDatagramsDropped": {'timesliced_datagrams_dropped_total{job="timesliced",instance="a"}': steady(0, 3)},
@@ -124,7 +124,7 @@ TROUBLES = {
                                "16000x4 64000x4 256000x4 1024000x4 4096000x40"},
     "TimeslicedSumsSaturated": {'timesliced_saturated_total{job="timesliced",instance="a"}': steady(0, 1)},
 }
-WELL = {
+HEALTHY = {
     'up{job="timesliced",instance="a"}': "1x60",
     'timesliced_store_up{job="timesliced",instance="a"}': "1x60",
     'timesliced_datagrams_dropped_total{job="timesliced",instance="a"}': "7x60",
@@ -139,9 +139,9 @@ WELL = {
 }
 
 
-def simulate(tmp_path, trouble, alert, expected):
-    """promtool's verdict on whether the alert fires as expected half an hour into the trouble."""
-    series = {**WELL, **trouble}
+def simulate(tmp_path, problem, alert, expected):
+    """Lets promtool check whether the alert fires as expected half an hour after the problem began."""
+    series = {**HEALTHY, **problem}
     test = {
         "rule_files": [str(RULES)], "evaluation_interval": "30s",
         "tests": [{"interval": "1m", "input_series": [{"series": s, "values": v} for s, v in series.items()],
@@ -153,19 +153,20 @@ def simulate(tmp_path, trouble, alert, expected):
 
 
 @needs_promtool
-def test_rules_are_rules():
+def test_promtool_accepts_the_rules():
     code, text = promtool("check", "rules", RULES)
     assert code == 0, text
     names = re.findall(r"- alert: (\w+)", RULES.read_text())
-    assert sorted(names) == sorted(TROUBLES) and f"{len(names)} rules found" in text
+    assert sorted(names) == sorted(PROBLEMS) and f"{len(names)} rules found" in text
 
 
 @needs_promtool
-@pytest.mark.parametrize("alert", sorted(TROUBLES))
-def test_rule_fires_on_its_trouble_only(tmp_path, alert):
+@pytest.mark.parametrize("alert", sorted(PROBLEMS))
+def test_rule_fires_on_its_problem_only(tmp_path, alert):
     code, text = simulate(tmp_path, {}, alert, [])
     assert code == 0, text
-    code, text = simulate(tmp_path, TROUBLES[alert], alert, [])  # nothing is expected: what fired is in the complaint
+    # Expects no alert, so that the output lists those that fired.
+    code, text = simulate(tmp_path, PROBLEMS[alert], alert, [])
     assert code == 1 and f'alertname="{alert}"' in text and 'instance="a"' in text, text
     if alert == "TimeslicedRejects":
         assert 'code="bad_json"' in text
@@ -181,7 +182,7 @@ def free_port():
 
 
 class Prometheus:
-    """Configuration, data and port are this test's own. Should another process take the port first, it tries again."""
+    """Runs with its own configuration, data and port. Retries if another process binds the port first."""
 
     def __init__(self, folder, target):
         config = {
@@ -201,7 +202,7 @@ class Prometheus:
             if wait_until(lambda: self.process.poll() is not None or self.is_ready(), self.log.read_text, 60) \
                     and self.process.poll() is None:
                 return
-        raise AssertionError(f"prometheus does not start:\n{self.log.read_text()}")
+        raise AssertionError(f"prometheus did not start:\n{self.log.read_text()}")
 
     def is_ready(self):
         try:
@@ -247,7 +248,7 @@ def prometheus(tmp_path):
 
 
 @needs_prometheus
-def test_a_real_prometheus(start_daemon, prometheus):
+def test_prometheus_scrapes_all_series(start_daemon, prometheus):
     daemon = start_daemon(control__http="127.0.0.1:0")
     send(daemon, MESSAGE, MESSAGE, MESSAGE, b"[", b"{}", b"\xff")
     server = prometheus(daemon.status()["listeners"]["http"])
@@ -256,7 +257,7 @@ def test_a_real_prometheus(start_daemon, prometheus):
     assert target["health"] == "up" and target["lastError"] == ""
     assert server.query('up{job="timesliced"}') == {(): 1}
 
-    # Every series of a scrape is there, with its value, except those that move by themselves.
+    # Prometheus has every series of a scrape with its value.
     def same():
         series, _ = control.parse_metrics(scrape(daemon))
         stored = {}
@@ -267,29 +268,29 @@ def test_a_real_prometheus(start_daemon, prometheus):
         series = {(name, tuple(sorted((k, f"{float(v):g}" if k == "le" else v) for k, v in labels))): n
                   for (name, labels), n in series.items()}
         return stored == series
-    wait_until(same, lambda: "what Prometheus has is not what is served", 30)
+    wait_until(same, "Prometheus has other series than /metrics", 30)
     rejected = server.query("timesliced_messages_rejected_total > 0")
     assert rejected == {(("code", "bad_json"),): 1, (("code", "bad_shape"),): 1, (("code", "bad_utf8"),): 1}
     assert 0 < server.query("histogram_quantile(0.5, timesliced_commit_duration_seconds_bucket)")[()] <= 10
 
-    # The rules are evaluated without complaint, and a daemon that is gone is seen.
+    # The rules are evaluated without errors, and a stopped daemon raises an alert.
     groups = wait_until(lambda: [g for g in server.get("rules")["groups"] if g.get("lastEvaluation", "0") > "0002"],
-                        "rules never evaluated", 30)
+                        "the rules were not evaluated", 30)
     assert all(rule["health"] in ("ok", "unknown") and not rule.get("lastError") for g in groups for rule in g["rules"])
     daemon.check()
-    wait_until(lambda: server.query('up{job="timesliced"}') == {(): 0}, "a daemon that is gone still counts as up", 30)
-    wait_until(lambda: server.query('ALERTS{alertname="TimeslicedDown"}'), "its alert never waits", 30)
+    wait_until(lambda: server.query('up{job="timesliced"}') == {(): 0}, "a stopped daemon counts as up", 30)
+    wait_until(lambda: server.query('ALERTS{alertname="TimeslicedDown"}'), "no alert is pending", 30)
 
 
 @needs_prometheus
-def test_scrapes_during_load(start_daemon, prometheus):
-    """No scrape fails while messages come, and counters never fall."""
+def test_scrapes_succeed_under_load(start_daemon, prometheus):
+    """No scrape fails while messages arrive, and no counter decreases."""
     daemon = start_daemon(control__http="127.0.0.1:0")
     server = prometheus(daemon.status()["listeners"]["http"])
     end = time.monotonic() + 4
     while time.monotonic() < end:
         send(daemon, *[MESSAGE] * 50)
-    wait_until(lambda: server.query("timesliced_messages_received_total"), "never scraped", 30)
+    wait_until(lambda: server.query("timesliced_messages_received_total"), "no scrape", 30)
     assert server.query("min_over_time(up[10s])") == {(): 1}
     assert server.query("resets(timesliced_messages_received_total[10s])") == {(): 0}
     assert server.query("timesliced_messages_received_total")[()] > 0

@@ -1,6 +1,6 @@
-"""Options and keys are told in several places: --help, man pages, the sample configuration, completions. All agree.
+"""--help, man pages, sample configuration and completions agree on options and keys.
 
-That the sample, docs/configuration.md and the daemon's own table of keys agree is a unit test's (tests/unit/daemon/config/test_keys.c).
+tests/unit/daemon/config/test_config.c checks that the sample, docs/configuration.md and the table of keys agree.
 """
 import os
 import pty
@@ -28,7 +28,7 @@ def help_of(*command):
 
 
 def options_of(text):
-    """{name: what its value is called, or None}"""
+    """{option: name of its value, or None}"""
     return {name: value or None for name, value in OPTION.findall(text)}
 
 
@@ -38,7 +38,7 @@ def commands_of(text):
 
 @pytest.fixture(scope="module")
 def ctl():
-    """{command: its options}, of what the tool says itself."""
+    """{command: its options}, read from --help."""
     return {name: options_of(help_of(CTL, name)) for name in commands_of(help_of(CTL))}
 
 
@@ -51,7 +51,7 @@ def section(text, title):
 
 
 def entries(text):
-    """What a page defines: [(head, body)]. A definition is a line without indentation, then indented ones."""
+    """The definitions of a man page, [(head, body)]: a line without indentation, followed by indented lines."""
     found = re.findall(r"^(\*.*)\n((?:\t.*\n|\n(?=\t))+)", text, re.M)
     return [(head, " ".join(body.split())) for head, body in found]
 
@@ -70,13 +70,13 @@ def page_options(text):
 # timeslicectl.
 
 
-def test_the_tool_s_help_has_all_that_its_commands_have(ctl):
+def test_help_of_the_tool_lists_the_options_of_all_commands(ctl):
     together = options_of(help_of(CTL))
     assert len(ctl) >= 8 and len(together) >= 20
     assert {name: value for options in ctl.values() for name, value in options.items()} == together
 
 
-def test_man_page_of_the_tool(ctl):
+def test_man_page_of_the_tool_equals_its_help(ctl):
     text = page("timeslicectl.1")
     heads = [head for head, _ in entries(section(text, "COMMANDS"))]
     expected = []
@@ -96,28 +96,28 @@ def test_man_page_of_the_tool(ctl):
         assert commands == accepted, f"--{name}: documented for {sorted(commands)}, accepted by {sorted(accepted)}"
 
 
-def test_exit_codes_of_the_tool():
-    told = [head.strip("*") for head, _ in entries(section(page("timeslicectl.1"), "EXIT STATUS"))]
+def test_exit_codes_of_the_tool_are_documented():
+    documented = [head.strip("*") for head, _ in entries(section(page("timeslicectl.1"), "EXIT STATUS"))]
     words = re.sub(r"\s+", " ", help_of(CTL)).split("Exit codes: ")[1]
-    assert told == re.findall(r"(?:^|; )(\d+)", words) == ["0", "1", "2", "3"]
+    assert documented == re.findall(r"(?:^|; )(\d+)", words) == ["0", "1", "2", "3"]
 
 
-def test_examples_of_the_tool():
-    """Those of the page are those of --help."""
-    told = section(page("timeslicectl.1"), "EXAMPLES").replace("\\\\\n    ", "").replace("\\\n    ", "")
+def test_man_page_of_the_tool_has_the_examples_of_its_help():
+    """The man page has the examples of --help."""
+    documented = section(page("timeslicectl.1"), "EXAMPLES").replace("\\\\\n    ", "").replace("\\\n    ", "")
     examples = re.findall(r"^  (timeslicectl [a-z]+ .*)$", help_of(CTL).split("Examples:")[1], re.M)
-    assert re.findall(r"^timeslicectl .*$", told, re.M) == examples and examples
+    assert re.findall(r"^timeslicectl .*$", documented, re.M) == examples and examples
 
 
 # timesliced.
 
 
-def test_man_page_of_the_daemon():
+def test_man_page_of_the_daemon_equals_its_help():
     text = page("timesliced.8")
-    told = page_options(section(text, "OPTIONS"))
+    documented = page_options(section(text, "OPTIONS"))
     shown = options_of(help_of(DAEMON))
     assert len(shown) == 6
-    assert {name: value for name, (value, _) in told.items()} == shown
+    assert {name: value for name, (value, _) in documented.items()} == shown
     synopsis = section(text, "SYNOPSIS")
     assert set(re.findall(r"--([a-z-]+)", synopsis)) == set(shown)
     codes = [head.strip("*") for head, _ in entries(section(text, "EXIT STATUS"))]
@@ -148,37 +148,37 @@ def documented_defaults():
             for name in re.findall(r"`(\w+\.\w+)`", names)}
 
 
-def test_man_page_of_the_configuration():
-    """Every key, in its order, with its default and whether a reload takes it."""
+def test_man_page_of_the_configuration_lists_all_keys():
+    """The page lists every key in order, with its default and whether a reload applies it."""
     text = page("timesliced.conf.5")
-    told = {}
+    documented = {}
     for name in dict.fromkeys(key.split(".")[0] for key in sample_keys()):
         for head, body in entries(section(text, name.upper())):
             key = head.strip("*").replace("\\", "")
             assert key.startswith(f"{name}."), key
             default = re.search(r" Default: (.*?)(; _reload_)?\.$", body)
             assert default, f"{key}: no default"
-            told[key] = (default[1].replace("\\", ""), bool(default[2]))
+            documented[key] = (default[1].replace("\\", ""), bool(default[2]))
     sample, defaults = sample_keys(), documented_defaults()
     assert len(sample) >= 25
-    assert list(told) == list(sample) == list(defaults)
-    assert {key: default for key, (default, _) in told.items()} == defaults
-    assert {key: reload for key, (_, reload) in told.items()} == {key: reload for key, (_, reload) in sample.items()}
+    assert list(documented) == list(sample) == list(defaults)
+    assert {key: default for key, (default, _) in documented.items()} == defaults
+    assert [reload for _, reload in documented.values()] == [reload for _, reload in sample.values()]
 
 
-def test_rejection_codes_of_the_senders_page():
-    """Those of docs/interfaces.md."""
+def test_man_page_for_senders_lists_all_reject_codes():
+    """The page lists the codes of docs/interfaces.md."""
     text = (ROOT / "docs" / "interfaces.md").read_text()
     table = text[text.index("### Rejection"):text.index("### Streams")]
     known = re.findall(r"^\| `(\w+)` \|", table, re.M)
-    told = [code for head, _ in entries(section(page("timesliced.7"), "REJECTION"))
+    documented = [code for head, _ in entries(section(page("timesliced.7"), "REJECTION"))
             for code in re.findall(r"\*(\w+)\*", head)]
-    assert sorted(told) == sorted(known) and len(known) >= 12
+    assert sorted(documented) == sorted(known) and len(known) >= 12
 
 
 @pytest.mark.parametrize("name", ["timesliced.8", "timeslicectl.1", "timesliced.conf.5", "timesliced.7"])
 def test_pages_are_well_formed(name):
-    """scdoc takes them; names and sections are right; nothing but long words leaves a terminal of 80 columns."""
+    """scdoc accepts the pages, names and sections are correct, and lines fit a terminal of 80 columns."""
     done = subprocess.run(["scdoc"], input=page(name), capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     title, number = name.rsplit(".", 1)
@@ -193,7 +193,7 @@ def test_pages_are_well_formed(name):
 
 
 def bash(script, command, *words, cwd=None, **env):
-    """What is offered for the last of the words."""
+    """The completions of the last word."""
     program = f"""
 source {COMPLETION / script}
 COMP_WORDS=("$@")
@@ -258,7 +258,7 @@ compadd() {{
 
 @pytest.fixture
 def zsh(tmp_path):
-    """offered(line) -> what a real zsh offers at its end."""
+    """offered(line) -> the completions that zsh offers at the end of the line."""
     output, files = tmp_path / "offered", tmp_path / "files"
     files.mkdir()
     (files / "some.db").touch()
@@ -284,7 +284,7 @@ def zsh(tmp_path):
         try:
             until(b"ready> ")
             os.write(master, line.encode() + b"\t")
-            # ^U and a command of its own, which the shell reads once the completion is done.
+            # ^U and another command, which the shell reads when the completion is done.
             os.write(master, b"\x15echo do''ne\r")
             until(b"done")
         finally:

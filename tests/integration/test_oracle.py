@@ -1,9 +1,9 @@
-"""What the daemon adds up against the naive model, which keeps every profile; and against the notebook's own way.
+"""All sums and queries against a naive model that keeps every profile, and against the code of a notebook.
 
-Profiles come out of order, before and after the origin, at the very edges of buckets, with every odd name that
-support.oracle knows.
+Profiles arrive out of order, before and after start_time, at the edges of buckets, with unusual names (support.oracle).
 """
 import cProfile
+import contextlib
 import dataclasses
 import io
 import itertools
@@ -44,7 +44,7 @@ def start(start_daemon, grid, **settings):
 
 
 def seconds(moment):
-    """A Fraction of a power of ten as decimal text."""
+    """A Fraction as exact decimal text."""
     scaled = moment * 10**18
     assert scaled.denominator == 1
     sign, scaled = ("-", -scaled.numerator) if scaled < 0 else ("", scaled.numerator)
@@ -53,7 +53,7 @@ def seconds(moment):
 
 
 def random_range(rng, model, spread):
-    """from and to: off, on, or just beside the edges of buckets."""
+    """from and to: within buckets, at their edges, or a nanosecond beside them."""
     def moment(n):
         return model.begin(n) + rng.choice([0, 0, Fraction(1, NS), -Fraction(1, NS), model.slice * Fraction(1, 2)])
 
@@ -62,42 +62,42 @@ def random_range(rng, model, spread):
     return (first if rng.random() < 0.8 else None), (end if rng.random() < 0.8 else None)
 
 
-def random_question(rng, model, spread, kind):
-    """Parameters for the daemon, and the same for the model."""
-    params, asked = [], {}
+def random_query(rng, model, spread, kind):
+    """(parameters for the daemon, the same for the model)"""
+    params, wanted = [], {}
     if rng.random() < 0.6:
-        asked["metric"] = rng.choice(METRICS)
-        params.append(("metric", asked["metric"]))
+        wanted["metric"] = rng.choice(METRICS)
+        params.append(("metric", wanted["metric"]))
     if rng.random() < 0.6:
-        asked["by"] = rng.choice(BY)
-        params.append(("by", asked["by"]))
+        wanted["by"] = rng.choice(BY)
+        params.append(("by", wanted["by"]))
     if rng.random() < 0.4:
-        asked["functions"] = rng.choice(GLOBS)
-        params += [("function", glob) for glob in asked["functions"]]
+        wanted["functions"] = rng.choice(GLOBS)
+        params += [("function", glob) for glob in wanted["functions"]]
     if rng.random() < 0.4:
-        asked["labels"] = rng.choice(FILTERS)
-        params += [(f"label.{key}", value) for key, value in asked["labels"].items()]
+        wanted["labels"] = rng.choice(FILTERS)
+        params += [(f"label.{key}", value) for key, value in wanted["labels"].items()]
     if rng.random() < 0.5:
-        asked["first"], asked["end"] = random_range(rng, model, spread)
-        ends = (("from", asked["first"]), ("to", asked["end"]))
+        wanted["first"], wanted["end"] = random_range(rng, model, spread)
+        ends = (("from", wanted["first"]), ("to", wanted["end"]))
         params += [(name, seconds(moment)) for name, moment in ends if moment is not None]
     if rng.random() < 0.4:
-        asked["top"] = rng.choice([1, 2, 5, 100000])
-        params.append(("top", asked["top"]))
+        wanted["top"] = rng.choice([1, 2, 5, 100000])
+        params.append(("top", wanted["top"]))
     if kind == "buckets" and rng.random() < 0.4:
-        asked["width"] = rng.choice([1, 2, 3, 7])
-        params.append(("time_slice", f"{seconds(model.slice * asked['width'])}s"))
-    filtered = "functions" in asked or "labels" in asked
-    both_ends = None not in (asked.get("first"), asked.get("end"))
+        wanted["width"] = rng.choice([1, 2, 3, 7])
+        params.append(("time_slice", f"{seconds(model.slice * wanted['width'])}s"))
+    filtered = "functions" in wanted or "labels" in wanted
+    both_ends = None not in (wanted.get("first"), wanted.get("end"))
     if kind == "buckets" and rng.random() < 0.3 and (both_ends or not filtered):
-        asked["fill"] = True  # where a filter leaves open what the ends are, they are given
+        wanted["fill"] = True  # with a filter only if from and to are given
         params.append(("fill", "true"))
     rng.shuffle(params)
-    return params, asked
+    return params, wanted
 
 
 def compare_csv(rows, names, response, by):
-    """CSV and JSON of one question say the same. A file name that is missing looks like an empty one in CSV."""
+    """The CSV and the JSON of a query are equal. In CSV a missing file name looks like an empty one."""
     place = ("function",) if by == "function" else ("function", "file_name", "line_number", "raw_name")
     assert set(names) == {"kind", "bucket", "value", *place}
     assert names[0] == "kind"
@@ -131,18 +131,15 @@ def compare_top_csv(rows, names, response):
 
 
 def compare_view(daemon, model):
-    """bucket_totals as sqlite3 reads it: seconds are doubles there, so equal to the precision of one."""
+    """Compares the view bucket_totals, whose seconds are doubles, to the precision of a double."""
     _, rows = model.select()
     expected = {(n, function): cell for function, row in rows.items() for n, cell in row.items()}
-    connection = daemon.read_db()
-    try:
+    with contextlib.closing(daemon.read_db()) as connection:
         columns = [column[1] for column in connection.execute("PRAGMA table_info(bucket_totals)")]
         assert columns == ["bucket", "width", "function", *METRICS]
         connection.execute("PRAGMA trusted_schema=OFF")
         query = f"SELECT bucket, width, function, {', '.join(METRICS)} FROM bucket_totals"
         found = connection.execute(query).fetchall()
-    finally:
-        connection.close()
 
     def near(value, true):
         return abs(Fraction(value) - true) <= max(Fraction(1, 2 * NS), abs(true) / 2**50)
@@ -152,7 +149,7 @@ def compare_view(daemon, model):
         n = round((Fraction(bucket) - model.start) / model.slice)
         assert near(bucket, model.begin(n)), (bucket, n)
         assert near(width, model.slice)
-        assert (n, function) not in got, f"{function!r} twice in bucket {bucket}"
+        assert (n, function) not in got, f"{function!r} appears twice in bucket {bucket}"
         got[n, function] = values
     assert set(got) == set(expected)
     for key, (cumtime, tottime, ncalls, pcalls) in got.items():
@@ -162,7 +159,7 @@ def compare_view(daemon, model):
 
 
 def compare_names(daemon, model):
-    """functions and labels: what there is, each once, with the first and last bucket."""
+    """/v1/functions and /v1/labels list every location and label set once, with the first and last bucket."""
     places = {}
     for _, _, place, _ in model.facts:
         places.setdefault(lstrip(place[0]), set()).add(place)
@@ -188,8 +185,8 @@ def compare_names(daemon, model):
     assert seen == expected
 
 
-def compare_everything(daemon, model, rng, spread=6, questions=25):
-    """The first question is asked without any wait: it must bring out all that was sent."""
+def compare_everything(daemon, model, rng, spread=6, queries=25):
+    """The first query follows the messages at once and must include all of them."""
     def ask(path, params):
         return daemon.get_json(path, {**params, "fresh": "false"})
 
@@ -201,11 +198,11 @@ def compare_everything(daemon, model, rng, spread=6, questions=25):
     for metric in METRICS:
         compare_buckets(ask("/v1/buckets", {"metric": metric, "top": 3}), model, metric, top=3)
         compare_top(ask("/v1/top", {"metric": metric, "top": 3}), model, metric, top=3)
-    for _ in range(questions):
+    for _ in range(queries):
         for kind, compare in (("buckets", compare_buckets), ("top", compare_top)):
-            params, asked = random_question(rng, model, spread, kind)
+            params, wanted = random_query(rng, model, spread, kind)
             try:
-                compare(daemon.get_json(f"/v1/{kind}", [*params, ("fresh", "false")]), model, **asked)
+                compare(daemon.get_json(f"/v1/{kind}", [*params, ("fresh", "false")]), model, **wanted)
             except AssertionError as error:
                 raise AssertionError(f"/v1/{kind} {params}: {error}") from error
     for by in ("function", "location"):
@@ -227,19 +224,19 @@ def compare_everything(daemon, model, rng, spread=6, questions=25):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("transport", sorted(senders.TRANSPORTS))
-def test_every_transport(start_daemon, transport, threads):
+def test_every_transport_equals_the_model(start_daemon, transport, threads):
     rng = random.Random(f"{transport} {threads}")
     daemon, model = start(start_daemon, list(GRIDS)[rng.randrange(len(GRIDS))], ingest__threads=threads)
     texts = random_messages(rng, model, 300)
     senders.TRANSPORTS[transport](daemon, texts, sockets=4)
-    status = compare_everything(daemon, model, rng, questions=8)
+    status = compare_everything(daemon, model, rng, queries=8)
     assert status["received"] == status["accepted"] == len(texts)
     assert status["datagrams_dropped"] == 0
 
 
 @pytest.mark.parametrize("grid", sorted(GRIDS))
-def test_every_grid(start_daemon, grid):
-    """All transports at once into one daemon: it does not matter which way a profile came."""
+def test_every_grid_equals_the_model(start_daemon, grid):
+    """All transports send to one daemon; the transport of a profile makes no difference."""
     rng = random.Random(grid)
     daemon, model = start(start_daemon, grid, ingest__threads=2)
     sent = 0
@@ -252,15 +249,15 @@ def test_every_grid(start_daemon, grid):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_restart_in_the_middle(start_daemon, threads):
-    """Sums go on where they stood: names, labels and buckets are found again, and late profiles add to old buckets."""
+def test_sums_continue_after_restarts(start_daemon, threads):
+    """After a restart sums continue with the stored names, labels and buckets, and late profiles add to old buckets."""
     rng = random.Random(threads)
     daemon, model = start(start_daemon, "7s_from_3", ingest__threads=threads)
     for round_ in range(3):
         texts = random_messages(rng, model, 120)
         senders.TRANSPORTS["tcp" if round_ % 2 else "unix_stream"](daemon, texts, sockets=3)
         if round_ == 1:
-            compare_everything(daemon, model, rng, questions=2)
+            compare_everything(daemon, model, rng, queries=2)
         status = daemon.wait_idle() if round_ == 2 else daemon.status()
         assert status["received"] == len(texts)
         if round_ < 2:
@@ -268,11 +265,11 @@ def test_restart_in_the_middle(start_daemon, threads):
             assert daemon.status()["received"] == 0
             compare_buckets(daemon.get_json("/v1/buckets"), model)
             compare_top(daemon.get_json("/v1/top", {"by": "location"}), model, by="location")
-    compare_everything(daemon, model, rng, questions=5)
+    compare_everything(daemon, model, rng, queries=5)
 
 
-def test_any_order_gives_the_same_answers(start_daemon):
-    """The same profiles shuffled, by other ways and other batches: byte for byte the same matrix."""
+def test_any_order_gives_the_same_responses(start_daemon):
+    """The same profiles in another order, over other transports and in other batches give identical responses."""
     rng = random.Random(3)
     model = Model("10", "0")
     texts = random_messages(rng, model, 150)
@@ -293,14 +290,15 @@ def test_any_order_gives_the_same_answers(start_daemon):
     assert len(responses[0][0]) > 1000
 
 
-def test_by_hand(start_daemon):
-    """Few numbers that can be checked by looking at them."""
+def test_sums_calculated_by_hand(start_daemon):
+    """A small example with sums calculated by hand."""
     daemon = start_daemon()
     stream = senders.Stream(daemon)
     stream.send(b'{"timestamp": 9.999999999, "profile": {"total_tt": 0.3, "func_profiles": {"__a": {"ncalls": "3/2",'
                 b' "tottime": 0.1, "cumtime": 0.2, "file_name": "/x.py", "line_number": 7}}}}\n'
-                b'[10, {"total_tt": 0.000000001, "func_profiles": [{"func_name": "_a", "cumtime": 1.5}, {"func_name": "a",'
-                b' "cumtime": 2e-9, "ncalls": 4}, {"func_name": "___", "cumtime": 0.25, "ncalls": "1"}]}]\n'
+                b'[10, {"total_tt": 0.000000001, "func_profiles": [{"func_name": "_a", "cumtime": 1.5},'
+                b' {"func_name": "a", "cumtime": 2e-9, "ncalls": 4},'
+                b' {"func_name": "___", "cumtime": 0.25, "ncalls": "1"}]}]\n'
                 b'{"timestamp": -0.000000001, "profile": {"func_profiles": {}}, "exact": true}\n'
                 b'[-10, {"total_tt": 1, "func_profiles": {"a": {"cumtime": -0.5}}}]\n')
     assert stream.finish() == []
@@ -327,8 +325,8 @@ def test_by_hand(start_daemon):
     assert daemon.wait_idle()["accepted"] == 4
 
 
-def test_only_empty_profiles(start_daemon):
-    """No functions at all: the buckets are there, the profiles counted."""
+def test_profiles_without_functions_are_counted(start_daemon):
+    """Profiles without functions have buckets and are counted."""
     daemon, model = start(start_daemon, "10s")
     texts = [json.dumps({"timestamp": stamp, "profile": {"total_tt": 0.5, "func_profiles": shape}}).encode()
              for stamp in (-25, -5, 5, 5.5, 31) for shape in ({}, [])]
@@ -344,7 +342,7 @@ def test_only_empty_profiles(start_daemon):
     assert daemon.wait_idle()["accepted"] == len(texts)
 
 
-def test_an_empty_database(start_daemon):
+def test_empty_database_has_empty_responses(start_daemon):
     daemon, model = start(start_daemon, "7s_from_3")
     for fill in ({}, {"fill": "true"}):
         response = daemon.get_json("/v1/buckets", fill)
@@ -357,7 +355,7 @@ def test_an_empty_database(start_daemon):
 
 
 def test_sums_saturate(start_daemon):
-    """2^53 calls 1,200 times pass 2^63: the sum stays at the largest value, is counted, and queries go on."""
+    """1,200 times 2^53 calls exceed 2^63: the sum stays at the maximum, saturation is counted, and queries work."""
     daemon, _ = start(start_daemon, "10s")
     entry = {"ncalls": 2**53, "cumtime": 9999999.999999999, "tottime": -9999999.999999999}
     text = json.dumps([5, {"func_profiles": [{"func_name": "f", **entry}] * 120}]).encode()
@@ -373,15 +371,11 @@ def test_sums_saturate(start_daemon):
     assert row["ncalls"] == 2**63 - 1
     assert exact_ns(row["cumtime"]) == 2**63 - 1
     assert exact_ns(row["tottime"]) == -2**63
-    connection = daemon.read_db()
-    try:
-        assert connection.execute("SELECT ncalls, pcalls FROM bucket_totals").fetchall() == [(2**63 - 1, 2**63 - 1)]
-    finally:
-        connection.close()
+    assert daemon.query_db("SELECT ncalls, pcalls FROM bucket_totals") == [(2**63 - 1, 2**63 - 1)]
     assert daemon.wait_idle()["accepted"] == 10
 
 
-# The notebook's own way: real profiles, groupby over the buckets, one Counter each.
+# The code of the notebook: real profiles, groupby over the buckets, a Counter for each.
 
 
 def work(rng):
@@ -401,14 +395,14 @@ def real_profile(rng):
 
 
 def ns(value):
-    """What the notebook prints as seconds, as the integer that it stands for."""
+    """The seconds that the notebook prints, in nanoseconds."""
     scaled = Decimal(repr(value)) * NS
     assert scaled == int(scaled)
     return int(scaled)
 
 
 def notebook(profiles, time_slice, start_time, metric):
-    """{bucket: Counter of functions}, and the profiles in each."""
+    """({bucket: Counter of functions}, {bucket: number of profiles})"""
     def bucket(pair):
         return start_time + (Fraction(repr(pair[0])) - start_time) // time_slice * time_slice
 
@@ -426,7 +420,7 @@ def notebook(profiles, time_slice, start_time, metric):
 
 
 @pytest.mark.parametrize("transport", sorted(senders.TRANSPORTS))
-def test_the_notebook(start_daemon, transport):
+def test_sums_equal_the_notebook(start_daemon, transport):
     rng = random.Random(transport)
     time_slice, start_time = rng.choice([("10s", 0), ("250ms", 0), ("7s", 3)])
     daemon = start_daemon(aggregation__time_slice=time_slice, aggregation__start_time=start_time, ingest__threads=2)
@@ -446,8 +440,8 @@ def test_the_notebook(start_daemon, transport):
         assert begins == sorted(totals)
         assert response["profiles"] == [counts[begin] for begin in begins]
         read = (lambda value: value) if metric.endswith("calls") else exact_ns
-        got = {begin: {row["function"]: read(row["values"][i]) for row in response["functions"] if read(row["values"][i])}
-               for i, begin in enumerate(begins)}
+        rows = {row["function"]: list(map(read, row["values"])) for row in response["functions"]}
+        got = {begin: {name: values[i] for name, values in rows.items() if values[i]} for i, begin in enumerate(begins)}
         assert got == {begin: {name: value for name, value in counter.items() if value}
                        for begin, counter in totals.items()}
         assert {row["function"] for row in response["functions"]} == set().union(*totals.values())

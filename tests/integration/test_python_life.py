@@ -1,4 +1,4 @@
-"""The Python package and the daemon through kills, forks and commands; the examples; Control's questions."""
+"""The Python package with the daemon: kills, forked and spawned workers, commands, examples, Control."""
 import os
 import pathlib
 import subprocess
@@ -16,9 +16,10 @@ from support.daemon import TIMEOUT, wait_until  # noqa: E402
 STAMP = 1732272009.25
 
 
-def python(daemon, *words, transport="tcp", **environment):
+def python(daemon, *arguments, transport="tcp", **environment):
+    """Runs Python with $TIMESLICED_ADDRESS set to the daemon."""
     address = "{}://{}:{}".format(transport, *daemon.address(transport))
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=ROOT / "python", check=False, text=True,
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT / "python", check=False, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=10 * TIMEOUT,
                           env={**os.environ, "PYTHONPATH": str(ROOT / "python"), "TIMESLICED_ADDRESS": address,
                                "PYTHONDONTWRITEBYTECODE": "1", **environment})
@@ -28,20 +29,19 @@ def python(daemon, *words, transport="tcp", **environment):
 
 def calls(daemon, **params):
     daemon.wait_idle()
-    params = {key.replace("__", "."): value for key, value in params.items()}
-    return {row["function"]: row["ncalls"] for row in daemon.get_json("/v1/top", {"metric": "ncalls", **params})["functions"]}
+    return daemon.calls(metric="ncalls", **params)
 
 
 @pytest.mark.parametrize("transport", ["tcp", "unix"])
-def test_exactly_once_through_kills(new_daemon, transport):
-    """The long form is bench/client.py's kills."""
+def test_profiles_count_once_despite_kills(new_daemon, transport):
+    """bench/client.py has the long form."""
     found = client_kills.run(lambda: new_daemon({}, ""), 9, transport=transport)
     assert found["taken"] > 0 and found["drained"], found
     assert (found["lost"], found["twice"], found["parts"]) == (0, 0, 0), found
     assert found["stored"] == found["profiles"], found
 
 
-def test_article(start_daemon):
+def test_example_article(start_daemon):
     daemon = start_daemon()
     python(daemon, "examples/article.py", "1")
     found = calls(daemon, label__example="article")
@@ -49,8 +49,8 @@ def test_article(start_daemon):
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_pool(start_daemon, transport):
-    """Nothing of any worker is lost at its end, and nothing is counted twice."""
+def test_example_pool_counts_every_task(start_daemon, transport):
+    """Every profile of every worker counts exactly once."""
     daemon = start_daemon()
     python(daemon, "examples/pool.py", "40", transport=transport)
     found = calls(daemon, label__example="pool")
@@ -58,7 +58,7 @@ def test_pool(start_daemon, transport):
     assert daemon.get_json("/v1/top")["profiles"] == 40
 
 
-def test_spawned_workers_too(start_daemon, tmp_path):
+def test_spawned_workers_send_their_profiles(start_daemon, tmp_path):
     daemon = start_daemon()
     (tmp_path / "spawned.py").write_text("""
 import multiprocessing, timesliced
@@ -79,8 +79,8 @@ if __name__ == "__main__":
     assert calls(daemon)["counted"] == 3
 
 
-def test_every_in_forked_workers(start_daemon, tmp_path):
-    """They end before an interval does."""
+def test_every_sends_in_forked_workers(start_daemon, tmp_path):
+    """The workers end before the first interval ends."""
     daemon = start_daemon()
     (tmp_path / "every.py").write_text("""
 import multiprocessing, timesliced
@@ -103,33 +103,34 @@ work(7)
     assert calls(daemon)["counted"] == 100 + sum(range(1, 9)) + 7
 
 
-def test_tasks(start_daemon):
+def test_example_tasks(start_daemon):
     daemon = start_daemon()
     python(daemon, "examples/tasks.py", "20")
     found = calls(daemon, label__example="asyncio")
-    assert (found["parse"], found["handle"]) == (60, 20 * 4)  # a coroutine is called once more for each await that waits
+    assert (found["parse"], found["handle"]) == (60, 20 * 4)  # each await that suspends adds a call of the coroutine
     assert daemon.get_json("/v1/top")["profiles"] == 20
 
 
-def test_flask(start_daemon):
+def test_example_flask_app(start_daemon):
     pytest.importorskip("flask")
     daemon = start_daemon()
     python(daemon, "examples/flask_app.py", "150")
     daemon.wait_idle()
     routes = {row["labels"]["route"]: row["profiles"] for row in daemon.get_json("/v1/labels")["labels"]}
-    assert routes and set(routes) <= {"/items/<int:count>", "/data"}  # which ones, the budget decides
+    assert routes and set(routes) <= {"/items/<int:count>", "/data"}  # depends on the overhead budget
     for route, function in (("/items/<int:count>", "items"), ("/data", "data")):
         assert calls(daemon, **{"label.route": route}).get(function, 0) == routes.get(route, 0)
 
 
-def test_run_and_send(start_daemon, tmp_path):
+def test_commands_run_and_send(start_daemon, tmp_path):
     daemon = start_daemon()
     (tmp_path / "prog.py").write_text("def counted(n):\n    return n and counted(n - 1)\ncounted(9)\n")
     python(daemon, "-m", "timesliced", "run", "--label", "how=run", tmp_path / "prog.py")
     assert calls(daemon, label__how="run")["counted"] == 10
     python(daemon, "-m", "cProfile", "-o", tmp_path / "x.prof", tmp_path / "prog.py")
     for transport in ("tcp", "udp"):
-        python(daemon, "-m", "timesliced", "send", "--label", f"how={transport}", tmp_path / "x.prof", transport=transport)
+        python(daemon, "-m", "timesliced", "send", "--label", f"how={transport}", tmp_path / "x.prof",
+               transport=transport)
         wait_until(lambda transport=transport: calls(daemon, **{"label.how": transport}))
         assert calls(daemon, **{"label.how": transport})["counted"] == 10
     written = os.stat(tmp_path / "x.prof").st_mtime
@@ -137,13 +138,14 @@ def test_run_and_send(start_daemon, tmp_path):
     assert found == [written // 10 * 10]
 
 
-def test_control(start_daemon):
+def test_control_queries(start_daemon):
     daemon = start_daemon(control__http="127.0.0.1:0")
     with timesliced.Client("tcp://{}:{}".format(*daemon.address("tcp")), {"service": "web"}) as client:
         import pstats
         for n in range(3):
             stats = pstats.Stats()
-            stats.stats = {("/app/a.py", 3, "_one"): (1, 2, 0.25, 0.5, {}), ("/app/a.py", 9, "two"): (1, 1, 1.0, 1.5, {})}
+            stats.stats = {("/app/a.py", 3, "_one"): (1, 2, 0.25, 0.5, {}),
+                           ("/app/a.py", 9, "two"): (1, 1, 1.0, 1.5, {})}
             client.send(stats, STAMP + 10 * n)
         assert client.flush(TIMEOUT)
     for where in (str(daemon.control), "http://{}:{}".format(*daemon.address("http"))):
@@ -160,7 +162,7 @@ def test_control(start_daemon):
     timesliced.Control(str(daemon.control)).flush()
 
 
-def test_diff(start_daemon):
+def test_control_diff(start_daemon):
     daemon = start_daemon()
     if daemon.get("/v1/diff", {"before": "..1732272010"}).status == 404:
         pytest.skip("this daemon has no /v1/diff")

@@ -1,5 +1,7 @@
-"""Under systemd, as far as that goes without it: what the daemon tells it, the watchdog, sockets that outlive a restart.
-The units themselves are checked with systemd-analyze."""
+"""Service features without systemd: notifications, the watchdog, passed sockets that stay open over restarts.
+
+systemd-analyze checks the units.
+"""
 import contextlib
 import ctypes
 import functools
@@ -8,7 +10,6 @@ import pathlib
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -36,7 +37,7 @@ def message(n=1):
 
 @pytest.fixture
 def notified(new_daemon):
-    """start(watchdog, settings, config_text) -> a daemon that tells one.notify."""
+    """start(watchdog, settings, config_text) -> a daemon with daemon.notify, a NotifySocket."""
     with contextlib.ExitStack() as stack:
         def start(watchdog=None, settings=None, config_text=""):
             daemon = new_daemon(settings, config_text)
@@ -49,19 +50,19 @@ def notified(new_daemon):
         yield start
 
 
-# What it tells.
+# Notifications.
 
 
-def test_ready_then_stopping(notified):
-    """Ready once and not before it answers; the status names where it listens, later what it has taken."""
+def test_ready_and_stopping_are_sent(notified):
+    """READY is sent once, when the daemon responds. The status names the addresses, later the counters."""
     daemon = notified()
     first = daemon.notify.messages[0][1]
     assert first["READY"] == "1"
     for address in daemon.status()["listeners"].values():
         assert address in first["STATUS"]
     senders.TRANSPORTS["tcp"](daemon, [message(1), message(2), b"bad"])
-    daemon.notify.wait("STATUS", lambda line: re.match(r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; "
-                                                     r"2 functions$", line))
+    counters = r"2 messages accepted \(\d+/s\), 1 rejected, 0 datagrams dropped; 2 functions$"
+    daemon.notify.wait("STATUS", lambda line: re.match(counters, line))
     assert daemon.notify.all("WATCHDOG") == []
     daemon.check()
     assert daemon.notify.all("STOPPING") == ["1"]
@@ -69,27 +70,27 @@ def test_ready_then_stopping(notified):
     assert "committing" in daemon.notify.all("STATUS")[-1]
 
 
-def test_status_is_quiet_where_nothing_changes(notified):
+def test_unchanged_status_is_not_sent(notified):
     daemon = notified()
     daemon.notify.wait("STATUS", lambda line: line.startswith("0 messages"))
     before = len(daemon.notify.messages)
-    time.sleep(6)  # one more look at least
+    time.sleep(6)  # longer than the interval of status updates
     assert len(daemon.notify.messages) == before
 
 
-def test_reload(notified):
-    """RELOADING with its time, then READY, for a good file and a bad one; a refusal stays in the status until a good
-    one."""
+def test_reload_is_notified(notified):
+    """Valid and invalid files cause RELOADING with its time, then READY. An error stays in the status until a reload
+    succeeds."""
     daemon = notified(config_text="[aggregation]\nmax_future = 10m\n")
 
     def reload(text):
         daemon.config.write_text(text)
         before = len(daemon.notify.messages)
-        asked = time.monotonic_ns() // 1000
+        requested = time.monotonic_ns() // 1000
         daemon.process.send_signal(signal.SIGHUP)
         daemon.notify.wait("READY", after=before)
         assert [next(iter(fields)) for _, fields in daemon.notify.messages[before:before + 2]] == ["RELOADING", "READY"]
-        assert asked <= int(daemon.notify.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        assert requested <= int(daemon.notify.messages[before][1]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
         return daemon.notify.wait("STATUS", after=before)
 
     status = reload("[aggregation]\nmax_future = soon\n")
@@ -100,8 +101,8 @@ def test_reload(notified):
 # The watchdog.
 
 
-def hang(tid):
-    """Stops one thread and lets the others run, by what a debugger uses. Gives what ends that."""
+def suspend(tid):
+    """Suspends one thread with ptrace, while the others run. Returns a function that resumes it."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def ptrace(request):
@@ -114,51 +115,46 @@ def hang(tid):
 
 
 @pytest.mark.parametrize("which", ["main", "first ingest", "second ingest", "writer"])
-def test_watchdog(notified, which):
-    """Fed in time while all is well; no more from when any one thread stands still; again once it gets on."""
+def test_watchdog_detects_a_suspended_thread(notified, which):
+    """WATCHDOG=1 is sent in time, stops while any thread is suspended, and is sent again after it resumes."""
     daemon = notified(WATCHDOG, {"ingest.threads": 2})
     wait_until(lambda: len(daemon.notify.all("WATCHDOG")) >= 3)
     threads = sorted(map(int, os.listdir(f"/proc/{daemon.process.pid}/task")))
-    # In the order in which they are made; a sanitizer's own comes after main.
+    # In order of creation. The thread of a sanitizer follows main.
     at = {"main": 0, "first ingest": -3, "second ingest": -2, "writer": -1}
     assert len(threads) >= len(at)
-    go_on = hang(threads[at[which]])
+    resume = suspend(threads[at[which]])
     try:
-        time.sleep(WATCHDOG * 1.2)  # half of that to be noticed, and a ping that was on its way
+        time.sleep(WATCHDOG * 1.2)  # half of WATCHDOG to be detected, and the notification in flight
         before = len(daemon.notify.all("WATCHDOG"))
         time.sleep(WATCHDOG)
         assert len(daemon.notify.all("WATCHDOG")) == before
     finally:
-        go_on()
+        resume()
     wait_until(lambda: len(daemon.notify.all("WATCHDOG")) > before + 2)
-    if which != "main":  # which cannot say so itself
+    if which != "main":  # the main thread writes the log
         assert ("the writer" if which == "writer" else "an ingest thread") in daemon.log_text()
         assert "all threads make progress again" in daemon.log_text()
 
 
-def test_a_store_that_refuses_is_no_hang(notified):
+def test_failing_commits_do_not_stop_the_watchdog(notified):
     daemon = notified(WATCHDOG, {"store.flush_interval": "100ms"})
-    shell = sqlite3.connect(daemon.db, isolation_level=None)
-    try:
-        shell.execute("BEGIN IMMEDIATE")
+    with daemon.locked_db():
         senders.TRANSPORTS["tcp"](daemon, [message(1), message(2)])
         daemon.notify.wait("STATUS", lambda line: line.endswith("2 messages are waiting in memory"))
         before = len(daemon.notify.all("WATCHDOG"))
         time.sleep(WATCHDOG)
         times = daemon.notify.times("WATCHDOG")
         assert len(times) - before >= 2
-    finally:
-        shell.rollback()
-        shell.close()
     daemon.notify.wait("STATUS", lambda line: line.startswith("2 messages accepted"), after=len(daemon.notify.messages))
 
 
-# Sockets that are held.
+# Passed sockets.
 
 
 @pytest.fixture
-def held(new_daemon):
-    """(daemon, sockets) with all six passed."""
+def activated(new_daemon):
+    """(a daemon that is not started, its six passed sockets)"""
     daemon = new_daemon({"ingest.unix_stream": "off", "ingest.unix_datagram": "off"})
     sockets = passed_sockets(daemon.folder)
     daemon.control = daemon.settings["control.socket"] = daemon.folder / "passed.c"
@@ -169,31 +165,31 @@ def held(new_daemon):
 
 
 class Datagrams:
-    """Sends numbered messages as client `number`, paced, from a thread of its own."""
+    """A thread that sends numbered messages as client `number` at a limited rate."""
 
     def __init__(self, to, number):
         self.to, self.sent = to, checker.Sent(number)
         self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._sends)
+        self.thread = threading.Thread(target=self._send)
         self.thread.start()
 
-    def _sends(self):
+    def _send(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             while not self.ending.wait(0.001):
                 sock.sendto(checker.text(self.sent.client, self.sent.last + 1), self.to)
                 self.sent.last += 1
-        self.sent.confirmed = self.sent.last  # the kernel has them, so the daemon owes them
+        self.sent.confirmed = self.sent.last  # the kernel has queued them, so the daemon must store them
 
     def stop(self):
         self.ending.set()
         self.thread.join()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_restarts_under_load(held, how):
-    """Datagrams and acknowledged streams go on while it restarts: stopped in order none is lost, none is there twice, no
-    connection is refused. Killed, what was acknowledged is there, and once."""
-    daemon, sockets = held
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_passed_sockets_lose_nothing_over_restarts(activated, number):
+    """Datagrams and acknowledged streams continue during restarts. After SIGTERM no message is lost or counted twice
+    and no connection is refused; after SIGKILL every acknowledged message counts once."""
+    daemon, sockets = activated
     to = sockets["tcp"].getsockname()
     refused = []
 
@@ -203,15 +199,15 @@ def test_restarts_under_load(held, how):
         except ConnectionRefusedError as problem:
             refused.append(problem)
             raise
-    sockets["udp"].setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE; else what the machine allows
+    sockets["udp"].setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE, if privileged
     daemon.start()
-    udp = Datagrams(sockets["udp"].getsockname(), 9) if how == signal.SIGTERM else None
-    clients = [acked.Client(connect, number).start() for number in range(3)]
+    udp = Datagrams(sockets["udp"].getsockname(), 9) if number == signal.SIGTERM else None
+    clients = [acked.Client(connect, client).start() for client in range(3)]
     try:
         for _ in range(5):
             known = sum(client.sent.confirmed for client in clients)
             wait_until(lambda: sum(client.sent.confirmed for client in clients) > known + 500)
-            if how == signal.SIGTERM:
+            if number == signal.SIGTERM:
                 daemon.restart()
             else:
                 daemon.kill()
@@ -227,64 +223,65 @@ def test_restarts_under_load(held, how):
     assert min(client.connections for client in clients) > 1
 
 
-def test_a_buffer_that_systemd_gave_stays(held):
-    """The daemon may ask for no more than net.core.rmem_max; systemd may. Asking would shrink it."""
-    daemon, sockets = held
+def test_receive_buffer_of_a_passed_socket_is_kept(activated):
+    """systemd may exceed net.core.rmem_max, the daemon may not: setting the size would shrink the buffer."""
+    daemon, sockets = activated
     sockets["udp"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000)
     granted = sockets["udp"].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     daemon.start()
     assert sockets["udp"].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == granted
 
 
-def test_nobody_binds_beside_a_passed_socket(held):
-    """systemd sets SO_REUSEADDR, by which any user could take the datagrams."""
-    daemon, sockets = held
+def test_port_of_a_passed_socket_cannot_be_bound_by_others(activated):
+    """systemd sets SO_REUSEADDR, which would let any user bind the port and receive the datagrams."""
+    daemon, sockets = activated
     daemon.start()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError):
-            thief.bind(sockets["udp"].getsockname())
+            other.bind(sockets["udp"].getsockname())
 
 
-@pytest.mark.parametrize("settings, told", [
+@pytest.mark.parametrize("settings, keys", [
     ({}, []),
     ({"ingest.udp": "127.0.0.1:8137", "ingest.tcp": "127.0.0.1:8137"}, []),
     ({"ingest.udp": "off", "control.http": "127.0.0.1:1"}, ["ingest.udp", "control.http"]),
     ({"ingest.tcp": "127.0.0.1:1"}, ["ingest.tcp"]), ({"control.socket": "/nowhere/c.sock"}, ["control.socket"])])
-def test_a_key_that_does_not_count_is_said(held, settings, told):
-    """Only where it was changed and means another address."""
-    daemon, sockets = held
+def test_keys_overridden_by_passed_sockets_are_logged(activated, settings, keys):
+    """A key is reported only if it was set and names another address."""
+    daemon, sockets = activated
     daemon.settings.update({"ingest.udp": "%s:%d" % sockets["udp"].getsockname(),
                             "ingest.tcp": "%s:%d" % sockets["tcp"].getsockname(), **settings})
     daemon.start()
-    assert re.findall(r"(\S+) is \S+, but is replaced by the socket that systemd passed", daemon.log_text()) == told
+    assert re.findall(r"(\S+) is \S+, but is replaced by the socket that systemd passed", daemon.log_text()) == keys
+
 
 
 # The units.
 
 
-def analyze(*words):
-    return subprocess.run(["systemd-analyze", "--no-pager", *map(str, words)], capture_output=True, text=True,
+def analyze(*arguments):
+    return subprocess.run(["systemd-analyze", "--no-pager", *map(str, arguments)], capture_output=True, text=True,
                           check=False, timeout=60)
 
 
 @pytest.fixture
 def units(tmp_path):
-    """The units in a folder, naming programs that are here: systemd-analyze looks for them."""
+    """A folder with the units. They name an existing program, which systemd-analyze requires."""
     for name in UNITS:
         text = (ROOT / "systemd" / name).read_text()
         (tmp_path / name).write_text(text.replace("=/usr/bin/timesliced", "=/bin/true"))
     return tmp_path
 
 
-def test_units_are_valid(units):
+def test_units_pass_systemd_analyze(units):
     done = analyze("--man=no", "verify", *(units / name for name in UNITS))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "systemd" / "examples").iterdir()))
-def test_examples_are_valid(units, example):
-    """Each names the folder it belongs into."""
+def test_examples_pass_systemd_analyze(units, example):
+    """Each example names the folder to install it in."""
     text = (ROOT / "systemd" / "examples" / example).read_text()
     folder = re.match(r"# /etc/systemd/system/(timesliced\S*\.d)/" + re.escape(example), text)
     assert folder
@@ -295,14 +292,14 @@ def test_examples_are_valid(units, example):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_exposure():
+def test_exposure_level_is_low():
     done = analyze("security", "--offline=true", ROOT / "systemd" / "timesliced.service")
     score = re.search(r"Overall exposure level for timesliced.service: ([\d.]+)", done.stdout)
     assert score and float(score[1]) <= EXPOSURE_MAX, done.stdout
 
 
-def test_socket_names():
-    """Each socket unit has the name that the daemon knows it by, and the service."""
+def test_socket_units_name_their_descriptors():
+    """Each socket unit has the FileDescriptorName that the daemon expects, and the service."""
     names = {}
     for name in UNITS:
         if name.endswith(".socket"):

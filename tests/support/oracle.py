@@ -1,6 +1,7 @@
-"""The naive model: every profile kept, every question answered by going through all of them. Integers and Fractions only.
+"""A naive model of the daemon: it keeps every profile and scans all of them for each query, with exact numbers.
 
-It reads the messages' texts by itself (json + decimal), and turns the daemon's answers back into integers to compare.
+It parses messages independently of the daemon (json and decimal), and compares responses as integers. Also random
+profiles as messages.
 """
 import csv
 import io
@@ -16,26 +17,26 @@ EXACT = Context(prec=5000, rounding=ROUND_HALF_EVEN, Emax=10**6, Emin=-10**6)
 
 
 class Pairs(list):
-    """An object's members in order, repeats kept."""
+    """The members of an object in order, including repeated ones."""
 
     def get(self, name, default=None):
         return dict(self).get(name, default)
 
 
 def seconds_to_ns(text):
-    """Half to even, of the decimal text."""
+    """Rounds the decimal text half to even."""
     return int(EXACT.to_integral_value(EXACT.multiply(Decimal(text), NS)))
 
 
 def exact_ns(value):
-    """A number of an answer, in seconds, to ns; more than nine decimals is a defect."""
-    whole = Fraction(value) * NS
-    assert whole.denominator == 1, f"{value} has more than nine decimals"
-    return whole.numerator
+    """Seconds in a response, as ns. They must not have more than nine decimals."""
+    scaled = Fraction(value) * NS
+    assert scaled.denominator == 1, f"{value} has more than nine decimals"
+    return scaled.numerator
 
 
 def text_of(string):
-    """Half a surrogate pair is stored as U+FFFD."""
+    """The stored form of a text: a lone surrogate becomes U+FFFD."""
     return "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in string)
 
 
@@ -47,7 +48,7 @@ class Model:
     def __init__(self, time_slice="10", start_time="0"):
         self.slice, self.start = Fraction(time_slice), Fraction(start_time)
         self.facts = []  # (bucket, labels, (raw, file, line), {metric: int})
-        self.heads = []  # (bucket, labels, Counter of profiles, exact, total_tt, missing)
+        self.heads = []  # (bucket, labels, Counter with profiles, exact, total_tt, missing)
 
     def add(self, text):
         message = json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=Pairs)
@@ -65,7 +66,9 @@ class Model:
                         total_tt=seconds_to_ns(profile.get("total_tt", "0")))
         self.heads.append((bucket, labels, head))
         functions = profile.get("func_profiles")
-        entries = functions if isinstance(functions, Pairs) else [(entry.get("func_name"), entry) for entry in functions]
+        entries = functions
+        if not isinstance(functions, Pairs):
+            entries = [(entry.get("func_name"), entry) for entry in functions]
         for raw, entry in entries:
             line, calls = entry.get("line_number"), entry.get("ncalls", "0").split("/")
             file_name = entry.get("file_name")
@@ -80,7 +83,7 @@ class Model:
         for text in texts:
             self.add(text)
 
-    # Questions. width is a count of slices; the range is in seconds.
+    # Queries. width is in time slices; the range is in seconds.
 
     def begin(self, n, width=1):
         return self.start + n * width * self.slice
@@ -140,7 +143,7 @@ def number(value, metric):
 
 
 def rows_in_order(rows, totals, by):
-    """Descending by total, then ascending by name."""
+    """Rows must descend by total, then ascend by name."""
     order = [(-total, str(key[0] if by == "location" else key or "")) for key, total in zip(rows, totals)]
     assert order == sorted(order), f"order: {order[:20]}"
 
@@ -169,7 +172,7 @@ def compare_buckets(response, model, metric=None, by="function", width=1, first=
         low = every[0] if low is None and every else low
         high = every[-1] + 1 if high is None and every else high
         assert numbers == list(range(low, high))
-    elif functions:  # the contract leaves open whether a bucket that holds other functions only is shown
+    elif functions:  # a bucket with other functions only may be included or not
         assert holding <= set(numbers) <= set(heads)
     else:
         assert numbers == sorted(heads)
@@ -183,7 +186,7 @@ def compare_buckets(response, model, metric=None, by="function", width=1, first=
     got = {}
     for row in response["functions"]:
         key = key_of(row, by)
-        assert key not in got, f"{key} twice"
+        assert key not in got, f"{key} appears twice"
         got[key] = [number(value, metric) for value in row["values"]]
         assert number(row["total"], metric) == sum(got[key]), key
     rows_in_order(list(got), [sum(values) for values in got.values()], by)
@@ -210,10 +213,10 @@ def compare_top(response, model, metric=None, by="function", first=None, end=Non
     assert response["profiles"] == sum(head["profiles"] for head in heads.values())
     assert exact_ns(response["total_tt"]) == sum(head["total_tt"] for head in heads.values())
 
-    def figures(row):
+    def numbers(row):
         return {m: number(row[m], m) for m in METRICS}
 
-    def quotients(row):
+    def check_quotients(row):
         for name, above, below in (("percall_cumtime", "cumtime", "pcalls"), ("percall_tottime", "tottime", "ncalls")):
             if row[below] == 0:
                 assert row[name] is None, (name, row)
@@ -225,9 +228,9 @@ def compare_top(response, model, metric=None, by="function", first=None, end=Non
     got = {}
     for row in response["functions"]:
         key = key_of(row, by)
-        assert key not in got, f"{key} twice"
-        got[key] = figures(row)
-        quotients(row)
+        assert key not in got, f"{key} appears twice"
+        got[key] = numbers(row)
+        check_quotients(row)
     rows_in_order(list(got), [row[metric] for row in got.values()], by)
     other = response["other"]
     shown = len(expected) if top is None else min(top, len(expected))
@@ -237,12 +240,12 @@ def compare_top(response, model, metric=None, by="function", first=None, end=Non
     assert [row[metric] for row in got.values()] == best
     assert other["functions"] == len(expected) - shown
     rest = [row for key, row in expected.items() if key not in got]
-    assert figures(other) == {m: sum(row[m] for row in rest) for m in METRICS}
-    quotients(other)
+    assert numbers(other) == {m: sum(row[m] for row in rest) for m in METRICS}
+    check_quotients(other)
 
 
 def read_csv(response):
-    """RFC 4180: lines end in CRLF, one header line, every row as long as it."""
+    """Parses CSV strictly as in RFC 4180. Returns (rows as dicts, names of the columns)."""
     assert response.status == 200, response
     assert response.type == "text/csv", response.headers
     text = response.body.decode("utf-8")
@@ -254,16 +257,17 @@ def read_csv(response):
 
 # Random profiles.
 
-NAMES = ["send", "_send", "__send", "__init__", "_init__", "_", "___", "main", "日本語", "_é", "e\u0301", "😀_x", "<lambda>",
-         "<built-in method builtins.len>", 'quo"te', "back\\slash", "tab\tname", "line\nbreak", "comma,name", "a b", "send_all",
-         "x" * 1024, "a" * 1000 + "é" * 12, "half\ud800", "half\udc80end", "Send", "0", "other", "(overflow) not", "'", "%s", "a/b", "a.b:c"]
+NAMES = ["send", "_send", "__send", "__init__", "_init__", "_", "___", "main", "日本語", "_é", "e\u0301", "😀_x",
+         "<lambda>", "<built-in method builtins.len>", 'quo"te', "back\\slash", "tab\tname", "line\nbreak",
+         "comma,name", "a b", "send_all", "x" * 1024, "a" * 1000 + "é" * 12, "half\ud800", "half\udc80end", "Send",
+         "0", "other", "(overflow) not", "'", "%s", "a/b", "a.b:c"]
 FILES = [None, "/app/net.py", "~", "/app/日本.py", "C:\\x\\y.py", "/a\udc80.py", "", "f" * 4096]
 LABELS = [None, None, {}, {"service": "web"}, {"service": "db", "host": "a"}, {"host": "é😀", "service": "web"},
           {"service": "we\"b", "_x9": "a,b"}]
 
 
 class Number(str):
-    """A number's text, to be written as it is."""
+    """The text of a number, written unchanged."""
 
 
 def write(value, item=", ", colon=": ", ascii_only=True):
@@ -272,8 +276,9 @@ def write(value, item=", ", colon=": ", ascii_only=True):
     if isinstance(value, dict):
         value = Pairs(value.items())
     if isinstance(value, Pairs):
-        return "{" + item.join(f"{json.dumps(str(k), ensure_ascii=ascii_only)}{colon}{write(v, item, colon, ascii_only)}"
-                               for k, v in value) + "}"
+        names = [json.dumps(str(name), ensure_ascii=ascii_only) for name, _ in value]
+        members = [write(member, item, colon, ascii_only) for _, member in value]
+        return "{" + item.join(f"{name}{colon}{member}" for name, member in zip(names, members)) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + item.join(write(v, item, colon, ascii_only) for v in value) + "]"
     return json.dumps(value, ensure_ascii=ascii_only)
@@ -286,9 +291,10 @@ def random_seconds(rng):
     if kind == 5:
         return Number(repr(rng.random()))
     if kind == 6:
-        return Number(rng.choice(["0", "-0", "0.0", "-0.0", "0e5", "1", "12", "-3", "0.0000000005", "0.0000000015", "-0.0000000005",
-                                  "-0.0000000015", "2.5e-9", "3.5E-9", "0.00000000050000000000000000000000000001",
-                                  "1e-400", "0.1e1", "1E2", "1e+3", "9999999.999999999", "-9999999.999999999"]))
+        return Number(rng.choice(["0", "-0", "0.0", "-0.0", "0e5", "1", "12", "-3", "0.0000000005", "0.0000000015",
+                                  "-0.0000000005", "-0.0000000015", "2.5e-9", "3.5E-9",
+                                  "0.00000000050000000000000000000000000001", "1e-400",
+                                  "0.1e1", "1E2", "1e+3", "9999999.999999999", "-9999999.999999999"]))
     if kind == 7:
         return Number(f"{rng.randrange(10**6)}.{rng.randrange(10**9):09}")
     if kind == 8:
@@ -301,7 +307,7 @@ def random_seconds(rng):
 
 
 def random_stamp(rng, model, spread):
-    """Around start_time, both sides; often right at the edge of a bucket."""
+    """A timestamp before or after start_time, often at the edge of a bucket."""
     n = rng.randrange(-spread, spread)
     edge = model.begin(n)
     kind = rng.randrange(6)
@@ -350,7 +356,7 @@ def random_entry(rng, named):
 
 
 def random_messages(rng, model, n, spread=6):
-    """n messages (a few more, for parts) as bytes, out of order; also added to the model. No raw line feeds."""
+    """n messages (more with parts) in random order, without line feeds. They are added to the model."""
     texts = []
     for _ in range(n):
         stamp = random_stamp(rng, model, spread)
@@ -381,17 +387,17 @@ def random_messages(rng, model, n, spread=6):
                 made = [Pairs([("timestamp", stamp), *around, ("part", [Number(i), Number(parts)]),
                                ("profile", profile(entries[i::parts], total))]) for i in range(parts)]
                 if rng.random() < 0.3 and len(made) > 1:
-                    made.pop()  # lost on the way
+                    made.pop()  # a lost part
             else:
                 made = [Pairs([("timestamp", stamp), ("profile", profile(entries, total)), *around])]
-            for one in made:
+            for message in made:
                 if rng.random() < 0.2:
-                    rng.shuffle(one)
-        for one in made:
+                    rng.shuffle(message)
+        for message in made:
             try:
-                text = write(one, **style).encode("utf-8")
-            except UnicodeEncodeError:  # half a pair can only be escaped
-                text = write(one, **dict(style, ascii_only=True)).encode("ascii")
+                text = write(message, **style).encode("utf-8")
+            except UnicodeEncodeError:  # a lone surrogate can only be escaped
+                text = write(message, **dict(style, ascii_only=True)).encode("ascii")
             texts.append(text)
     rng.shuffle(texts)
     model.extend(texts)
