@@ -1,6 +1,6 @@
 """--help, man pages, sample configuration and completions agree on options and keys.
 
-tests/unit/daemon/config/test_config.c checks that the sample, docs/configuration.md and the table of keys agree.
+tests/unit/daemon/config/test_keys.c checks that the sample, docs/configuration.md and the table of keys agree.
 """
 import os
 import pty
