@@ -39,20 +39,22 @@ void tsd_batch_deinit(struct tsd_batch *batch)
     batch->cap_marks = 0;
 }
 
-/* Copies the table's items from `first` on: the array may move while the writer reads, the bytes of the names do not.
+/*
+ * Copies the table's items from `first` on: the array may move while the writer reads, the bytes of the names do not.
  */
 static int copy_new(const struct ts_intern *table, uint32_t first, struct ts_location **ret_items, uint32_t *ret_n)
 {
     assert(first <= table->n);
     uint32_t n = table->n - first;
-    *ret_items = NULL;
+    struct ts_location *items = NULL;
+    if (n) {
+        items = malloc(n * sizeof(*items));
+        if (!items)
+            return TS_ENOMEM;
+        memcpy(items, table->items + first, n * sizeof(*items));
+    }
+    *ret_items = items;
     *ret_n = n;
-    if (!n)
-        return 0;
-    *ret_items = malloc(n * sizeof(**ret_items));
-    if (!*ret_items)
-        return TS_ENOMEM;
-    memcpy(*ret_items, table->items + first, n * sizeof(**ret_items));
     return 0;
 }
 
