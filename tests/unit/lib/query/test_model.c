@@ -1,26 +1,19 @@
 /*
- * Random stores, random questions, and a model that goes through all facts for every cell; the texts must be equal. The
- * model shares with the code only how a number and a string are written.
+ * Random queries of random stores, compared with the response of a naive model, which adds up all facts for each cell.
+ * It shares with the code only how numbers and strings are written.
  */
 #include "lib/base/text.h"
-#include "tests/unit/lib/query/query_store.h"
+#include "tests/unit/failing_alloc.h"
+#include "tests/unit/lib/query/query_fixture.h"
 
-static uint64_t next_random(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
-
-static uint64_t below(uint64_t *seed, uint64_t n)
+static uint64_t below(unsigned long long *seed, uint64_t n)
 {
     return next_random(seed) % n;
 }
 
 static const struct {
     const char *json;
-    const char *service; /* NULL: no such label */
+    const char *service; /* NULL: the set lacks the label */
     const char *host;
 } sets[] = {
     {"{}", NULL, NULL},
@@ -36,7 +29,7 @@ static const char *const names[] = {"send", "_send", "__send",       "main", "",
 static const char *const files[] = {NULL, "", "/a.py", "~"};
 static const char *const globs[] = {"*", "s*", "__?e*", "*n*", "main", "nothing", "*\"*", "_", "??*"};
 
-struct ask {
+struct request {
     int kind;
     int by; /* 0 function, 1 location, 2 label.service, 3 label.host */
     int metric;
@@ -50,7 +43,7 @@ struct ask {
 };
 
 struct model_row {
-    char key[128]; /* the members that name it */
+    char key[128]; /* the beginning of its JSON object */
     char name[64];
     char raw[64];
     char file[64];
@@ -65,7 +58,7 @@ static const char *bare(const char *raw)
     return raw + strspn(raw, "_");
 }
 
-/* * and ? only, by trying everything; valid UTF-8. */
+/* Supports only * and ?, by trying all possibilities; the name is valid UTF-8. */
 static bool matches(const char *glob, const char *name)
 {
     if (*glob == '*')
@@ -98,18 +91,18 @@ static size_t set_of(const struct fixture *f, uint32_t labels)
     return 0;
 }
 
-static bool wanted(const struct fixture *f, const struct ask *ask, int64_t bucket, uint32_t labels)
+static bool is_selected(const struct fixture *f, const struct request *request, int64_t bucket, uint32_t labels)
 {
-    ts_i128 width = (ts_i128)f->grid.time_slice * ask->factor;
-    ts_i128 wide = floor_div(bucket, ask->factor);
+    ts_i128 width = (ts_i128)f->grid.time_slice * request->factor;
+    ts_i128 wide = floor_div(bucket, request->factor);
     size_t set = set_of(f, labels);
-    if (ask->has_from && (wide + 1) * width + f->grid.start_time <= ask->from)
+    if (request->has_from && (wide + 1) * width + f->grid.start_time <= request->from)
         return false;
-    if (ask->has_to && wide * width + f->grid.start_time >= ask->to)
+    if (request->has_to && wide * width + f->grid.start_time >= request->to)
         return false;
-    if (ask->service && (!sets[set].service || strcmp(sets[set].service, ask->service) != 0))
+    if (request->service && (!sets[set].service || strcmp(sets[set].service, request->service) != 0))
         return false;
-    return !ask->host || (sets[set].host && strcmp(sets[set].host, ask->host) == 0);
+    return !request->host || (sets[set].host && strcmp(sets[set].host, request->host) == 0);
 }
 
 static int model_order(const struct model_row *a, const struct model_row *b, int metric)
@@ -137,20 +130,20 @@ static void put_quotient(struct ts_buf *out, ts_i128 ns, ts_i128 calls)
         return;
     }
     ts_i128 above = ns < 0 ? -ns : ns;
-    ts_i128 nearest = (2 * above + calls) / (2 * calls); /* half up in size */
+    ts_i128 nearest = (2 * above + calls) / (2 * calls); /* halves away from 0 */
     put_i128(out, ns < 0 ? -nearest : nearest, 0);
 }
 
-static void put_model_row(struct ts_buf *out, const struct ask *ask, const struct model_row *row, size_t n)
+static void put_model_row(struct ts_buf *out, const struct request *request, const struct model_row *row, size_t n)
 {
     static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
-    if (ask->kind == TS_QUERY_BUCKETS) {
+    if (request->kind == TS_QUERY_BUCKETS) {
         ts_buf_puts(out, ", \"total\": ");
-        put_i128(out, row->totals[ask->metric], ask->metric);
+        put_i128(out, row->totals[request->metric], request->metric);
         ts_buf_puts(out, ", \"values\": [");
         for (size_t i = 0; i < n; i++) {
             ts_buf_puts(out, i ? ", " : "");
-            put_i128(out, row->values[i], ask->metric);
+            put_i128(out, row->values[i], request->metric);
         }
         ts_buf_puts(out, "]}");
         return;
@@ -166,15 +159,16 @@ static void put_model_row(struct ts_buf *out, const struct ask *ask, const struc
     ts_buf_puts(out, "}");
 }
 
-static void make_key(const struct fixture *f, const struct ask *ask, const struct fact *fact, struct model_row *ret)
+static void make_key(const struct fixture *f, const struct request *request, const struct fact *fact,
+                     struct model_row *ret)
 {
     const struct ts_location *location = &f->locations.items[fact->location];
     struct ts_buf key;
     *ret = (struct model_row){.line = -1};
     ts_buf_init(&key);
-    if (ask->by >= 2) {
+    if (request->by >= 2) {
         size_t set = set_of(f, fact->labels);
-        const char *value = ask->by == 2 ? sets[set].service : sets[set].host;
+        const char *value = request->by == 2 ? sets[set].service : sets[set].host;
         ts_buf_puts(&key, "{\"label\": ");
         if (value)
             ts_put_json_string(&key, value, strlen(value));
@@ -188,7 +182,7 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
         strcpy(ret->name, bare(raw));
         ts_buf_puts(&key, "{\"function\": ");
         ts_put_json_string(&key, bare(raw), strlen(bare(raw)));
-        if (ask->by == 1) {
+        if (request->by == 1) {
             const struct ts_str *file = &location->file_name;
             strcpy(ret->raw, raw);
             snprintf(ret->file, sizeof(ret->file), "%s%.*s", file->data ? "+" : "", (int)file->len,
@@ -213,27 +207,27 @@ static void make_key(const struct fixture *f, const struct ask *ask, const struc
     ts_buf_deinit(&key);
 }
 
-static void put_begin(struct ts_buf *out, const struct fixture *f, const struct ask *ask, int64_t wide)
+static void put_begin(struct ts_buf *out, const struct fixture *f, const struct request *request, int64_t wide)
 {
-    ts_put_seconds(out, (ts_i128)wide * ask->factor * f->grid.time_slice + f->grid.start_time);
+    ts_put_seconds(out, (ts_i128)wide * request->factor * f->grid.time_slice + f->grid.start_time);
 }
 
-/* The expected answer, by going through all facts for each row and cell. */
-static void model(const struct fixture *f, const struct ask *ask, struct ts_buf *out)
+/* The expected response. */
+static void model(const struct fixture *f, const struct request *request, struct ts_buf *out)
 {
     static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
     int64_t columns[64];
     size_t n_columns = 0;
     static struct model_row rows[128];
     size_t n_rows = 0;
-    ts_i128 width = (ts_i128)f->grid.time_slice * ask->factor;
-    bool has_from = ask->has_from, has_to = ask->has_to, found = false;
-    int64_t from = (int64_t)floor_div((ts_i128)ask->from - f->grid.start_time, width);
-    int64_t to = (int64_t)-floor_div((ts_i128)f->grid.start_time - ask->to, width);
+    ts_i128 width = (ts_i128)f->grid.time_slice * request->factor;
+    bool has_from = request->has_from, has_to = request->has_to, found = false;
+    int64_t from = (int64_t)floor_div((ts_i128)request->from - f->grid.start_time, width);
+    int64_t to = (int64_t)-floor_div((ts_i128)f->grid.start_time - request->to, width);
     int64_t first = 0, last = 0;
-    for (size_t i = 0; i < f->n_heads; i++) {
-        int64_t wide = (int64_t)floor_div(f->heads[i].bucket, ask->factor);
-        if (!wanted(f, ask, f->heads[i].bucket, f->heads[i].labels))
+    for (size_t i = 0; i < f->n_profiles; i++) {
+        int64_t wide = (int64_t)floor_div(f->profiles[i].bucket, request->factor);
+        if (!is_selected(f, request, f->profiles[i].bucket, f->profiles[i].labels))
             continue;
         first = !found || wide < first ? wide : first;
         last = !found || wide > last ? wide : last;
@@ -243,12 +237,13 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
         from = first, has_from = true;
     if (!has_to && found)
         to = last + 1, has_to = true;
-    if (found || (ask->fill && has_from && has_to)) {
-        for (int64_t wide = found && !ask->fill ? first : from; wide < (found && !ask->fill ? last + 1 : to); wide++) {
-            bool any = ask->fill;
-            for (size_t i = 0; i < f->n_heads; i++)
-                any = any || (floor_div(f->heads[i].bucket, ask->factor) == wide &&
-                              wanted(f, ask, f->heads[i].bucket, f->heads[i].labels));
+    if (found || (request->fill && has_from && has_to)) {
+        for (int64_t wide = found && !request->fill ? first : from; wide < (found && !request->fill ? last + 1 : to);
+             wide++) {
+            bool any = request->fill;
+            for (size_t i = 0; i < f->n_profiles; i++)
+                any = any || (floor_div(f->profiles[i].bucket, request->factor) == wide &&
+                              is_selected(f, request, f->profiles[i].bucket, f->profiles[i].labels));
             if (any) {
                 assert_true(n_columns < 64);
                 columns[n_columns++] = wide;
@@ -261,11 +256,11 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
         char raw[64];
         const struct ts_str *raw_name = &f->locations.items[fact->location].raw_name;
         snprintf(raw, sizeof(raw), "%.*s", (int)raw_name->len, raw_name->data);
-        if (!wanted(f, ask, fact->bucket, fact->labels))
+        if (!is_selected(f, request, fact->bucket, fact->labels))
             continue;
-        if (ask->glob >= 0 && !matches(bare(globs[ask->glob]), bare(raw)))
+        if (request->glob >= 0 && !matches(bare(globs[request->glob]), bare(raw)))
             continue;
-        make_key(f, ask, fact, &key);
+        make_key(f, request, fact, &key);
         size_t at = 0;
         while (at < n_rows && strcmp(rows[at].key, key.key) != 0)
             at++;
@@ -276,44 +271,44 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
         for (int m = 0; m < 4; m++)
             rows[at].totals[m] += values[m];
         for (size_t c = 0; c < n_columns; c++)
-            rows[at].values[c] += floor_div(fact->bucket, ask->factor) == columns[c] ? values[ask->metric] : 0;
+            rows[at].values[c] += floor_div(fact->bucket, request->factor) == columns[c] ? values[request->metric] : 0;
     }
 
     ts_i128 profiles[65] = {0}, exact[65] = {0}, total_tt[65] = {0}, missing[65] = {0};
-    for (size_t i = 0; i < f->n_heads; i++) {
-        const struct head *head = &f->heads[i];
-        if (!wanted(f, ask, head->bucket, head->labels))
+    for (size_t i = 0; i < f->n_profiles; i++) {
+        const struct profiles *added = &f->profiles[i];
+        if (!is_selected(f, request, added->bucket, added->labels))
             continue;
         for (size_t c = 0; c < 65; c++) {
-            if (c < 64 && (c >= n_columns || floor_div(head->bucket, ask->factor) != columns[c]))
+            if (c < 64 && (c >= n_columns || floor_div(added->bucket, request->factor) != columns[c]))
                 continue;
-            profiles[c] += head->sums.profiles;
-            exact[c] += head->sums.exact_profiles;
-            total_tt[c] += head->sums.total_tt;
-            missing[c] += head->sums.parts_expected - head->sums.parts_received;
+            profiles[c] += added->sums.profiles;
+            exact[c] += added->sums.exact_profiles;
+            total_tt[c] += added->sums.total_tt;
+            missing[c] += added->sums.parts_expected - added->sums.parts_received;
         }
     }
     ts_buf_puts(out, "{");
-    if (ask->kind == TS_QUERY_BUCKETS) {
+    if (request->kind == TS_QUERY_BUCKETS) {
         ts_buf_puts(out, "\"start_time\": ");
         ts_put_seconds(out, f->grid.start_time);
         ts_buf_puts(out, ", \"time_slice\": ");
         ts_put_seconds(out, width);
-        ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metrics[ask->metric],
-                      ask->metric < 2 ? "seconds" : "calls");
+        ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metrics[request->metric],
+                      request->metric < 2 ? "seconds" : "calls");
     }
     ts_buf_puts(out, "\"from\": ");
-    has_from ? put_begin(out, f, ask, from) : ts_buf_puts(out, "null");
+    has_from ? put_begin(out, f, request, from) : ts_buf_puts(out, "null");
     ts_buf_puts(out, ", \"to\": ");
-    has_to ? put_begin(out, f, ask, to) : ts_buf_puts(out, "null");
-    if (ask->kind == TS_QUERY_BUCKETS) {
+    has_to ? put_begin(out, f, request, to) : ts_buf_puts(out, "null");
+    if (request->kind == TS_QUERY_BUCKETS) {
         static const char *const lists[] = {"buckets", "profiles", "exact_profiles", "total_tt", "parts_missing"};
         for (int list = 0; list < 5; list++) {
             ts_buf_printf(out, ", \"%s\": [", lists[list]);
             for (size_t c = 0; c < n_columns; c++) {
                 ts_buf_puts(out, c ? ", " : "");
                 if (list == 0)
-                    put_begin(out, f, ask, columns[c]);
+                    put_begin(out, f, request, columns[c]);
                 else if (list == 3)
                     ts_put_seconds(out, total_tt[c]);
                 else
@@ -330,21 +325,21 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
         put_i128(out, profiles[64], 2);
         ts_buf_puts(out, ", \"total_tt\": ");
         ts_put_seconds(out, total_tt[64]);
-        ts_buf_printf(out, ", \"metric\": \"%s\"", metrics[ask->metric]);
+        ts_buf_printf(out, ", \"metric\": \"%s\"", metrics[request->metric]);
     }
     ts_buf_puts(out, ", \"functions\": [");
-    size_t n_shown = ask->top && ask->top < n_rows ? ask->top : n_rows;
+    size_t n_shown = request->top && request->top < n_rows ? request->top : n_rows;
     for (size_t i = 0; i < n_shown; i++) {
         struct model_row *best = NULL;
         for (size_t j = 0; j < n_rows; j++) {
-            if (!rows[j].shown && (!best || model_order(&rows[j], best, ask->metric) < 0))
+            if (!rows[j].shown && (!best || model_order(&rows[j], best, request->metric) < 0))
                 best = &rows[j];
         }
         assert_non_null(best);
         best->shown = true;
         ts_buf_puts(out, i ? ", " : "");
         ts_buf_puts(out, best->key);
-        put_model_row(out, ask, best, n_columns);
+        put_model_row(out, request, best, n_columns);
     }
     struct model_row other = {0};
     for (size_t j = 0; j < n_rows; j++) {
@@ -354,11 +349,11 @@ static void model(const struct fixture *f, const struct ask *ask, struct ts_buf 
             other.values[c] += rows[j].values[c];
     }
     ts_buf_printf(out, "], \"other\": {\"functions\": %zu", n_rows - n_shown);
-    put_model_row(out, ask, &other, n_columns);
+    put_model_row(out, request, &other, n_columns);
     ts_buf_puts(out, "}");
 }
 
-static void random_store(struct fixture *f, uint64_t *seed)
+static void random_store(struct fixture *f, unsigned long long *seed)
 {
     static const int64_t slices[] = {10 * S, 1, 250000000, S, 7 * S};
     static const int64_t starts[] = {0, T0 * S, 250000001, -1500000000, -1};
@@ -368,13 +363,13 @@ static void random_store(struct fixture *f, uint64_t *seed)
         for (int i = 0; i < 40; i++) {
             int64_t bucket = (int64_t)below(seed, 24) - 12;
             const char *labels = sets[below(seed, N_SETS)].json;
-            struct ts_profile_sums head = {0};
-            head.profiles = (int64_t)below(seed, 3);
-            head.exact_profiles = (int64_t)below(seed, 2);
-            head.total_tt = (int64_t)below(seed, 3000000000) - 1000000;
-            head.parts_expected = (int64_t)below(seed, 4);
-            head.parts_received = (int64_t)below(seed, 4);
-            add_head(f, bucket, labels, head);
+            struct ts_profile_sums profiles = {0};
+            profiles.profiles = (int64_t)below(seed, 3);
+            profiles.exact_profiles = (int64_t)below(seed, 2);
+            profiles.total_tt = (int64_t)below(seed, 3000000000) - 1000000;
+            profiles.parts_expected = (int64_t)below(seed, 4);
+            profiles.parts_received = (int64_t)below(seed, 4);
+            add_profiles(f, bucket, labels, profiles);
             for (uint64_t n = below(seed, 4); n; n--) {
                 struct ts_sums sums = {0};
                 sums.cumtime = (int64_t)below(seed, 4) * 500000000 - 500000000;
@@ -390,10 +385,10 @@ static void random_store(struct fixture *f, uint64_t *seed)
     }
 }
 
-static void random_ask(const struct fixture *f, uint64_t *seed, struct ask *ret)
+static void random_request(const struct fixture *f, unsigned long long *seed, struct request *ret)
 {
     static const int64_t factors[] = {1, 1, 2, 3, 5, 24};
-    struct ask a = {.kind = below(seed, 2) ? TS_QUERY_BUCKETS : TS_QUERY_TOP, .factor = 1};
+    struct request a = {.kind = below(seed, 2) ? TS_QUERY_BUCKETS : TS_QUERY_TOP, .factor = 1};
     a.by = (int)below(seed, 4);
     a.metric = (int)below(seed, 4);
     a.glob = below(seed, 2) ? -1 : (int)below(seed, sizeof(globs) / sizeof(globs[0]));
@@ -414,7 +409,7 @@ static void random_ask(const struct fixture *f, uint64_t *seed, struct ask *ret)
     *ret = a;
 }
 
-static void write_ask(const struct ask *a, const struct fixture *f, struct ts_buf *out)
+static void write_request(const struct request *a, const struct fixture *f, struct ts_buf *out)
 {
     static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
     static const char *const bys[] = {"function", "location", "label.service", "label.host"};
@@ -444,39 +439,39 @@ static void write_ask(const struct ask *a, const struct fixture *f, struct ts_bu
     ts_buf_putc(out, '\0');
 }
 
-static void test_model(void **state)
+static void responses_equal_those_of_the_model(void **state)
 {
     struct fixture *f = *state;
-    uint64_t seed = 20241122;
+    unsigned long long seed = 20241122;
     for (int round = 0; round < 12; round++) {
         random_store(f, &seed);
         for (int i = 0; i < 150; i++) {
-            struct ask a;
+            struct request request;
             struct ts_buf params;
             struct ts_buf expected;
             ts_buf_init(&params);
             ts_buf_init(&expected);
-            random_ask(f, &seed, &a);
-            write_ask(&a, f, &params);
-            model(f, &a, &expected);
+            random_request(f, &seed, &request);
+            write_request(&request, f, &params);
+            model(f, &request, &expected);
             ts_buf_putc(&expected, '\0');
-            expect(f, (enum ts_query_kind)a.kind, params.data, expected.data);
+            expect_response(f, (enum ts_query_kind)request.kind, params.data, expected.data);
             ts_buf_deinit(&params);
             ts_buf_deinit(&expected);
         }
-        close_all(f);
+        close_store(f);
         char command[128];
         snprintf(command, sizeof(command), "rm -f %s/*", f->folder);
         assert_int_equal(system(command), 0);
         ts_intern_deinit(&f->locations);
         ts_intern_deinit(&f->label_sets);
         f->committed_locations = f->committed_label_sets = 0;
-        f->n_facts = f->n_heads = 0;
+        f->n_facts = f->n_profiles = 0;
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_model)};
+    const struct CMUnitTest tests[] = {TEST(responses_equal_those_of_the_model)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

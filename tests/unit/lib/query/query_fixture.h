@@ -1,8 +1,8 @@
 /*
- * What the tests of queries share: a real store in a folder of the test's own, what was put into it, and the asking.
+ * Shared by the tests of queries: a store in a temporary folder, what was added to it, and functions that run a query.
  */
-#ifndef TESTS_QUERY_STORE_H
-#define TESTS_QUERY_STORE_H
+#ifndef QUERY_FIXTURE_H
+#define QUERY_FIXTURE_H
 
 #include "lib/query/query.h"
 #include "tests/support/query_text.h"
@@ -32,7 +32,7 @@ struct fact {
     struct ts_sums sums;
 };
 
-struct head {
+struct profiles {
     int64_t bucket;
     uint32_t labels;
     struct ts_profile_sums sums;
@@ -51,11 +51,11 @@ struct fixture {
     uint32_t committed_label_sets;
     struct fact facts[FACTS_MAX];
     size_t n_facts;
-    struct head heads[FACTS_MAX];
-    size_t n_heads;
+    struct profiles profiles[FACTS_MAX];
+    size_t n_profiles;
     struct ts_query_error error;
-    char *text; /* of the last answer */
-    bool with_resolution;
+    char *text;           /* the last response, after a prefix */
+    bool with_resolution; /* false: from_resolution and to_resolution are cut out of responses */
 };
 
 static inline int setup(void **state)
@@ -75,7 +75,7 @@ static inline int setup(void **state)
     return 0;
 }
 
-static inline void close_all(struct fixture *f)
+static inline void close_store(struct fixture *f)
 {
     f->reader = ts_reader_close(f->reader);
     f->store = ts_store_close(f->store);
@@ -86,7 +86,7 @@ static inline int teardown(void **state)
     struct fixture *f = *state;
     char command[128];
     snprintf(command, sizeof(command), "rm -rf %s", f->folder);
-    close_all(f);
+    close_store(f);
     ts_counters_deinit(&f->counters);
     ts_intern_deinit(&f->locations);
     ts_intern_deinit(&f->label_sets);
@@ -114,15 +114,15 @@ static inline void add(struct fixture *f, int64_t bucket, const char *labels, co
     ts_counters_add(&f->counters, bucket, fact->labels + 1, fact->location + 1, &sums);
 }
 
-static inline void add_head(struct fixture *f, int64_t bucket, const char *labels, struct ts_profile_sums sums)
+static inline void add_profiles(struct fixture *f, int64_t bucket, const char *labels, struct ts_profile_sums sums)
 {
     struct ts_location set = {.raw_name = str(labels), .line_number = -1};
-    struct head *head = &f->heads[f->n_heads++];
-    assert_true(f->n_heads <= FACTS_MAX);
-    *head = (struct head){.bucket = bucket, .sums = sums};
-    assert_int_equal(ts_intern_add(&f->label_sets, &set, &head->labels), 0);
+    struct profiles *added = &f->profiles[f->n_profiles++];
+    assert_true(f->n_profiles <= FACTS_MAX);
+    *added = (struct profiles){.bucket = bucket, .sums = sums};
+    assert_int_equal(ts_intern_add(&f->label_sets, &set, &added->labels), 0);
     assert_int_equal(ts_counters_reserve(&f->counters, 1), 0);
-    ts_counters_add_profile(&f->counters, bucket, head->labels + 1, &sums);
+    ts_counters_add_profile(&f->counters, bucket, added->labels + 1, &sums);
 }
 
 static inline void commit(struct fixture *f)
@@ -151,7 +151,7 @@ static inline void commit(struct fixture *f)
         assert_int_equal(ts_reader_open(f->path, &f->reader, &error), 0);
 }
 
-/* "a=b&c=d" as it stands, nothing decoded; "a" has no value. */
+/* text: "a=b&c=d", not percent-encoded; "a" has no value. */
 static inline int parse(struct fixture *f, enum ts_query_kind kind, const char *text, struct ts_query **ret_query)
 {
     struct ts_query_param params[128];
@@ -171,14 +171,16 @@ static inline int parse(struct fixture *f, enum ts_query_kind kind, const char *
     return r;
 }
 
-/* The answer's text, or NULL with f->error. */
-static inline const char *ask(struct fixture *f, enum ts_query_kind kind, const char *params)
+#define PREFIX "before" /* what the buffer has before the response */
+
+/* The text of the response; NULL and f->error if the query fails. */
+static inline const char *run(struct fixture *f, enum ts_query_kind kind, const char *params)
 {
     struct ts_query *query = NULL;
     struct ts_buf out;
     size_t len;
     ts_buf_init(&out);
-    ts_buf_puts(&out, "before");
+    ts_buf_puts(&out, PREFIX);
     free(f->text);
     f->text = NULL;
     int r = parse(f, kind, params, &query);
@@ -186,29 +188,42 @@ static inline const char *ask(struct fixture *f, enum ts_query_kind kind, const 
         r = query_text(query, f->reader, &out, &f->error);
     ts_query_free(query);
     if (r) {
-        assert_int_equal(out.len, 6); /* as it was */
+        assert_int_equal(out.len, strlen(PREFIX));
         ts_buf_deinit(&out);
         return NULL;
     }
     f->text = ts_buf_steal(&out, &len);
     assert_non_null(f->text);
     assert_int_equal(strlen(f->text), len);
-    assert_memory_equal(f->text, "before", 6);
-    /* Of the tests that have one level only; those of levels look at it. */
+    assert_memory_equal(f->text, PREFIX, strlen(PREFIX));
     char *at = f->with_resolution ? NULL : strstr(f->text, "\"from_resolution\": ");
-    char *after = at ? strstr(strstr(at, "\"to_resolution\": "), ", ") + 2 : NULL;
+    char *next = at ? strstr(strstr(at, "\"to_resolution\": "), ", ") + 2 : NULL;
     if (at)
-        memmove(at, after, strlen(after) + 1);
-    return f->text + 6;
+        memmove(at, next, strlen(next) + 1);
+    return f->text + strlen(PREFIX);
 }
 
-static inline void expect(struct fixture *f, enum ts_query_kind kind, const char *params, const char *expected)
+static inline void expect_response(struct fixture *f, enum ts_query_kind kind, const char *params, const char *expected)
 {
-    const char *text = ask(f, kind, params);
+    const char *text = run(f, kind, params);
     if (!text)
         fail_msg("%s: %s: %s", params, ts_query_error_code(f->error.kind), f->error.message);
     if (strcmp(text, expected) != 0)
-        fail_msg("%s:\n%s\nis not\n%s", params, text, expected);
+        fail_msg("%s:\n%s\nexpected:\n%s", params, text, expected);
+}
+
+/* The same; expected: the parts of the text, NULL ends them. */
+static inline void expect_parts(struct fixture *f, enum ts_query_kind kind, const char *params,
+                                const char *const *expected)
+{
+    struct ts_buf text;
+    ts_buf_init(&text);
+    while (*expected)
+        ts_buf_puts(&text, *expected++);
+    ts_buf_putc(&text, '\0');
+    assert_false(ts_buf_failed(&text));
+    expect_response(f, kind, params, text.data);
+    ts_buf_deinit(&text);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
