@@ -118,7 +118,7 @@ class Queue:
             self._hurry = True
             if self.pausing:
                 self.wake()
-            while self._open and next(iter(self._open)) <= target:
+            while self._is_open(target):
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     return False
@@ -171,6 +171,14 @@ class Queue:
     def wake(self) -> None:
         if self.poller is not None:
             self.poller.wake()
+
+    def _is_open(self, number: int) -> bool:
+        """True if a task up to that number is neither done nor lost."""
+        while True:
+            try:
+                return next(iter(self._open), number + 1) <= number
+            except RuntimeError:  # a signal handler accepted a task between iter() and next()
+                continue
 
     def _give_up(self) -> None:
         for task in self._open.values():
