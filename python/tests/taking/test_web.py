@@ -1,12 +1,13 @@
-"""The middleware: what an application and its server see of it (nothing), routes, streamed responses, budget."""
+"""The middleware: transparent to application and server; routes, streamed responses, budget."""
 import asyncio
 import sys
 import unittest
 from types import SimpleNamespace
 
-from helpers import PATIENCE, Acked, accept
-from test_client import Case
-from test_profiling import rows_by_name, step, work
+from helpers import PATIENCE, Case, rows_by_name
+from messages import accept
+from receivers import Acked
+from taking.cases import step, work
 from timesliced.taking import profiler, web
 
 
@@ -33,7 +34,8 @@ class Wsgi(Case):
         self.assertTrue(self.sender.flush(PATIENCE))
         self.assertIsNone(sys.getprofile())
         self.assertEqual(profiler._busy, {})
-        return [(accept(line)["labels"]["route"], rows_by_name(line).get("step", (0,))[0]) for line in self.server.lines]
+        return [(accept(line)["labels"]["route"], rows_by_name(line).get("step", (0,))[0])
+                for line in self.server.lines]
 
     def test_plain(self):
         def app(env, start_response):
@@ -63,7 +65,7 @@ class Wsgi(Case):
         self.assertEqual(closed, [True])
         self.assertEqual(self.sent(), [("/", 16)])
 
-    def test_one_that_is_not_closed(self):
+    def test_response_not_closed_by_the_server(self):
         def app(env, start):
             yield b"x"
             work(3)
@@ -71,7 +73,7 @@ class Wsgi(Case):
         self.assertEqual(self.get(wrapped, close=False), b"x")
         self.assertEqual(self.sent(), [("/", 3)])
 
-    def test_exceptions_pass(self):
+    def test_exceptions_pass_through(self):
         def app(env, start):
             work(2)
             raise KeyError("x")
@@ -107,7 +109,7 @@ class Wsgi(Case):
         self.assertEqual(names[5], "/" + "é" * 127)
         self.assertIn("ZeroDivisionError", self.sender.stats.last_error)
 
-    def test_a_bounded_number_of_routes(self):
+    def test_number_of_routes_is_bounded(self):
         def app(env, start):
             return []
         wrapped = self.sender.wsgi(app, max_overhead=None)

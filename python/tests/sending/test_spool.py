@@ -1,6 +1,5 @@
-"""The spool: what a process that is gone left there is delivered once, by one process, whatever broke off when."""
+"""The spool: what an ended process left is delivered once, by one process, however it was interrupted."""
 import fcntl
-import itertools
 import json
 import os
 import signal
@@ -11,8 +10,9 @@ import unittest
 from unittest import mock
 
 import timesliced
-from helpers import PATIENCE, Acked, accept, many_functions, small, wait_until
-from test_client import Case, free_port, stamps
+from helpers import PATIENCE, Case, free_port, many_functions, small, stamps, wait_until
+from messages import accept
+from receivers import Acked
 from timesliced.sending import session, spool
 
 
@@ -32,38 +32,37 @@ class Files(Case):
             self.addCleanup(left.spool.close)
         return found
 
-    def test_what_is_left(self):
+    def test_adopt_unacknowledged_messages(self):
         self.write("a.spool", self.HELLO, *map(self.message, range(1, 6)), b'{"ack": 2}', self.message(6),
                    end=b'{"seq": 7, "timest')
         left, = self.adopted()
         self.assertEqual((left.client, left.labels, left.confirmed), ("one", '{"a": "b"}', 2))
         self.assertEqual([seq for seq, _ in left.messages], [3, 4, 5, 6])
         self.assertEqual(spool.message_line(3, left.messages[0][1]), self.message(3) + b"\n")
-        left.spool.append(b'{"ack": 6}\n')  # goes where the torn line was
+        left.spool.append(b'{"ack": 6}\n')  # replaces the incomplete line
         left.spool.close()
         self.assertEqual(self.adopted(), [])
         self.assertEqual(os.listdir(self.folder), [])
 
-    def test_what_owes_nothing(self):
+    def test_adopt_deletes_completed_files(self):
         self.write("acked.spool", self.HELLO, self.message(1), b'{"ack": 1}')
         self.write("hello.spool", self.HELLO)
         self.write("empty.spool")
         self.write("x.spool.1.new", self.HELLO, self.message(1))
-        self.write("other.spool", b"somebody else's")
-        self.write("notes.txt", b"mine")
+        self.write("other.spool", b"not a spool file")
+        self.write("notes.txt", b"notes")
         self.assertEqual(self.adopted(), [])
         self.assertEqual(sorted(os.listdir(self.folder)), ["notes.txt", "other.spool"])
 
-    def test_locked_ones_are_left_alone(self):
+    def test_adopt_ignores_locked_files(self):
         mine = spool.Spool.create(self.folder, "two", "")
         mine.append(self.message(1) + b"\n")
         self.assertEqual(self.adopted(), [])
         mine.close()
         self.assertEqual(len(self.adopted()), 1)
-        self.assertEqual(self.adopted(), [])  # we have it
+        self.assertEqual(self.adopted(), [])
 
-    def test_one_that_is_replaced_while_it_is_locked(self):
-        """The name leads to another file by then: that one is not ours."""
+    def test_adopt_file_replaced_during_lock(self):
         self.write("a.spool", self.HELLO, self.message(1))
         real = fcntl.flock
 
@@ -74,7 +73,7 @@ class Files(Case):
         with mock.patch.object(spool.fcntl, "flock", replaced):
             self.assertEqual(self.adopted(), [])
 
-    def test_rewritten_at_once(self):
+    def test_rewrite(self):
         one = spool.Spool.create(self.folder, "one", "")
         for n in range(1, 4):
             one.append(self.message(n) + b"\n")
@@ -84,7 +83,7 @@ class Files(Case):
         left, = self.adopted()
         self.assertEqual((left.client, [seq for seq, _ in left.messages]), ("two", [1, 2]))
 
-    def test_no_room(self):
+    def test_disk_full(self):
         one = spool.Spool.create(self.folder, "one", "")
         one.append(self.message(1) + b"\n")
         with mock.patch.object(spool.os, "write", lambda fd, data: os.pwrite(fd, data[:10], one.size)):
@@ -95,7 +94,7 @@ class Files(Case):
         left, = self.adopted()
         self.assertEqual([seq for seq, _ in left.messages], [1, 3])
 
-    def test_every_torn_end(self):
+    def test_truncation_at_every_byte(self):
         whole = b"".join(line + b"\n" for line in (self.HELLO, self.message(1), b'{"ack": 1}', self.message(2)))
         for end in range(1, len(whole) + 1):
             with open(self.path("t.spool"), "wb") as file:
@@ -107,32 +106,9 @@ class Files(Case):
                 left.spool.remove()
 
 
-class Numbers(unittest.TestCase):
-    """A session against every answer there can be."""
-
-    def test_greetings(self):
-        for sent, confirmed, last_seq in itertools.product(range(4), range(4), range(6)):
-            if confirmed > sent:
-                continue
-            done = []
-            one = session.Session("", done.append, self.fail)
-            for n in range(1, sent + 1):
-                one.add(b'{"n": %d}' % n, n)
-            one.acknowledged(confirmed)
-            name = one.client
-            goes_on = one.greeted(last_seq)
-            known = confirmed <= last_seq <= sent
-            self.assertEqual(goes_on, known)
-            self.assertEqual(one.client == name, known)
-            left = list(range((last_seq if known else confirmed) + 1, sent + 1))
-            self.assertEqual([message.owner for message in one.waiting], left)
-            self.assertEqual([message.seq for message in one.waiting], left if known else list(range(1, len(left) + 1)))
-            self.assertEqual(done, list(range(1, (last_seq if known else confirmed) + 1)))
-
-
 class Clients(Case):
     def crash(self, address, text):
-        """A process that ends by SIGKILL, after the text."""
+        """Runs `text` in a process that then kills itself with SIGKILL."""
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
         text = "import sys, os, signal, time, timesliced\nfrom helpers import *\n" + textwrap.dedent(text) + (
             "\nos.kill(os.getpid(), signal.SIGKILL)")
@@ -148,12 +124,12 @@ class Clients(Case):
         wait_until(lambda: client.stats.spooled == 5)
     """
 
-    def test_a_killed_application(self):
+    def test_application_killed_before_delivery(self):
         port = free_port()
         address = f"tcp://127.0.0.1:{port}"
         self.crash(address, self.SEND)
         self.assertEqual(len(os.listdir(self.path("spool"))), 1)
-        client = self.client(address, spool=self.path("spool"))  # sends nothing of its own
+        client = self.client(address, spool=self.path("spool"))
         server = self.receiver(Acked(port=port))
         wait_until(lambda: client.stats.recovered == 5, lambda: f"{client.stats}")
         self.assertEqual(stamps(server.lines), list(range(5)))
@@ -163,7 +139,7 @@ class Clients(Case):
         self.assertTrue(client.close(PATIENCE))
         self.assertEqual(len(server.hellos), 1)
 
-    def test_killed_with_what_the_daemon_has_taken(self):
+    def test_application_killed_before_the_acks(self):
         server = self.receiver(Acked())
         server.acking = False
         self.crash(server.address, self.SEND + "\n        time.sleep(0.3)\n")
@@ -178,8 +154,7 @@ class Clients(Case):
         self.assertEqual(os.listdir(self.path("spool")), [])
         self.assertEqual(server.memory, {})
 
-    def test_two_at_once(self):
-        """Each file is one process's."""
+    def test_several_clients_adopt_each_file_once(self):
         server = self.receiver(Acked())
         server.acking = False
         for _ in range(4):
@@ -190,7 +165,7 @@ class Clients(Case):
         self.assertEqual(sorted(stamps(server.lines)), sorted(list(range(5)) * 4))
         self.assertEqual((server.duplicates, server.problems), (0, []))
 
-    def test_closed_before_it_is_delivered(self):
+    def test_close_before_delivery(self):
         port = free_port()
         client = self.client(f"tcp://127.0.0.1:{port}", spool=self.path("spool"))
         for i in range(3):
@@ -202,7 +177,7 @@ class Clients(Case):
         wait_until(lambda: again.stats.recovered == 3)
         self.assertEqual(stamps(server.lines), [0, 1, 2])
 
-    def test_delivered_at_once(self):
+    def test_file_is_removed_after_delivery(self):
         server = self.receiver(Acked(self.path()))
         client = self.client(server.address, spool=self.path("spool"))
         for i in range(20):
@@ -212,8 +187,8 @@ class Clients(Case):
         self.assertTrue(client.close(PATIENCE))
         self.assertEqual(os.listdir(self.path("spool")), [])
 
-    def test_a_daemon_that_has_forgotten(self):
-        """The file follows the new name at once."""
+    def test_daemon_with_another_database(self):
+        """The file is rewritten with the new client id."""
         first = Acked()
         client = self.client(first.address, spool=self.path("spool"))
         client.send(small(), 1)
@@ -223,15 +198,15 @@ class Clients(Case):
         second = self.receiver(Acked(port=first.port))
         second.acking = False
         client.send(small(), 2)
-        wait_until(lambda: second.taken)
+        wait_until(lambda: second.accepted)
         name, = os.listdir(self.path("spool"))
         with open(self.path(os.path.join("spool", name)), "rb") as file:
             lines = [json.loads(line) for line in file]
-        self.assertEqual(lines[0]["hello"]["client"], second.taken[0][0])
+        self.assertEqual(lines[0]["hello"]["client"], second.accepted[0][0])
         self.assertEqual([line["seq"] for line in lines[1:] if "seq" in line], [1])
 
-    def test_no_spool_to_be_had(self):
-        """It is sent all the same."""
+    def test_spool_cannot_be_created(self):
+        """Profiles are sent nevertheless."""
         with open(self.path("spool"), "w", encoding="ascii"):
             pass
         server = self.receiver(Acked())
@@ -241,8 +216,8 @@ class Clients(Case):
         self.counts(client, sent=1, spooled=0)
         self.assertIn("spool", client.stats.last_error)
 
-    def test_room_ends_in_the_middle(self):
-        """A hole in the file: after a kill, what is in it counts under another name."""
+    def test_gap_in_the_file(self):
+        """After a kill, its messages are sent with a new client id."""
         port = free_port()
         self.crash(f"tcp://127.0.0.1:{port}", """
             from timesliced.sending import spool
@@ -261,10 +236,10 @@ class Clients(Case):
         client = self.client(server.address, spool=self.path("spool"))
         wait_until(lambda: client.stats.recovered == 3, lambda: f"{client.stats}")
         self.assertEqual(stamps(server.lines), [1, 3, 5])
-        self.assertEqual([seq for _, seq, _ in server.taken], [1, 2, 3])
+        self.assertEqual([seq for _, seq, _ in server.accepted], [1, 2, 3])
         self.assertEqual(server.problems, [])
 
-    def test_it_does_not_grow_without_end(self):
+    def test_file_size_is_bounded(self):
         server = self.receiver(Acked())
         client = self.client(server.address, spool=self.path("spool"))
         profile = many_functions(400)
@@ -279,7 +254,7 @@ class Clients(Case):
         self.assertGreater(len([1 for a, b in zip(sizes, sizes[1:]) if b < a]), 5)
         self.assertEqual(stamps(server.lines), list(range(40)))
 
-    def test_a_forked_child_has_its_own(self):
+    def test_forked_child_has_its_own_file(self):
         server = self.receiver(Acked())
         server.acking = False
         client = self.client(server.address, spool=self.path("spool"))
@@ -296,13 +271,13 @@ class Clients(Case):
                 os._exit(code)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
         server.acking = True
-        again = self.client(server.address, spool=self.path("spool"))  # takes the child's, and not the parent's
+        again = self.client(server.address, spool=self.path("spool"))  # adopts the child's file, not the parent's
         wait_until(lambda: again.stats.recovered == 1)
         client.send(small(), 3)
         self.assertTrue(client.flush(PATIENCE))
         self.assertEqual(sorted(stamps(server.lines)), [1, 2, 3])
 
-    def test_arguments(self):
+    def test_bad_arguments_raise(self):
         for address in ("udp://127.0.0.1:1", "unixgram:///s"):
             with self.assertRaises(ValueError):
                 timesliced.Client(address, spool="/tmp")

@@ -1,4 +1,4 @@
-"""Acknowledged streams: each profile once, whatever the other side does; bye at the end."""
+"""Acknowledged streams: each profile is counted once, whatever the daemon does; bye at the end."""
 import json
 import socket
 import threading
@@ -7,8 +7,9 @@ import unittest
 from unittest import mock
 
 import timesliced
-from helpers import PATIENCE, Acked, Lines, accept, many_functions, measured, small, wait_until
-from test_client import Case, free_port, stamps
+from helpers import PATIENCE, Case, free_port, many_functions, measured, small, stamps, wait_until
+from messages import accept
+from receivers import Acked, Lines
 from timesliced.base.address import parse
 from timesliced.sending import stream, transport, worker
 
@@ -17,14 +18,14 @@ class Stream(Case):
     def receivers(self, **more):
         return [self.receiver(Acked(**more)), self.receiver(Acked(self.path(), **more))]
 
-    def test_arrives_in_order_on_one_connection(self):
+    def test_in_order_on_one_connection(self):
         for receiver in self.receivers():
             client = self.client(receiver.address)
             for i in range(100):
                 self.assertTrue(client.send(small(), i))
             self.assertTrue(client.flush(PATIENCE))
             self.assertEqual(stamps(receiver.lines), list(range(100)))
-            self.assertEqual([seq for _, seq, _ in receiver.taken], list(range(1, 101)))
+            self.assertEqual([seq for _, seq, _ in receiver.accepted], list(range(1, 101)))
             self.assertEqual(len(receiver.streams), 1)
             self.counts(client, sent=100, dropped=0, queued=0, errors=0)
             self.assertTrue(client.close(PATIENCE))
@@ -41,12 +42,12 @@ class Stream(Case):
             self.assertNotIn("part", message)
             self.assertEqual(dict(message["rows"]), measured(profile))
 
-    def test_flush_is_true_once_it_is_acknowledged(self):
+    def test_flush_waits_for_acknowledgements(self):
         receiver = self.receiver(Acked())
         receiver.acking = False
         client = self.client(receiver.address)
         client.send(small(), 1)
-        wait_until(lambda: receiver.taken)
+        wait_until(lambda: receiver.accepted)
         self.assertFalse(client.flush(0.1))
         self.counts(client, sent=0, queued=1)
         receiver.acking = True
@@ -60,12 +61,11 @@ class Stream(Case):
             client = self.client(receiver.address)
             for i in range(4):
                 client.send(small(), i)
-            self.assertTrue(client.flush(PATIENCE))  # the daemon has dealt with all of them
+            self.assertTrue(client.flush(PATIENCE))  # the daemon has processed all of them
             self.counts(client, sent=4, rejected=2, errors=0, last_error="out_of_range: no")
             self.assertEqual(stamps(receiver.lines), [0, 3])
 
-    def test_the_daemon_ends_the_stream_at_every_place(self):
-        """What it had taken is not sent again, or is taken for a duplicate; the rest is."""
+    def test_connection_lost_after_each_message(self):
         for cut in range(1, 6):
             receiver = self.receiver(Acked())
             receiver.cut_after = cut
@@ -79,7 +79,7 @@ class Stream(Case):
             self.assertEqual((receiver.problems, receiver.duplicates), ([], 0))
             self.counts(client, sent=6, dropped=0)
 
-    def test_daemon_comes_late(self):
+    def test_daemon_starts_late(self):
         port = free_port()
         client = self.client(f"tcp://127.0.0.1:{port}")
         for i in range(3):
@@ -102,7 +102,7 @@ class Stream(Case):
                 self.assertTrue(end(client, PATIENCE))
                 self.assertEqual(stamps(receiver.lines), [1])
 
-    def test_pauses_grow_and_shrink_again(self):
+    def test_pauses_double_and_are_reset(self):
         pauses = []
         port = free_port()
         client = self.client(f"tcp://127.0.0.1:{port}")
@@ -136,9 +136,8 @@ class Stream(Case):
         self.assertEqual(stamps(second.lines), [2])
         self.assertEqual(second.problems, [])
 
-    def test_a_daemon_that_has_forgotten(self):
-        """Its database is gone: what it had acknowledged it does not get again; what it had not counts under another
-        name, from 1."""
+    def test_daemon_with_another_database(self):
+        """Acknowledged messages are not sent again; the others get a new client id, numbered from 1."""
         first = Acked()
         client = self.client(first.address)
         for i in range(3):
@@ -151,26 +150,26 @@ class Stream(Case):
         client.send(small(), 4)
         self.assertTrue(client.flush(PATIENCE))
         self.assertEqual(stamps(second.lines), [3, 4])
-        self.assertEqual([seq for _, seq, _ in second.taken], [1, 2])
+        self.assertEqual([seq for _, seq, _ in second.accepted], [1, 2])
         self.assertEqual(second.problems, [])
         names = [one["client"] for one in second.hellos]
         self.assertEqual((names[0], len(set(names))), (first.hellos[0]["client"], 2))
 
-    def test_a_daemon_that_knows_more_than_was_sent(self):
+    def test_last_seq_higher_than_sent(self):
         receiver = self.receiver(Acked())
         client = self.client(receiver.address)
-        answers = [{"hello": {"protocol": 1, "last_seq": 99, "max_message": 1}}]
+        responses = [{"hello": {"protocol": 1, "last_seq": 99, "max_message": 1}}]
 
         def greeting(name):
             receiver.memory[name] = 0
-            return answers.pop() if answers else {"hello": {"protocol": 1, "last_seq": 0, "max_message": 1}}
+            return responses.pop() if responses else {"hello": {"protocol": 1, "last_seq": 0, "max_message": 1}}
         receiver.greeting = greeting
         client.send(small(), 1)
         self.assertTrue(client.flush(PATIENCE))
         self.assertEqual(stamps(receiver.lines), [1])
         self.assertNotEqual(receiver.hellos[0], receiver.hellos[1])
 
-    def test_hellos_that_are_refused(self):
+    def test_rejected_hello(self):
         receiver = self.receiver(Acked())
         receiver.greeting = lambda _: {"error": {"code": "too_many_clients", "message": "full"}}
         client = self.client(receiver.address)
@@ -180,7 +179,7 @@ class Stream(Case):
         receiver.greeting = None
         self.assertTrue(client.flush(PATIENCE))
 
-    def test_answers_that_are_none(self):
+    def test_bad_responses(self):
         for noise in (b"[" * 100_000 + b"\n", b"\xff\n", b'{"ack": 5}\n', b"x" * (2 << 20)):
             receiver = self.receiver(Acked())
             client = self.client(receiver.address)
@@ -196,13 +195,13 @@ class Stream(Case):
         client = self.client(receiver.address)
         client.send(small(), 1)
         self.assertTrue(client.flush(PATIENCE))
-        receiver.connections[0].sendall(b'\n[]\nnull\n{}\n{"later": 1}\n'.replace(b"\n[", b"[") + b'{"error": {"code": 1}}\n')
-        wait_until(lambda: client.stats.errors == 1)  # counted, and the stream goes on
+        receiver.connections[0].sendall(b'[]\nnull\n{}\n{"later": 1}\n{"error": {"code": 1}}\n')
+        wait_until(lambda: client.stats.errors == 1)  # counted, and the stream continues
         client.send(small(), 2)
         self.assertTrue(client.flush(PATIENCE))
         self.assertEqual(len(receiver.hellos), 1)
 
-    def test_a_daemon_that_never_answers_the_hello(self):
+    def test_no_response_to_the_hello(self):
         with mock.patch.object(stream, "HELLO_TIMEOUT", 0.05):
             receiver = self.receiver(Lines())
             client = self.client(receiver.address)
@@ -215,12 +214,12 @@ class Stream(Case):
         receiver = self.receiver(Lines(reading=False))
         profile = many_functions(3000)
         client = self.client(receiver.address, max_queue=4 << 20)
-        taken = [client.send(profile, i) for i in range(60)]  # 35 MB: more than queue and kernel hold
-        self.assertIn(False, taken)
+        queued = [client.send(profile, i) for i in range(60)]  # 35 MB: more than fits into queue and kernel
+        self.assertIn(False, queued)
         self.assertFalse(client.flush(0.05))
         stats = client.stats
         self.assertEqual(stats.sent + stats.queued + stats.dropped, 60)
-        self.assertEqual(stats.dropped, taken.count(False))
+        self.assertEqual(stats.dropped, queued.count(False))
         self.assertGreaterEqual(client._sender.room(), 0)
         self.assertFalse(client.close(0.05))
         thread = client._sender.queue.thread
@@ -228,8 +227,8 @@ class Stream(Case):
         stats = client.stats
         self.assertEqual((stats.sent + stats.dropped, stats.queued), (60, 0))
 
-    def test_one_that_stops_reading_after_the_hello(self):
-        """More than the kernel holds is under way when it goes on."""
+    def test_daemon_that_stops_reading_after_the_hello(self):
+        """More is sent than fits into the kernel's buffers."""
         receiver = self.receiver(Lines(reading=False))
         client = self.client(receiver.address)
         profile = many_functions(2000)
@@ -249,7 +248,7 @@ class Stream(Case):
             self.assertTrue(client.flush(PATIENCE))
             connection.close()
 
-    def test_room_returns(self):
+    def test_queue_has_room_after_delivery(self):
         port = free_port()
         client = self.client(f"tcp://127.0.0.1:{port}", max_queue=3000)
         while client.send(small(), 1):
@@ -263,7 +262,7 @@ class Stream(Case):
         self.assertEqual(len(receiver.lines), queued + 1)
         self.counts(client, sent=queued + 1, dropped=1)
 
-    def test_a_port_connected_to_itself_is_nobody(self):
+    def test_port_connected_to_itself_is_refused(self):
         real = socket.socket
 
         class Bound(real):
@@ -274,7 +273,7 @@ class Stream(Case):
         with mock.patch.object(transport.socket, "socket", Bound), self.assertRaises(ConnectionRefusedError):
             transport.connect_stream(parse(f"tcp://127.0.0.1:{free_port()}"), host)
 
-    def test_every_address_of_a_name_is_tried(self):
+    def test_all_addresses_of_a_name_are_tried(self):
         receiver = self.receiver(Acked())
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, receiver.port))
                  for host in ("127.0.0.2", "127.0.0.1")]
@@ -284,8 +283,8 @@ class Stream(Case):
             self.assertTrue(client.flush(PATIENCE))
         self.counts(client, errors=0, sent=1)
 
-    def test_random_ends_of_the_stream(self):
-        """Many of them, while several threads send: each profile once."""
+    def test_random_disconnects(self):
+        """While several threads send."""
         receiver = self.receiver(Acked())
         client = self.client(receiver.address)
         sent = threading.Event()

@@ -1,4 +1,4 @@
-"""Addresses: what is taken, what is refused, and what the refusal says."""
+"""Addresses: which are accepted, which are rejected, and the messages."""
 import unittest
 
 import timesliced
@@ -6,7 +6,7 @@ from timesliced.base.address import Address, parse
 
 
 class Addresses(unittest.TestCase):
-    def test_taken(self):
+    def test_accepted(self):
         for text, expected in (
             ("udp://127.0.0.1:8137", Address("udp", "127.0.0.1", 8137)),
             ("tcp://daemon.example:1", Address("tcp", "daemon.example", 1)),
@@ -19,7 +19,7 @@ class Addresses(unittest.TestCase):
             with self.subTest(text):
                 self.assertEqual(parse(text), expected)
 
-    def test_refused(self):
+    def test_rejected(self):
         for text, word in (
             ("", "must be"), ("127.0.0.1:8137", "must be"), ("http://127.0.0.1:8137", "must be"),
             ("UDP://127.0.0.1:8137", "must be"), ("udp:127.0.0.1:8137", "must be"), ("udp://", "host:port"),

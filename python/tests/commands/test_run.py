@@ -1,7 +1,5 @@
-"""python -m timesliced run and send: what a program sees is what it sees without; dumps, and their exit codes."""
-import cProfile
+"""python -m timesliced run: a program sees what it would see under python; what is sent."""
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -9,9 +7,10 @@ import sys
 import textwrap
 import unittest
 
-from helpers import PATIENCE, Acked, accept, many_functions, measured
-from test_client import Case, free_port
-from test_profiling import rows_by_name
+from helpers import PATIENCE, Case, free_port, rows_by_name
+from messages import accept
+from receivers import Acked
+
 
 PROGRAM = """
     import os, sys, threading
@@ -24,7 +23,7 @@ PROGRAM = """
     how = sys.argv[1] if len(sys.argv) > 1 else ""
     if how == "exit":
         sys.exit(int(sys.argv[2]))
-    elif how == "words":
+    elif how == "message":
         sys.exit("bad")
     elif how == "raise":
         helping.fails()
@@ -78,8 +77,8 @@ class Run(Case):
         return ours
 
     def test_scripts(self):
-        for words in ([], ["a", "--every", "-m", "b"], ["exit", "0"], ["exit", "7"], ["words"], ["raise"], ["interrupt"],
-                      ["kill"], ["hook"], ["atexit"]):
+        for words in ([], ["a", "--every", "-m", "b"], ["exit", "0"], ["exit", "7"], ["message"], ["raise"],
+                      ["interrupt"], ["kill"], ["hook"], ["atexit"]):
             with self.subTest(words):
                 self.same("prog.py", *words)
         self.assertEqual(self.same("prog.py", "interrupt").returncode, -signal.SIGINT)
@@ -93,15 +92,17 @@ class Run(Case):
                 self.same("-m", *words)
 
     def same_code(self, *words):
-        return self.assertEqual(self.python("-m", "timesliced", "run", *words).returncode, self.python(*words).returncode)
+        ours = self.python("-m", "timesliced", "run", *words)
+        self.assertEqual(ours.returncode, self.python(*words).returncode)
 
-    def test_what_cannot_be_run(self):
+    def test_missing_or_bad_programs(self):
         with open(self.path("wrong.py"), "w", encoding="ascii") as file:
             file.write("def\n")
         for words in (["-m", "no_such_module"], ["no_such.py"], ["wrong.py"], ["sub"], ["-m", "sub"]):
             with self.subTest(words):
                 self.same_code(*words)
-        for words in ([], ["-m"], ["--every", "x", "prog.py"], ["--label", "x", "prog.py"], ["--address", "x", "prog.py"]):
+        for words in ([], ["-m"], ["--every", "x", "prog.py"], ["--label", "x", "prog.py"],
+                      ["--address", "x", "prog.py"]):
             self.assertEqual(self.python("-m", "timesliced", "run", *words).returncode, 2, words)
 
     def test_folder(self):
@@ -111,7 +112,7 @@ class Run(Case):
         self.python("-m", "timesliced", "run", *words)
         return self.server.lines
 
-    def test_what_arrives(self):
+    def test_profile_and_labels(self):
         line, = self.profiles("--label", "a=b", "--label", "c=d", "prog.py")
         rows = rows_by_name(line)
         self.assertEqual(rows["counted"][:2], (5, 1))
@@ -120,7 +121,7 @@ class Run(Case):
         self.assertEqual(rows["<module>"][0], 1)
         self.assertEqual(len(self.server.byes), 1)
 
-    def test_children(self):
+    def test_forked_child(self):
         lines = self.profiles("prog.py", "fork")
         self.assertEqual(sorted(rows_by_name(line)["counted"][0] for line in lines), [3, 8])
 
@@ -131,88 +132,13 @@ class Run(Case):
         lines = self.profiles("--every", "200ms", "long.py")
         self.assertGreaterEqual(len(lines), 4)
 
-    def test_nobody_there(self):
+    def test_missing_daemon(self):
         done = self.python("-m", "timesliced", "run", "--spool", self.path("spool"), "prog.py", "exit", "5",
                            address=f"tcp://127.0.0.1:{free_port()}")
         self.assertEqual(done.returncode, 5)
         self.assertIn("1 kept in", done.stderr)
         self.profiles("--spool", self.path("spool"), "prog.py")
         self.assertEqual([rows_by_name(line)["counted"][0] for line in self.server.lines], [5, 5])
-
-
-class Send(Case):
-    def setUp(self):
-        super().setUp()
-        self.server = self.receiver(Acked())
-
-    def dumps(self, count):
-        paths, profiles = [], []
-        for n in range(count):
-            profile = many_functions(n + 1)
-            paths.append(self.path(f"{n}.prof"))
-            profile.dump_stats(paths[-1])
-            os.utime(paths[-1], (1000 + n, 1000 + n))
-            profiles.append(profile)
-        return paths, profiles
-
-    def send(self, *words, **more):
-        return subprocess.run([sys.executable, "-m", "timesliced", "send", *words], check=False, text=True,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=3 * PATIENCE,
-                              stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **more})
-
-    def test_sent(self):
-        paths, profiles = self.dumps(5)
-        done = self.send("--address", self.server.address, "--label", "a=b", *paths)
-        self.assertEqual((done.returncode, done.stdout), (0, ""))
-        self.assertEqual(done.stderr, f"5 of 5 dumps sent to {self.server.address}\n")
-        for n, (line, profile) in enumerate(zip(self.server.lines, profiles)):
-            message = accept(line)
-            self.assertEqual(message["timestamp"], 1000 + n)
-            self.assertEqual(dict(message["rows"]), measured(profile))
-        self.assertEqual(self.send("--address", self.server.address, "--timestamp", "77.5", paths[0]).returncode, 0)
-        self.assertEqual(float(accept(self.server.lines[-1])["timestamp"]), 77.5)
-
-    def test_what_is_no_dump(self):
-        paths, _ = self.dumps(2)
-        profile = cProfile.Profile()
-        profile.runcall(len, [])
-        done = self.send("--address", self.server.address, paths[0], __file__, self.path("none"), self.folder, paths[1])
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("2 of 5 dumps", done.stderr)
-        for path in (__file__, self.path("none"), self.folder):
-            self.assertIn(f"timesliced: {path}: ", done.stderr)
-        self.assertEqual(len(self.server.lines), 2)
-
-    def test_rejected(self):
-        paths, _ = self.dumps(2)
-        self.server.rejecting = {2: "too_old"}
-        done = self.send("--address", self.server.address, *paths)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("1 of them rejected", done.stderr)
-        self.assertIn("too_old", done.stderr)
-
-    def test_nobody_there(self):
-        paths, _ = self.dumps(2)
-        done = self.send("--timeout", "200ms", "--address", f"tcp://127.0.0.1:{free_port()}", *paths)
-        self.assertEqual(done.returncode, 3)
-        self.assertIn("refused", done.stderr)
-
-    def test_wrong_usage(self):
-        for words in ([], ["--address", "x", "f"], ["--timestamp", "1e12", "f"], ["--label", "x", "f"]):
-            self.assertEqual(self.send(*words).returncode, 2, words)
-
-    def test_a_bar_on_a_terminal(self):
-        paths, _ = self.dumps(3)
-        above, below = pty.openpty()
-        try:
-            done = self.send("--address", self.server.address, *paths, stderr=below)
-            os.close(below)
-            seen = os.read(above, 65536).decode()
-        finally:
-            os.close(above)
-        self.assertEqual(done.returncode, 0)
-        self.assertRegex(seen, r"\[#+\] 3/3 dumps")
-        self.assertIn("3 of 3 dumps sent", seen)
 
 
 if __name__ == "__main__":
