@@ -184,23 +184,26 @@ static int commit(struct tsd_cycle *cycle)
     struct ts_store_error error;
     uint64_t saturated = 0;
     int64_t began = tsd_clock_mono();
-    if (tsd_pending_is_empty(&cycle->pending)) {
-        /* Nothing to commit, so an earlier failure no longer matters. */
-        set_working(cycle);
-        return 0;
-    }
+    /* If nothing is pending an earlier failure no longer matters, but the database's files are still checked. */
+    bool empty = tsd_pending_is_empty(&cycle->pending);
     struct ts_store_batch batch = tsd_pending_batch(&cycle->pending);
     batch.uptime = tsd_clients_uptime(cycle->clients);
     batch.horizon = cycle->horizon;
     int rc = ts_store_commit(cycle->store, &batch, &saturated, &error);
     if (!rc) {
         set_working(cycle);
-        commit_succeeded(cycle, saturated, tsd_clock_mono() - began);
+        if (!empty)
+            commit_succeeded(cycle, saturated, tsd_clock_mono() - began);
         return 0;
     }
     tsd_add(&cycle->state->writer.commits_failed, 1);
-    set_failing(cycle, error.message);
-    return rc == TS_ESYNC ? TS_ESYNC : TS_ESTORE;
+    if (rc != TS_ESYNC) {
+        set_failing(cycle, error.message);
+        return TS_ESTORE;
+    }
+    tsd_log_error("%s", error.message);
+    tsd_state_set_store_error(cycle->state, error.message);
+    return TS_ESYNC;
 }
 
 int tsd_cycle_run(struct tsd_cycle *cycle, const struct tsd_cycle_options *options)

@@ -46,8 +46,10 @@ static void publish(struct tsd_maintenance *maintenance)
 /* Retries after a pause, unless the error is fatal. */
 static int step_failed(struct tsd_maintenance *maintenance, int rc, const char *message)
 {
-    if (rc == TS_ESYNC)
+    if (rc == TS_ESYNC) {
+        tsd_log_error("%s", message);
         return rc;
+    }
     if (!maintenance->failing)
         tsd_log_warning("%s; retrying", message);
     maintenance->failing = true;

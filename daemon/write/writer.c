@@ -238,7 +238,7 @@ static void run(void *data)
     }
     end_requests(writer);
     if (rc == TS_ESYNC) {
-        tsd_log_error("fsync failed; exiting to restart from the on-disk state");
+        tsd_log_error("the database cannot be used any more; exiting to restart from the on-disk state");
         writer->config.on_fatal(writer->config.data);
         return;
     }

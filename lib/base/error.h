@@ -15,9 +15,9 @@
 
 enum {
     TS_OK = 0,
-    TS_ENOMEM = -1,   /* an allocation failed */
-    TS_ESTORE = -2,   /* the store refuses for now: busy, full, unreadable; try again later */
-    TS_ESYNC = -3,    /* the store could not sync: what later commits say cannot be trusted, end the process */
+    TS_ENOMEM = -1, /* an allocation failed */
+    TS_ESTORE = -2, /* the store refuses for now: busy, full, unreadable; try again later */
+    TS_ESYNC = -3, /* the store cannot be trusted to keep later commits (a failed sync, moved files): end the process */
     TS_EREFUSED = -4, /* the database must not be used: another grid, schema, program or daemon, or damaged */
     TS_EINVAL = -5,   /* the text given is not of the form asked for */
     TS_ECANCELED = -6 /* told to stop */

@@ -69,5 +69,8 @@ int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, 
     if (batch->n_label_sets)
         store->last_label_set = batch->first_label_set + batch->n_label_sets - 1;
     *ret_saturated = store->saturated;
+    r = ts_store_check_files(store, ret_error); /* moved during the commit: it must not be acknowledged */
+    if (r)
+        return r;
     return ts_store_checkpoint(store, CHECKPOINT_PAGES, ret_error);
 }

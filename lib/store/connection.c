@@ -4,18 +4,36 @@
  * Checkpoints are run here because SQLite's automatic ones ignore errors, including a failed fsync() of the database.
  * The next attempt would succeed although the kernel has dropped the pages, and would then reset the log that still
  * had them. After a failed sync the store is dead: every commit returns TS_ESYNC, and closing does not checkpoint.
+ *
+ * It is dead too once its files are no longer those under their names (guard.h). The log is then moved into the
+ * database, wherever that is now, so that no commit is lost and no filled log is left beside another file.
  */
 #include "lib/store/connection.h"
 
 #include <assert.h>
 #include <errno.h>
 
+int ts_store_check_files(struct ts_store *store, struct ts_store_error *ret_error)
+{
+    if (ts_guard_check(&store->guard, ret_error))
+        return 0;
+    ts_store_roll_back(store);
+    if (sqlite3_get_autocommit(store->db) && ts_store_empty_log(store)) {
+        /* A reader or a full disk is in the way: what is only in the log stays there. */
+    }
+    store->dead = true;
+    return TS_ESYNC;
+}
+
 int ts_store_ready(struct ts_store *store, struct ts_store_error *ret_error)
 {
     if (store->dead) {
-        ts_sql_format_error(ret_error, "an earlier sync failed; the process must end");
+        ts_sql_format_error(ret_error, "an earlier sync failed, or the database was moved; the process must end");
         return TS_ESYNC;
     }
+    int r = ts_store_check_files(store, ret_error);
+    if (r)
+        return r;
     ts_store_roll_back(store);
     if (!sqlite3_get_autocommit(store->db)) { /* no memory to roll back; not reached by tests */
         ts_sql_format_error(ret_error, "cannot roll back an earlier transaction");

@@ -5,6 +5,7 @@
 #ifndef TS_STORE_CONNECTION_H
 #define TS_STORE_CONNECTION_H
 
+#include "lib/store/guard.h"
 #include "lib/store/statements.h"
 
 /* A row's place in the order of the primary key. */
@@ -26,13 +27,15 @@ struct ts_store {
     sqlite3 *db;
     int lock;               /* descriptor of the lock file; -1: none */
     int wal_pages;          /* in the log after the last commit */
-    bool dead;              /* a sync has failed: the process must end */
+    bool dead;              /* a sync has failed, or the files have moved: the process must end */
     bool unclean;           /* there was a log at opening */
+    bool copying;           /* copy.c: one copy at a time */
     bool sync_each;         /* durability=power */
     uint64_t saturated;     /* stored sums that reached their bound in the current commit */
     int64_t horizon;        /* at opening, ns since the epoch */
     uint32_t last_location; /* the largest number stored so far; 0: not known */
     uint32_t last_label_set;
+    struct ts_guard guard;
     struct ts_levels levels;
     struct ts_sort_key *keys; /* cap_keys, and as many again for a wider level (deltas.c) */
     size_t cap_keys;
@@ -42,9 +45,12 @@ struct ts_store {
     sqlite3_stmt *stmts[TS_N_STATEMENTS];
 };
 
+/* Are the files still those under their names? TS_ESYNC: they are not, and the store is dead from now on. */
+int ts_store_check_files(struct ts_store *store, struct ts_store_error *ret_error) TS_MUST_USE;
+
 /*
- * To be called before a transaction: TS_ESYNC if the store is dead. Ends a transaction that an earlier failure has left
- * open (TS_ESTORE if that fails), and clears errno for ts_sql_set_error().
+ * To be called before a transaction: TS_ESYNC if the store is dead, or its files have moved. Ends a transaction that an
+ * earlier failure has left open (TS_ESTORE if that fails), and clears errno for ts_sql_set_error().
  */
 int ts_store_ready(struct ts_store *store, struct ts_store_error *ret_error) TS_MUST_USE;
 /* BEGIN IMMEDIATE and COMMIT, with SQLite's codes. A failed COMMIT may leave the transaction open. */

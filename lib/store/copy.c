@@ -4,8 +4,8 @@
 #include "lib/store/copy.h"
 
 #include "lib/store/connection.h"
-#include "lib/store/file.h"
 #include "lib/store/regrid.h"
+#include "lib/store/temporary.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 struct ts_copy {
+    struct ts_store *store; /* until the last step */
     char *path;
     sqlite3 *db;
     sqlite3_backup *backup; /* until the last step; then db is NULL too */
@@ -38,20 +39,17 @@ static int open_copy(struct ts_copy *copy)
 
 int ts_copy_start(struct ts_store *store, struct ts_copy **ret_copy, struct ts_store_error *ret_error)
 {
+    if (store->copying)
+        return fail(ret_error, "cannot copy the database, another copy is being made", EBUSY);
     struct ts_copy *copy = calloc(1, sizeof(*copy));
     const char *name = sqlite3_db_filename(store->db, "main");
-    if (!copy || asprintf(&copy->path, "%s" TS_FILE_COPY, name) < 0) {
+    int r = copy ? ts_temporary_create(name, TS_TEMPORARY_COPY, 0600, &copy->path) : TS_ENOMEM;
+    if (r) {
         free(copy);
-        return fail(ret_error, "cannot copy the database", ENOMEM);
+        return fail(ret_error, "cannot create a copy beside the database", r == TS_ENOMEM ? ENOMEM : errno);
     }
-    int fd = open(copy->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        int r = fail(ret_error, "cannot create a copy beside the database", errno);
-        free(copy->path);
-        free(copy);
-        return r;
-    }
-    close(fd);
+    copy->store = store;
+    store->copying = true;
     int rc = open_copy(copy);
     if (!rc) {
         copy->backup = sqlite3_backup_init(copy->db, "main", store->db, "main");
@@ -85,6 +83,8 @@ int ts_copy_step(struct ts_copy *copy, int pages, bool *ret_more, struct ts_stor
     *ret_more = rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
     if (*ret_more)
         return 0;
+    copy->store->copying = false;
+    copy->store = NULL;
     if (rc == SQLITE_DONE) {
         rc = sqlite3_backup_finish(copy->backup);
         copy->backup = NULL;
@@ -135,10 +135,12 @@ struct ts_copy *ts_copy_free(struct ts_copy *copy)
 {
     if (!copy)
         return NULL;
+    if (copy->store)
+        copy->store->copying = false;
     if (copy->backup)
         sqlite3_backup_finish(copy->backup);
     sqlite3_close(copy->db);
-    unlink(copy->path);
+    ts_temporary_remove(copy->path);
     free(copy->path);
     free(copy);
     return NULL;

@@ -3,7 +3,7 @@
  *
  * The writing connection makes it. SQLite applies what that connection commits to the copy too, so the copy is the
  * state of the database at its last step, never has to be restarted, and no reader pins the write-ahead log meanwhile.
- * The copy is the file NAME-copy, removed as soon as it is open for reading. There is one at a time.
+ * The copy is a temporary file beside the database, removed as soon as it is open for reading. There is one at a time.
  */
 #ifndef TS_STORE_COPY_H
 #define TS_STORE_COPY_H

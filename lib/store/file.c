@@ -12,14 +12,15 @@
  * main file is reliable: a database appears under its name only when it is complete, so application_id is never only in
  * the write-ahead log.
  *
- * Creation. The database is written as NAME-new, synced, and renamed. After a crash there is either nothing under the
- * name or a complete database. Leftovers of an earlier attempt are deleted, and so is a log whose database was removed:
- * replayed onto the new file it would ruin it (SQLite also deletes a log beside an empty database).
+ * Creation. The database is written as a temporary file (temporary.h), synced, and renamed. After a crash there is
+ * either nothing under the name or a complete database. A log whose database is missing prevents it: replayed onto the
+ * new file it would ruin it, and it may have the last commits of a database that was moved away.
  */
 #include "lib/store/file.h"
 
 #include "lib/store/levels.h"
 #include "lib/store/schema.h"
+#include "lib/store/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -227,6 +228,13 @@ int ts_file_inspect(const char *path, bool *ret_missing, bool *ret_hot, struct t
 out:
     if (fd >= 0)
         close(fd);
+    if (!r && missing && hot) {
+        ts_sql_format_error(ret_error,
+                            "the database %.256s is missing, but its log has data that was not moved into it yet; put"
+                            " the database back, or delete %.256s to start with an empty one",
+                            path, wal);
+        r = TS_EREFUSED;
+    }
     free(wal);
     if (!r) {
         *ret_missing = missing;
@@ -269,11 +277,6 @@ static void unlink_all(const char *path)
         unlink_beside(path, suffixes[i]);
 }
 
-void ts_file_remove_copy(const char *path)
-{
-    unlink_beside(path, TS_FILE_COPY);
-}
-
 static int sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -291,21 +294,13 @@ static int sync_folder(const char *path)
 int ts_file_create(const char *path, const struct ts_levels *levels, int64_t horizon, struct ts_store_error *ret_error)
 {
     sqlite3 *db = NULL;
-    int r;
-    char *fresh = beside(path, "-new");
-    if (!fresh) {
-        ts_sql_format_error(ret_error, "out of memory");
-        return TS_ENOMEM;
-    }
-    unlink(fresh);
-    unlink_all(fresh);
+    char *fresh = NULL;
     /* Not created by SQLite because of its mode, which -wal and -shm inherit. */
-    int fd = open(fresh, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, MODE);
-    if (fd < 0) {
-        r = fail(ret_error, fresh, "cannot create");
-        goto out;
+    int r = ts_temporary_create(path, TS_TEMPORARY_NEW, MODE, &fresh);
+    if (r) {
+        errno = r == TS_ENOMEM ? ENOMEM : errno;
+        return fail(ret_error, path, "cannot create");
     }
-    close(fd);
     int rc = sqlite3_open_v2(fresh, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (!rc)
         rc = write_schema(db, levels, horizon);
@@ -320,10 +315,8 @@ int ts_file_create(const char *path, const struct ts_levels *levels, int64_t hor
     r = rename(fresh, path) < 0 || sync_folder(path) < 0 ? fail(ret_error, path, "cannot create") : 0;
 out:
     sqlite3_close(db);
-    if (r) {
-        unlink(fresh);
-        unlink_all(fresh);
-    }
+    if (r)
+        ts_temporary_remove(fresh);
     free(fresh);
     return r;
 }

@@ -16,6 +16,7 @@
 #include "lib/store/adapt.h"
 #include "lib/store/file.h"
 #include "lib/store/identify.h"
+#include "lib/store/temporary.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -117,7 +118,9 @@ static int open_file(struct ts_store *store, const struct ts_store_config *confi
     if (!r)
         r = ts_store_adapt(store, config, upgrade, ret_error);
     if (!r)
-        ts_file_remove_copy(path);
+        r = ts_guard_init(&store->guard, path, ret_error);
+    if (!r)
+        ts_temporary_remove_all(path);
     return r;
 }
 
@@ -164,6 +167,7 @@ struct ts_store *ts_store_close(struct ts_store *store)
     /* Last: when another process gets the lock, this one has no connection to the file. */
     if (store->lock >= 0)
         close(store->lock);
+    ts_guard_deinit(&store->guard);
     free(store->keys);
     free(store->rows);
     free(store);

@@ -120,7 +120,8 @@ struct ts_store_batch {
 /*
  * Commits a batch in one transaction: inserts the new names, adds the sums to the stored ones (saturating). On 0 all of
  * it is on stable storage, to the configured durability; otherwise none of it is stored. TS_ESTORE: keep the batch and
- * try again. TS_ESYNC: the process must end. ret_saturated counts the stored sums that reached their bound.
+ * try again. TS_ESYNC: the process must end; also for an empty batch, once the database's files were moved, deleted or
+ * replaced. ret_saturated counts the stored sums that reached their bound.
  */
 int ts_store_commit(struct ts_store *store, const struct ts_store_batch *batch, uint64_t *ret_saturated,
                     struct ts_store_error *ret_error) TS_MUST_USE;

@@ -35,15 +35,31 @@ static void creates_and_reopens(void **state)
 static void creates_in_an_empty_file_and_deletes_leftovers(void **state)
 {
     struct fixture *f = *state;
-    char beside[128];
+    char beside[160];
     spill(f->path, "", 0);
     snprintf(beside, sizeof(beside), "%s-wal", f->path);
-    spill(beside, "old log", 7);
-    snprintf(beside, sizeof(beside), "%s-new", f->path);
+    spill(beside, "", 0);
+    snprintf(beside, sizeof(beside), "%s-new-0123456789abcdef", f->path);
     spill(beside, "half a database", 15);
     seed(f);
-    assert_false(there(f, "-new"));
+    assert_int_equal(count_temporaries(f), 0);
     expect_sql(f, "SELECT count(*) FROM sums WHERE level = 0", "1");
+}
+
+/* The log may have the last commits of a database that was moved away. */
+static void refuses_a_log_without_a_database(void **state)
+{
+    struct fixture *f = *state;
+    char wal[160];
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    spill(wal, "a log", 5);
+    assert_int_equal(open_fails(f, "is missing, but its log has data"), TS_EREFUSED);
+    assert_true(there(f, "-wal"));
+    assert_false(there(f, ""));
+    spill(f->path, "", 0);
+    assert_int_equal(open_fails(f, "put the database back, or delete"), TS_EREFUSED);
+    unlink(wal);
+    seed(f);
 }
 
 static void one_lock_for_two_names(void **state)
@@ -292,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(creates_and_reopens),
         T(creates_in_an_empty_file_and_deletes_leftovers),
+        T(refuses_a_log_without_a_database),
         T(one_lock_for_two_names),
         T(missing_folder_or_permission),
         T(second_daemon_is_refused),
