@@ -26,19 +26,19 @@ void tsd_clock_init(struct tsd_clock *clock)
     clock->horizon_at_start = clock->wall_at_start;
 }
 
-static int64_t even(const struct tsd_clock *clock)
+static int64_t since_start(const struct tsd_clock *clock)
 {
-    return clock->wall_at_start + (tsd_clock_mono() - clock->mono_at_start);
+    return tsd_clock_mono() - clock->mono_at_start;
 }
 
 int64_t tsd_clock_latest(const struct tsd_clock *clock)
 {
-    int64_t a = even(clock);
-    int64_t b = tsd_clock_wall();
-    return a > b ? a : b;
+    int64_t without_jumps = clock->wall_at_start + since_start(clock);
+    int64_t wall = tsd_clock_wall();
+    return without_jumps > wall ? without_jumps : wall;
 }
 
 int64_t tsd_clock_horizon(const struct tsd_clock *clock)
 {
-    return clock->horizon_at_start + (tsd_clock_mono() - clock->mono_at_start);
+    return clock->horizon_at_start + since_start(clock);
 }

@@ -1,19 +1,21 @@
 /*
- * Log lines: format, escape, one write(2). Everything is on the caller's stack, so that any thread may log at any time;
- * what is shared is two atomic numbers.
+ * Formats, escapes and writes a line. Everything is on the caller's stack, so that any thread may log at any time; the
+ * only shared data are two atomic numbers.
  *
- * A line is LINE_MAX_BYTES at most, less than PIPE_BUF: on a pipe it arrives whole, not mixed with another thread's.
- * What a message brings along (a path, a peer's text) cannot make a second line, move a terminal's cursor, or turn the
- * line into a blob for the journal: control characters and bytes that are not UTF-8 are written as escapes.
+ * A line has at most LINE_MAX_BYTES, less than PIPE_BUF: on a pipe, lines of several threads do not mix. Control
+ * characters and bytes that are not UTF-8 are escaped: a logged path or peer's text cannot begin a second line, move
+ * the cursor of a terminal, or make the journal store the line as a blob.
  *
- * Logging never stops the daemon: where standard error is a full pipe that does not block, a line waits a moment, then
- * it is lost. The caller ignores SIGPIPE.
+ * Logging never blocks the daemon: if standard error is a full non-blocking pipe, a line waits for a moment and is then
+ * lost. The caller must ignore SIGPIPE.
  */
 #include "daemon/base/log.h"
 
 #include "lib/base/json.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,15 +26,17 @@
 #include <unistd.h>
 
 enum {
-    LINE_MAX_BYTES = 2048, /* with the newline */
-    PATIENCE_MS = 100,     /* for a reader that is behind */
+    LINE_MAX_BYTES = 2048, /* including the newline */
+    FULL_PIPE_MS = 100,    /* how long to wait for a slow reader */
     UNKNOWN = -1
 };
+
+static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a write to a pipe is atomic");
 
 static _Atomic int max_level = TSD_LOG_INFO;
 static _Atomic int under_journal = UNKNOWN;
 
-/* How systemd and people are told: sd-daemon(3) has the numbers of syslog. */
+/* sd-daemon(3) uses the priorities of syslog. */
 static const struct {
     const char *journal;
     const char *plain;
@@ -48,7 +52,7 @@ void tsd_log_set_level(enum tsd_log_level level)
     atomic_store_explicit(&max_level, level, memory_order_relaxed);
 }
 
-/* The environment does not change while the daemon runs; two threads that look at once see the same. */
+/* Two threads may determine this at once: the environment does not change while the daemon runs. */
 static const char *prefix_of(enum tsd_log_level level)
 {
     int journal = atomic_load_explicit(&under_journal, memory_order_relaxed);
@@ -59,11 +63,8 @@ static const char *prefix_of(enum tsd_log_level level)
     return journal ? prefixes[level].journal : prefixes[level].plain;
 }
 
-/*
- * Length of the character at text, 0 where it must be escaped. C1 controls (U+0080 to U+009F) are controls to a
- * terminal as well.
- */
-static size_t printable(const char *text, const char *end)
+/* Length of the character, 0 if it must be escaped. C1 controls (U+0080 to U+009F) control a terminal, too. */
+static size_t printable_len(const char *text, const char *end)
 {
     unsigned char c = (unsigned char)text[0];
     if (c < 0x20 || c == 0x7F)
@@ -72,23 +73,23 @@ static size_t printable(const char *text, const char *end)
     return n == 2 && c == 0xC2 && (unsigned char)text[1] < 0xA0 ? 0 : n;
 }
 
-/* Appends the text, escaped, to a line of len bytes; "..." ends one that would grow too long. Gives the new length. */
+/* Appends the escaped text to the line, cut with "..." if it is too long. Returns the new length. */
 static size_t append_escaped(char *line, size_t len, const char *text)
 {
     static const char cut[] = "...";
-    const size_t room = LINE_MAX_BYTES - strlen(cut) - 1; /* of the line's end */
+    const size_t room = LINE_MAX_BYTES - strlen(cut) - 1; /* the newline */
     const char *end = text + strlen(text);
     while (text < end) {
         char escape[sizeof("\\xNN")];
         const char *bytes = text;
-        size_t taken = printable(text, end);
-        size_t n = taken;
-        if (!taken) {
+        size_t consumed = printable_len(text, end);
+        size_t n = consumed;
+        if (!consumed) {
             const char *name = *text == '\n' ? "\\n" : *text == '\t' ? "\\t" : *text == '\r' ? "\\r" : NULL;
             n = (size_t)(name ? snprintf(escape, sizeof(escape), "%s", name)
                               : snprintf(escape, sizeof(escape), "\\x%02x", (unsigned char)*text));
             bytes = escape;
-            taken = 1;
+            consumed = 1;
         }
         if (len + n > room) {
             memcpy(line + len, cut, strlen(cut));
@@ -96,12 +97,12 @@ static size_t append_escaped(char *line, size_t len, const char *text)
         }
         memcpy(line + len, bytes, n);
         len += n;
-        text += taken;
+        text += consumed;
     }
     return len;
 }
 
-/* A short write is carried on with: a file's disk, or a pipe in pieces, took part of the line. */
+/* Continues after a short write, as on a full disk. */
 static void write_line(const char *line, size_t len)
 {
     bool waited = false;
@@ -113,9 +114,9 @@ static void write_line(const char *line, size_t len)
         } else if (n < 0 && errno == EAGAIN && !waited) {
             struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
             waited = true;
-            (void)poll(&ready, 1, PATIENCE_MS);
+            (void)poll(&ready, 1, FULL_PIPE_MS);
         } else if (n == 0 || errno != EINTR) {
-            return; /* there is nobody left to tell */
+            return; /* the line is lost: there is no other place to report it */
         }
     }
 }
@@ -124,19 +125,20 @@ static TS_PRINTF(2, 0) void log_line(enum tsd_log_level level, const char *forma
 {
     if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed))
         return;
-    int number = errno;
+    int previous_errno = errno;
     char message[LINE_MAX_BYTES];
     char line[LINE_MAX_BYTES];
-    /* Only a bad format fails; it is then better than nothing. */
+    /* Fails only for an invalid format, which is then logged itself. */
     if (vsnprintf(message, sizeof(message), format, args) < 0)
         snprintf(message, sizeof(message), "%s", format);
     const char *prefix = prefix_of(level);
     size_t len = strlen(prefix);
     memcpy(line, prefix, len);
     len = append_escaped(line, len, message);
+    assert(len < LINE_MAX_BYTES);
     line[len++] = '\n';
     write_line(line, len);
-    errno = number;
+    errno = previous_errno;
 }
 
 #define DEFINE_LOG(name, level) \

@@ -1,5 +1,6 @@
 #include "daemon/base/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ void tsd_state_deinit(struct tsd_state *state)
 uint64_t tsd_state_sum(const struct tsd_state *state, size_t offset)
 {
     uint64_t sum = 0;
+    assert(offset % sizeof(tsd_count) == 0 && offset < sizeof(struct tsd_stats));
     for (size_t i = 0; i < state->n_threads; i++)
         sum += tsd_get((const tsd_count *)(const void *)((const char *)state->threads[i] + offset));
     return sum;
@@ -39,13 +41,13 @@ uint64_t tsd_state_sum(const struct tsd_state *state, size_t offset)
 
 uint64_t tsd_state_pending(const struct tsd_state *state)
 {
-    /* In this order: what is committed was accepted before, so a message in between makes it too large, never huge. */
+    /* Committed first: messages accepted between the two loads make the result larger, never negative. */
     uint64_t committed = tsd_get(&state->writer.committed);
     uint64_t accepted = tsd_state_sum(state, offsetof(struct tsd_stats, accepted));
-    return accepted > committed ? accepted - committed : 0; /* relaxed loads may still be seen the other way round */
+    return accepted > committed ? accepted - committed : 0; /* relaxed loads may be reordered */
 }
 
-/* Whole characters only: the text goes into JSON. */
+/* Cuts the text between characters: it must remain UTF-8, for JSON. */
 static size_t cut(const char *text, size_t len)
 {
     while (len && ((unsigned char)text[len] & 0xC0) == 0x80)
@@ -53,7 +55,7 @@ static size_t cut(const char *text, size_t len)
     return len;
 }
 
-static void set(struct tsd_state *state, char *text, size_t size, const char *message)
+static void set_text(struct tsd_state *state, char *text, size_t size, const char *message)
 {
     size_t len = message ? strlen(message) : 0;
     if (len >= size)
@@ -67,12 +69,12 @@ static void set(struct tsd_state *state, char *text, size_t size, const char *me
 
 void tsd_state_set_store_error(struct tsd_state *state, const char *message)
 {
-    set(state, state->store_error, sizeof(state->store_error), message);
+    set_text(state, state->store_error, sizeof(state->store_error), message);
 }
 
 void tsd_state_set_damage(struct tsd_state *state, const char *message)
 {
-    set(state, state->damage, sizeof(state->damage), message);
+    set_text(state, state->damage, sizeof(state->damage), message);
 }
 
 void tsd_state_store_error(struct tsd_state *state, char *ret_message, size_t size)

@@ -1,8 +1,6 @@
 /*
- * The daemon's own counters, and what all threads share of its state.
- *
- * Each ingest thread has a struct tsd_stats that it alone writes (a relaxed load and store, no locked instruction);
- * anyone reads. The control side adds them up when asked.
+ * The daemon's own counters. Each ingest thread has a struct tsd_stats that only it writes, with a relaxed load and
+ * store and no locked instruction. Any thread may read them; the control side sums them up.
  */
 #ifndef TSD_BASE_STATS_H
 #define TSD_BASE_STATS_H
@@ -22,11 +20,11 @@ struct tsd_stats {
     tsd_count entries; /* of accepted messages */
     tsd_count bytes;
     tsd_count saturated;
-    tsd_count datagrams_dropped;     /* by the kernel, as the sockets tell */
-    tsd_count datagrams_over_memory; /* read and thrown away past ingest.memory_limit */
-    tsd_count connections;           /* accepted since the start */
-    tsd_count connections_refused;   /* over ingest.max_connections */
-    tsd_count connections_cut;       /* closed for a line that stood still, or for memory */
+    tsd_count datagrams_dropped;     /* by the kernel, as reported by the sockets */
+    tsd_count datagrams_over_memory; /* discarded because of ingest.memory_limit */
+    tsd_count connections;           /* accepted */
+    tsd_count connections_refused;   /* because of ingest.max_connections */
+    tsd_count connections_cut;       /* closed because a line was not completed, or to free memory */
     tsd_count connections_open;      /* now */
     tsd_count answers_dropped;       /* to a sender that does not read them */
     tsd_count waiting_bytes;         /* now: counters not yet handed over, and partial lines */
@@ -42,7 +40,7 @@ static inline void tsd_set(tsd_count *count, uint64_t value)
     atomic_store_explicit(count, value, memory_order_relaxed);
 }
 
-/* By the owning thread only. */
+/* On the owning thread only. */
 static inline void tsd_add(tsd_count *count, uint64_t more)
 {
     tsd_set(count, tsd_get(count) + more);
