@@ -53,14 +53,14 @@ void ctl_help(enum ctl_command_id command, struct ctl_text *out)
         const struct ctl_option *o = &ctl_options[i];
         if (one && !(o->commands & 1u << command))
             continue;
-        ctl_text_reset(&help);
+        ctl_text_clear(&help);
         ctl_text_printf(&line, "  --%s %s", o->name, o->value ? o->value : "");
         ctl_wrap(&help, o->help, WIDTH, HELP_COLUMN);
         int left = ctl_width(ctl_text_str(&line));
         ctl_text_puts(out, ctl_text_str(&line));
         ctl_text_spaces(out, HELP_COLUMN - left);
         ctl_text_puts(out, ctl_text_str(&help) + (help.len ? HELP_COLUMN : 0)); /* the option stands there */
-        ctl_text_reset(&line);
+        ctl_text_clear(&line);
     }
     const char *example = NULL;
     for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++)

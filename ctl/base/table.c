@@ -191,5 +191,6 @@ void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, s
             ctl_text_printf(&dropped, "%s%s",
                             dropped.len ? ", " : "Not shown, the terminal is too narrow: ", titles[i].text);
     ctl_wrap(out, ctl_text_str(&dropped), screen->width, 0);
+    out->failed = out->failed || dropped.failed;
     ctl_text_deinit(&dropped);
 }

@@ -13,12 +13,17 @@ void ctl_text_deinit(struct ctl_text *text)
     *text = (struct ctl_text){0};
 }
 
-void ctl_text_reset(struct ctl_text *text)
+void ctl_text_clear(struct ctl_text *text)
 {
     text->len = 0;
-    text->failed = false;
     if (text->data)
         text->data[0] = '\0';
+}
+
+void ctl_text_reset(struct ctl_text *text)
+{
+    ctl_text_clear(text);
+    text->failed = false;
 }
 
 static bool reserve(struct ctl_text *text, size_t more)

@@ -18,7 +18,8 @@ struct ctl_text {
 };
 
 void ctl_text_deinit(struct ctl_text *text); /* safe to call twice; the text is empty and usable afterwards */
-void ctl_text_reset(struct ctl_text *text);  /* empties, keeps the memory */
+void ctl_text_reset(struct ctl_text *text);  /* empties and clears `failed`, keeps the memory */
+void ctl_text_clear(struct ctl_text *text);  /* empties, keeps the memory and `failed`: for a text reused in a loop */
 void ctl_text_append(struct ctl_text *text, const char *bytes, size_t len);
 void ctl_text_puts(struct ctl_text *text, const char *string);
 void ctl_text_putc(struct ctl_text *text, char byte);

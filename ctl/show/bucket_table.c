@@ -89,7 +89,7 @@ static void bucket_table(const struct ctl_matrix *m, bool by_label, const struct
     add_columns(m, n, rest, &table);
     for (size_t b = 0; b < m->n_buckets; b++) {
         double parts = m->missing ? m->missing[b] : 0;
-        ctl_text_reset(&text);
+        ctl_text_clear(&text);
         ctl_text_printf(&text, "%s%s", ctl_clock_time(&clock, m->times[b]).text, parts > 0 ? "!" : "");
         add_row(m, n, rest, b, ctl_text_str(&text), m->profiles[b], &table);
         missing += parts;
@@ -100,7 +100,7 @@ static void bucket_table(const struct ctl_matrix *m, bool by_label, const struct
 
     if (n < m->n_series) {
         size_t folded = m->n_series - n;
-        ctl_text_reset(&text);
+        ctl_text_clear(&text);
         ctl_text_printf(&text, "%zu %s%s not fit the width: summed in other, listed by --format json.", folded,
                         by_label ? "value" : "function", folded == 1 ? " does" : "s do");
         ctl_wrap(out, ctl_text_str(&text), screen->width, 0);
@@ -137,6 +137,7 @@ int ctl_show_buckets(const struct ctl_args *args, const struct ctl_view *view, c
         else
             bucket_table(&m, args->by && !strncmp(args->by, "label.", 6), screen, out);
     }
+    out->failed = out->failed || more.failed;
     ctl_text_deinit(&more);
     ctl_matrix_deinit(&m);
     return rc;

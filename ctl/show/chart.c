@@ -114,9 +114,9 @@ static void legend(const struct ctl_matrix *m, const struct ctl_screen *screen, 
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < n; i++) {
             const struct ctl_series *s = segment(m, i);
-            ctl_text_reset(&name);
-            ctl_text_reset(&clean);
-            ctl_text_reset(&cut);
+            ctl_text_clear(&name);
+            ctl_text_clear(&clean);
+            ctl_text_clear(&cut);
             if (i == m->n_series)
                 ctl_text_printf(&name, "other (%s)", ctl_count(m->other_functions).text);
             else if (s->where.len)

@@ -71,9 +71,11 @@ int ctl_diff_load(struct ctl_diff *diff, const cJSON *root, size_t keep, struct 
             continue;
         }
         ctl_row_name(row, &change.name, &change.where);
+        problem->failed = problem->failed || change.name.failed || change.where.failed;
         diff->rows[diff->n++] = change;
     }
-    return 0;
+    problem->failed = problem->failed || diff->metric.failed;
+    return problem->failed ? -1 : 0;
 }
 
 static void change_deinit(struct ctl_change *change)

@@ -42,8 +42,8 @@ int ctl_show_functions(const struct ctl_screen *screen, const cJSON *root, struc
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
         ctl_table_column(&table, &columns[i]);
     cJSON_ArrayForEach (row, functions) {
-        ctl_text_reset(&name);
-        ctl_text_reset(&where);
+        ctl_text_clear(&name);
+        ctl_text_clear(&where);
         ctl_row_name(row, &name, &where);
         const char *shown = ctl_text_str(&name);
         const cJSON *places = cJSON_GetObjectItemCaseSensitive(row, "locations");
@@ -55,8 +55,8 @@ int ctl_show_functions(const struct ctl_screen *screen, const cJSON *root, struc
             continue;
         }
         cJSON_ArrayForEach (place, places) {
-            ctl_text_reset(&unused);
-            ctl_text_reset(&where);
+            ctl_text_clear(&unused);
+            ctl_text_clear(&where);
             ctl_row_name(place, &unused, &where);
             ctl_table_cell(&table, shown);
             ctl_table_cell(&table, ctl_string(place, "raw_name", "-"));
@@ -66,7 +66,7 @@ int ctl_show_functions(const struct ctl_screen *screen, const cJSON *root, struc
         }
     }
     ctl_table_print(&table, screen, out);
-    out->failed = out->failed || name.failed || where.failed;
+    out->failed = out->failed || name.failed || where.failed || unused.failed;
     ctl_text_deinit(&name);
     ctl_text_deinit(&where);
     ctl_text_deinit(&unused);
@@ -90,7 +90,7 @@ int ctl_show_labels(const struct ctl_screen *screen, const cJSON *root, struct c
     ctl_table_column(&table, &(struct ctl_column){.title = "last bucket"});
     ctl_table_column(&table, &(struct ctl_column){.title = "profiles", .right = true});
     cJSON_ArrayForEach (row, sets) {
-        ctl_text_reset(&set);
+        ctl_text_clear(&set);
         cJSON_ArrayForEach (pair, cJSON_GetObjectItemCaseSensitive(row, "labels"))
             ctl_text_printf(&set, "%s%s=%s", set.len ? " " : "", pair->string ? pair->string : "",
                             cJSON_IsString(pair) ? pair->valuestring : "?");
@@ -119,7 +119,7 @@ int ctl_show_rejects(const struct ctl_screen *screen, const cJSON *root, struct 
     struct ctl_text line = {0};
     cJSON_ArrayForEach (row, rejects) {
         double time = ctl_number(row, "time", NAN);
-        ctl_text_reset(&line);
+        ctl_text_clear(&line);
         ctl_clean(&line, isnan(time) ? ctl_string(row, "time", "-") : ctl_time(time).text);
         ctl_text_puts(&line, "  ");
         ctl_clean(&line, ctl_string(row, "code", "-"));
@@ -128,10 +128,10 @@ int ctl_show_rejects(const struct ctl_screen *screen, const cJSON *root, struct 
         ctl_text_puts(out, screen->color ? "\033[1m" : "");
         ctl_wrap(out, ctl_text_str(&line), screen->width, 0);
         ctl_text_puts(out, screen->color ? "\033[0m" : "");
-        ctl_text_reset(&line);
+        ctl_text_clear(&line);
         ctl_clean(&line, ctl_string(row, "message", ""));
         ctl_wrap(out, ctl_text_str(&line), screen->width, 2);
-        ctl_text_reset(&line);
+        ctl_text_clear(&line);
         ctl_clean(&line, ctl_string(row, "text", ""));
         ctl_text_puts(out, screen->color ? "\033[2m" : "");
         ctl_wrap(out, ctl_text_str(&line), screen->width, 4);

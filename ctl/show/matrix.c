@@ -56,6 +56,10 @@ static int read_series(struct ctl_matrix *m, const cJSON *root, struct ctl_text 
     cJSON_ArrayForEach (row, functions) {
         struct ctl_series *series = &m->series[m->n_series++];
         ctl_row_name(row, &series->name, &series->where);
+        if (series->name.failed || series->where.failed) {
+            problem->failed = true;
+            return -1;
+        }
         series->total = ctl_number(row, "total", 0);
         if (read_values(row, "values", ctl_text_str(&series->name), m->n_buckets, &series->values, problem))
             return -1;

@@ -95,6 +95,7 @@ void ctl_show_error(long status, const struct ctl_text *body, struct ctl_text *o
         ctl_clean(&clean, ctl_text_str(body));
         ctl_text_printf(out, "the daemon responded with HTTP status %ld%s", status, clean.len ? ": " : "");
         ctl_fit(out, ctl_text_str(&clean), 200, CTL_CUT_END);
+        out->failed = out->failed || clean.failed;
         ctl_text_deinit(&clean);
     }
     cJSON_Delete(root);

@@ -4,6 +4,7 @@
 #include "ctl/base/format.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool ends_with(const char *text, const char *end)
@@ -24,13 +25,8 @@ static struct ctl_figure status_number(const char *key, double value)
     if (ends_with(key, "bytes") || ends_with(key, "size"))
         return ctl_size(value);
     struct ctl_figure f = ctl_count(value);
-    if (ends_with(key, "pid") || ends_with(key, "port")) {
-        struct ctl_text plain = {0};
-        ctl_text_printf(&plain, "%.0f", value);
-        if (plain.len < sizeof(f.text))
-            memcpy(f.text, ctl_text_str(&plain), plain.len + 1);
-        ctl_text_deinit(&plain);
-    }
+    if ((ends_with(key, "pid") || ends_with(key, "port")) && fabs(value) < 1e15) /* without separators */
+        snprintf(f.text, sizeof(f.text), "%.0f", value);
     return f;
 }
 
@@ -64,9 +60,9 @@ static void status_tree(const cJSON *object, int depth, int width, const struct 
     const cJSON *item;
     struct ctl_text key = {0}, value = {0}, cut = {0};
     cJSON_ArrayForEach (item, object) {
-        ctl_text_reset(&key);
-        ctl_text_reset(&value);
-        ctl_text_reset(&cut);
+        ctl_text_clear(&key);
+        ctl_text_clear(&value);
+        ctl_text_clear(&cut);
         ctl_clean(&key, item->string ? item->string : "-");
         bool is_error = item->string && ends_with(item->string, "error") && cJSON_IsString(item);
         bool nested = cJSON_IsObject(item) || cJSON_IsArray(item);

@@ -62,15 +62,15 @@ int ctl_show_top(const struct ctl_args *args, const struct ctl_view *view, const
 
     struct ctl_text name = {0}, where = {0};
     cJSON_ArrayForEach (row, functions) {
-        ctl_text_reset(&name);
-        ctl_text_reset(&where);
+        ctl_text_clear(&name);
+        ctl_text_clear(&where);
         ctl_row_name(row, &name, &where);
         top_row(&table, row, ctl_text_str(&name), places ? ctl_text_str(&where) : NULL);
     }
     const cJSON *other = cJSON_GetObjectItemCaseSensitive(root, "other");
     double rest = ctl_number(other, "functions", 0);
     if (rest > 0) {
-        ctl_text_reset(&name);
+        ctl_text_clear(&name);
         ctl_text_printf(&name, "other (%s)", ctl_count(rest).text);
         top_row(&table, other, ctl_text_str(&name), places ? "" : NULL);
         table.dim_last = true;

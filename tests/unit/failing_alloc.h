@@ -15,7 +15,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
-static int alloc_fail_at = -1; /* calls that still work; -1: all do */
+static int alloc_fail_at = -1; /* calls that succeed before one fails; -1: none fails */
+static bool alloc_fail_once;   /* only one call fails; otherwise all after it do, too */
 static size_t alloc_calls;
 
 static bool alloc_fails(void)
@@ -23,8 +24,10 @@ static bool alloc_fails(void)
     alloc_calls++;
     if (alloc_fail_at < 0)
         return false;
-    if (alloc_fail_at == 0)
+    if (alloc_fail_at == 0) {
+        alloc_fail_at = alloc_fail_once ? -1 : 0;
         return true;
+    }
     alloc_fail_at--;
     return false;
 }

@@ -58,6 +58,10 @@ static void test_failure_is_sticky(void **state)
     ctl_text_puts(&text, "dropped");
     assert_true(text.failed);
     assert_string_equal(ctl_text_str(&text), "kept");
+    ctl_text_clear(&text);
+    ctl_text_puts(&text, "dropped");
+    assert_true(text.failed);
+    assert_string_equal(ctl_text_str(&text), "");
     ctl_text_reset(&text);
     ctl_text_puts(&text, "usable");
     assert_false(text.failed);
