@@ -64,6 +64,10 @@ int ctl_session_request(struct ctl_session *session, const struct ctl_request *r
     long status = 0;
     session->temporary = false;
     ctl_text_reset(&session->problem);
+    if (session->query.failed) { /* without one of its filters the request would mean something else */
+        session->problem.failed = true;
+        return CTL_ERROR;
+    }
     switch (ctl_http_request(&session->http, request, sink, &status, &session->error_body, &session->problem)) {
     case CTL_HTTP_DONE:
         if (status == 200)

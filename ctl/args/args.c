@@ -40,6 +40,7 @@ static void add_parameter(struct ctl_args *args, const char *prefix, const char 
 
 void ctl_args_query(const struct ctl_args *args, long top, bool csv, struct ctl_text *out)
 {
+    assert(!args->query.failed);
     ctl_text_reset(out);
     ctl_text_puts(out, ctl_text_str(&args->query));
     if (args->command != CTL_DIFF)
@@ -315,6 +316,8 @@ static int finish(struct ctl_args *args, struct ctl_text *problem)
     if (rc)
         return rc;
     add_given(args);
+    if (args->query.failed || args->before_labels.failed || args->after_labels.failed)
+        return usage(problem, "out of memory"); /* never a request without one of its filters */
 
     const char *from_env = getenv("TIMESLICED_SOCKET");
     if (!args->socket && !args->url)

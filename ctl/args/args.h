@@ -42,7 +42,7 @@ struct ctl_args {
 
 /* 0, or CTL_USAGE with a message in problem. args borrows from argv and the environment. deinit in either case. */
 int ctl_args_parse(struct ctl_args *args, int argc, char **argv, struct ctl_text *problem);
-/* The complete query string; for diff with top (0: all) and the format. */
+/* The complete query string; for diff with top (0: all) and the format. If out->failed, it must not be sent. */
 void ctl_args_query(const struct ctl_args *args, long top, bool csv, struct ctl_text *out);
 void ctl_args_deinit(struct ctl_args *args);
 

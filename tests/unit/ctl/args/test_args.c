@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failing_alloc.h"
+
 enum { WORDS_MAX = 24 };
 
 static char program[] = "timeslicectl";
@@ -278,6 +280,32 @@ static void test_empty_words(void **state)
     ctl_text_deinit(&problem);
 }
 
+/* A filter that is lost for want of memory would change the meaning of a request, above all of a deletion. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    static const char line[] =
+        "delete --function a_long_name_so_that_the_query_grows_more_than_once_while_it_is_built --last 1d "
+        "--label service=another_long_value_so_that_the_query_grows_more_than_once --yes";
+    bool failed = true;
+    for (int n = 0; failed; n++) {
+        struct ctl_args args;
+        struct ctl_text problem = {0}, query = {0};
+        alloc_fail_at = n;
+        alloc_fail_once = true;
+        alloc_calls = 0;
+        int rc = parse(&args, line, &problem);
+        if (!rc)
+            ctl_args_query(&args, 0, false, &query);
+        failed = alloc_calls > (size_t)n;
+        alloc_fail_at = -1;
+        assert_int_equal(failed, rc || query.failed);
+        ctl_args_deinit(&args);
+        ctl_text_deinit(&problem);
+        ctl_text_deinit(&query);
+    }
+}
+
 static bool is_accepted(const char *command, const struct ctl_option *option)
 {
     struct ctl_args args;
@@ -310,15 +338,11 @@ static void test_options_of_each_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_diff),
-        cmocka_unit_test(test_query_of_other_commands),
-        cmocka_unit_test(test_socket_and_url),
-        cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_wrong_usage),
-        cmocka_unit_test(test_empty_words),
-        cmocka_unit_test(test_options_of_each_command),
+        cmocka_unit_test(test_queries),        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_diff),           cmocka_unit_test(test_query_of_other_commands),
+        cmocka_unit_test(test_socket_and_url), cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_wrong_usage),    cmocka_unit_test(test_empty_words),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_options_of_each_command),
     };
     return cmocka_run_group_tests_name("ctl/args/args", tests, NULL, NULL);
 }
