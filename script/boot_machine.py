@@ -109,7 +109,7 @@ class Datagrams:
         begin = time.monotonic()
         while not self.ending.is_set():
             while self.sent.last < (time.monotonic() - begin) * DATAGRAMS_PER_SECOND:
-                udp.sendto(checker.text(self.sent.client, self.sent.last + 1), ADDRESS)
+                udp.sendto(checker.message(self.sent.client, self.sent.last + 1), ADDRESS)
                 self.sent.last += 1
             time.sleep(0.005)
         udp.close()

@@ -1,8 +1,7 @@
-"""A strict client of acknowledged streams: keeps what is unacknowledged, resumes from last_seq, believes nothing.
+"""A strict client of acknowledged streams. It keeps unacknowledged messages and resumes from last_seq.
 
-What the contract promises is checked at every answer, and written to `problems`: last_seq and acks never promise what
-was not sent, last_seq never takes an acknowledgement back, a good message is never rejected and a bad one never for
-another reason than its own.
+It checks every response and adds violations to `problems`: last_seq and acks never exceed what was sent, last_seq is
+never below an earlier acknowledgement, a valid message is never rejected, and an invalid one only with its own code.
 """
 import collections
 import itertools
@@ -14,16 +13,16 @@ import time
 
 import checker
 
-HELLO_TIMEOUT = 15  # seconds; the answer may wait for a commit that an operator's shell holds up
+HELLO_TIMEOUT = 15  # seconds; the response may wait for a commit that a write lock delays
 BAD_EVERY = 17
 
 
 class Unusable(Exception):
-    """The connection is over: the daemon is gone, or is going."""
+    """The connection cannot be used further: the daemon has exited or is stopping."""
 
 
 def connector(daemon, *kinds, timeout=HELLO_TIMEOUT):
-    """connect() for a client, each time the next of these kinds; the port may be another one after each start."""
+    """Returns connect() for a client. Each call uses the next kind, and the current port of the daemon."""
     turns = itertools.cycle(kinds)
 
     def connect():
@@ -37,7 +36,7 @@ def connector(daemon, *kinds, timeout=HELLO_TIMEOUT):
 
 
 class Client:
-    """run() sends from a thread of its own until stop() or until `total` is reached, through every lost connection."""
+    """A thread that sends until stop() or until `total` is reached, and reconnects whenever the connection is lost."""
 
     def __init__(self, connect, number, total=None, window=64, bad=False, again=0, name=None, labels=None,
                  errors=()):
@@ -49,7 +48,7 @@ class Client:
             self.hello["labels"] = labels
         self.sent = checker.Sent(number)
         self.unacked = collections.OrderedDict()  # seq: line
-        self.recent = collections.deque(maxlen=max(again, 1))  # lines that need not be sent again
+        self.recent = collections.deque(maxlen=max(again, 1))  # acknowledged lines, to send as duplicates
         self.rejects = {}
         self.problems = []
         self.connections = self.acks = self.resent = 0
@@ -57,51 +56,52 @@ class Client:
         self.giving_up = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
-    # From the test's thread.
+    # For the thread of the test.
 
     def start(self):
         self.thread.start()
         return self
 
     def stop(self, timeout):
-        """Sends nothing new, waits until all is answered. Gives what went wrong."""
+        """Stops sending, waits until everything is acknowledged, and returns the problems."""
         self.ending.set()
         self.thread.join(timeout)
         if self.thread.is_alive():
             self.giving_up.set()
             self.thread.join(HELLO_TIMEOUT + 5)
-            self.problems.append(f"client {self.sent.client}: {len(self.owed())} not answered after {timeout} s")
+            self.problem(f"no response to {len(self.unanswered())} after {timeout} s")
         return self.problems
 
-    def owed(self):
+    def unanswered(self):
+        """The numbers without acknowledgement or reject."""
         return [seq for seq in list(self.unacked) if seq not in self.rejects]
 
-    # In the client's.
+    # For the thread of the client.
 
     def run(self):
         while not self.giving_up.is_set():
             try:
                 with self.connect() as sock:
                     self.connections += 1
-                    self.talk(sock)
+                    self.run_connection(sock)
                 return
             except (OSError, Unusable, AssertionError):
-                time.sleep(0.01)  # between two attempts, not a wait for anything
+                time.sleep(0.01)  # before the next attempt
             except Exception as problem:
                 self.problems.append(f"client {self.sent.client}: {problem!r}")
                 return
 
-    def problem(self, words):
-        self.problems.append(f"client {self.sent.client}: {words}")
+    def problem(self, text):
+        self.problems.append(f"client {self.sent.client}: {text}")
 
     def line(self, seq):
         if self.bad and seq % BAD_EVERY == 0:
             self.sent.bad.add(seq)
-            # Unreadable ones take the number after the line before; the others bring theirs.
+            # An unreadable line counts as the number after the previous line; the others have their own.
             return b"?" if seq % 2 else json.dumps({"seq": seq, "timestamp": "x"}).encode()
-        return checker.text(self.sent.client, seq, seq=seq)
+        return checker.message(self.sent.client, seq, seq=seq)
 
-    def talk(self, sock):
+    def run_connection(self, sock):
         self.buffer = b""
         sock.sendall(json.dumps({"hello": self.hello}).encode() + b"\n")
         self.resume(self.read_line(sock))
@@ -120,7 +120,7 @@ class Client:
                 self.unacked[seq] = line
                 self.sent.last = seq
                 out += line + b"\n"
-            if not self.may_send() and not self.owed():
+            if not self.may_send() and not self.unanswered():
                 return
             readable, writable, _ = select.select([sock], [sock] if out else [], [], 0.1)
             if readable:
@@ -130,7 +130,7 @@ class Client:
                 self.buffer += more
                 *lines, self.buffer = self.buffer.split(b"\n")
                 for line in lines:
-                    self.answered(json.loads(line))
+                    self.check(json.loads(line))
             if writable:
                 del out[:sock.send(out)]
 
@@ -149,32 +149,32 @@ class Client:
     def resume(self, response):
         self.may_end(response)
         if "hello" not in response:
-            self.problem(f"the hello was answered {response}")
+            self.problem(f"response to the hello: {response}")
             self.giving_up.set()
             raise Unusable
         hello = response["hello"]
         last = hello["last_seq"]
         if hello["protocol"] != 1 or not isinstance(hello["max_message"], int):
-            self.problem(f"the hello was answered {response}")
+            self.problem(f"response to the hello: {response}")
         if last < self.sent.confirmed:
-            self.problem(f"last_seq {last} takes back the acknowledgement of {self.sent.confirmed}")
+            self.problem(f"last_seq {last} is below the acknowledged {self.sent.confirmed}")
         self.confirm(last, "last_seq")
 
-    def confirm(self, seq, what):
+    def confirm(self, seq, member):
         if seq > self.sent.last:
-            self.problem(f"{what} {seq} promises what was not sent, {self.sent.last} is the last")
+            self.problem(f"{member} {seq} was not sent, {self.sent.last} is the last")
             seq = self.sent.last
         self.sent.confirmed = max(self.sent.confirmed, seq)
         while self.unacked and next(iter(self.unacked)) <= seq:
             _, line = self.unacked.popitem(last=False)
-            if line != b"?":  # without its number it would be taken for another
+            if line != b"?":  # a line without a number cannot be sent as a duplicate
                 self.recent.append(line)
 
     def may_end(self, response):
         if response.get("error", {}).get("code") in self.errors:
             raise Unusable
 
-    def answered(self, response):
+    def check(self, response):
         self.may_end(response)
         if "ack" in response:
             self.acks += 1
@@ -184,6 +184,6 @@ class Client:
             seq, code = reject.get("seq"), reject["code"]
             expected = ("bad_json" if seq % 2 else "bad_shape") if seq in self.sent.bad else None
             if code != expected or self.rejects.setdefault(seq, code) != code:
-                self.problem(f"rejected: {reject}, {expected} was expected")
+                self.problem(f"rejected: {reject}, expected {expected}")
         else:
-            self.problem(f"an answer that is none: {response}")
+            self.problem(f"unknown response: {response}")

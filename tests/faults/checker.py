@@ -1,9 +1,10 @@
-"""Lost, doubled, altered: told from the database and the control socket alone, by who knows what was sent.
+"""Detects lost, repeated and altered messages from the database and the control socket.
 
-A message of client c with number s has one function, m<c>_<s mod SPREAD>, in bucket s // SPREAD, with one call and s
-milliseconds. So function and bucket name the message: stored once is one call with these milliseconds, stored twice is
-two calls, and a sum that mixes messages is no such pair. Names stay few, however many messages there are.
+Message s of client c has one function, m<c>_<s mod SPREAD>, in bucket s // SPREAD, with one call and s milliseconds.
+So function and bucket identify the message: stored once it has one call and s milliseconds, stored twice it has two
+calls, and any other sum was altered. The number of names is limited for any number of messages.
 """
+import contextlib
 import json
 import re
 import sqlite3
@@ -11,7 +12,7 @@ from decimal import Decimal
 
 SPREAD = 1000
 WIDTH = 10  # seconds; of the bucket
-BEGIN = 1_000_000  # of the first bucket
+BEGIN = 1_000_000  # seconds; the begin of the first bucket
 NAME = re.compile(r"m(\d+)_(\d+)")
 
 
@@ -23,12 +24,12 @@ def profile(client, seq):
                 f"m{client}_{seq % SPREAD}": {"ncalls": 1, "cumtime": seconds, "tottime": seconds}}}}
 
 
-def text(client, number, **more):
-    return json.dumps({**more, **profile(client, number)}).encode()
+def message(client, number, **members):
+    return json.dumps({**members, **profile(client, number)}).encode()
 
 
 class Sent:
-    """What one client sent: numbers up to `last`, `bad` among them, `confirmed` known to be on stable storage."""
+    """The messages of a client: numbers up to `last`; `bad` are invalid ones; up to `confirmed` they must be stored."""
 
     def __init__(self, client):
         self.client = client
@@ -41,7 +42,7 @@ class Sent:
 
 
 def read(connection):
-    """({(client, seq): calls}, problems) of the view that readers may rely on."""
+    """Reads the view bucket_totals. Returns ({(client, seq): calls}, problems)."""
     found, problems = {}, []
     rows = connection.execute("SELECT bucket, width, function, cumtime, tottime, ncalls, pcalls FROM bucket_totals")
     for bucket, width, function, cumtime, tottime, ncalls, pcalls in rows:
@@ -60,20 +61,17 @@ def read(connection):
     return found, problems
 
 
-def judge(path, sent):
-    """Violations in words: confirmed messages are stored, stored ones were sent and are good, none is there twice.
+def verify(path, sent):
+    """Returns violations: confirmed messages must be stored, and stored ones valid, sent, and stored once.
 
-    The load may go on meanwhile: confirmed before the database is read means stored in it, stored in it means sent by
-    the time it has been read.
+    Clients may go on sending: messages confirmed before the database is read must be in it, and messages in it must
+    have been sent by the time it has been read.
     """
     confirmed = {client.client: client.confirmed for client in sent}
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
-    try:
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
         found, problems = read(connection)
         if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             problems.append("integrity_check fails")
-    finally:
-        connection.close()
     of_client = {client.client: set() for client in sent}
     for client, seq in found:
         if client in of_client:
@@ -82,17 +80,19 @@ def judge(path, sent):
             problems.append(f"never sent: message {seq} of client {client}")
     for client in sent:
         stored, bad = of_client[client.client], set(client.bad)
-        for what, numbers in (("lost", client.good(confirmed[client.client]) - stored), ("stored though bad", stored & bad),
-                              ("never sent", stored - client.good(client.last) - bad)):
+        for violation, numbers in (("lost", client.good(confirmed[client.client]) - stored),
+                                   ("stored though invalid", stored & bad),
+                                   ("never sent", stored - client.good(client.last) - bad)):
             if numbers:
-                problems.append(f"{what}, of client {client.client}: {sorted(numbers)[:10]}, {len(numbers)} in all")
+                problems.append(f"{violation}, of client {client.client}: {sorted(numbers)[:10]}, "
+                                f"{len(numbers)} in total")
     return problems
 
 
-def balance(status):
-    """The ledger of an idle daemon, as words where it does not hold."""
+def verify_counters(status):
+    """Returns a violation if the counters of an idle daemon do not add up."""
     rejected = sum(n for code, n in status["rejected"].items() if code != "sequence")
     if status["received"] != status["accepted"] + status["duplicates"] + rejected:
-        return [f"ledger: received {status['received']}, accepted {status['accepted']}, duplicates "
+        return [f"counters: received {status['received']}, accepted {status['accepted']}, duplicates "
                 f"{status['duplicates']}, rejected {status['rejected']}"]
     return []

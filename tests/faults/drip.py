@@ -1,7 +1,9 @@
-"""python3 drip.py N SECONDS ADDRESS...: N connections in the middle of a line or of a request, a byte each SECONDS.
+"""Opens connections that send incomplete lines or requests slowly.
 
-A program of its own, so that it takes nothing from the senders that are measured. Prints "ready", then at the end of
-its input how many connections are still open.
+    python3 drip.py N SECONDS ADDRESS...    N connections, which send a byte every SECONDS
+
+A separate process, so that it does not slow down the senders that are measured. Prints "ready"; at the end of its input
+prints the number of connections that are still open.
 """
 import select
 import socket
@@ -20,7 +22,6 @@ def main():
         else:
             host, port = address.rsplit(":", 1)
             sock = socket.create_connection((host, int(port)))
-        # Of a line and of a request alike only the beginning.
         sock.sendall(b"GET /v1/status HTTP/1.1\r\nX: " if address.endswith("c.sock") else b'{"timestamp": 1, "x": "')
         sock.setblocking(False)
         socks.append(sock)

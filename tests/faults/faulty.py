@@ -1,7 +1,7 @@
-"""A daemon that faults are injected into, and what can be seen of it from outside: memory, CPU, descriptors.
+"""A daemon with injected faults, and its memory and CPU usage.
 
-FaultyDaemon is tests/support's Daemon with libraries preloaded. Each library is steered through a small file of 64-bit
-numbers (fault_slots.h), which it maps; Slots is this side of it.
+FaultyDaemon is the Daemon of tests/support with preloaded libraries. Each library is controlled by a small file of
+64-bit numbers (fault_slots.h), which it maps; Slots reads and writes that file.
 """
 import functools
 import http.client
@@ -19,7 +19,7 @@ SLOTS = 16
 
 
 class Slots:
-    """Named 64-bit numbers of a file; assignments and readings are single system calls."""
+    """Named 64-bit numbers in a file. Each access is one system call."""
 
     def __init__(self, path, names):
         object.__setattr__(self, "at", {name: 8 * n for n, name in enumerate(names)})
@@ -43,7 +43,7 @@ class Slots:
 
 @functools.cache
 def sanitizer():
-    """The library of AddressSanitizer that the program is linked to; it insists on being loaded first."""
+    """The path of the AddressSanitizer library if the program uses it. It must be preloaded first."""
     libraries = subprocess.run(["ldd", support.BINARY], capture_output=True, text=True, check=True).stdout
     found = re.search(r"libasan\S* => (\S+)", libraries)
     return found.group(1) if found else None
@@ -62,7 +62,7 @@ class FaultyDaemon(support.Daemon):
         self.slots = {}
 
     def preload(self, name):
-        """From the next start on. Gives the library's slots."""
+        """Preloads a library from the next start on. Returns its slots."""
         library = HELPERS / f"lib{name}.so"
         assert library.exists(), f"{library} is not built"
         self.slots[name] = Slots(self.folder / name, self.LIBRARIES[name])
@@ -75,7 +75,7 @@ class FaultyDaemon(support.Daemon):
         return super().spawn(env={**os.environ, **self.environment}, **how)
 
     def try_start(self):
-        """True where it answers, False where it has ended instead."""
+        """Starts the daemon. Returns whether it responds; False if it exits instead."""
         self.spawn()
         self.checked = False
 
@@ -90,7 +90,7 @@ class FaultyDaemon(support.Daemon):
         return self.process.poll() is None
 
     def ready_seconds(self):
-        """Starts it; how long until it answered."""
+        """Starts the daemon and returns the time until it responds."""
         begun = time.monotonic()
         self.start()
         return time.monotonic() - begun
@@ -104,15 +104,15 @@ class FaultyDaemon(support.Daemon):
                 log.unlink()
         super().discard()
 
-    # From outside.
+    # Resources, read from /proc.
 
     def memory(self, what="VmRSS"):
-        """Bytes: VmRSS is what it has now, VmHWM the most that it had."""
+        """Bytes. VmRSS: current memory; VmHWM: maximum."""
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{what}:\s+(\d+) kB", text).group(1)) * 1024
 
     def cpu_seconds(self):
-        """Of all its threads; the scheduler counts nanoseconds."""
+        """The CPU time of all threads."""
         threads = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
@@ -121,8 +121,9 @@ class FaultyDaemon(support.Daemon):
 
 
 def each_call(scale, attempt, at_least):
-    """attempt(n) makes the n-th call fail, and gives (problems, whether there was an n-th). n rises until there is none:
-    one by one in the long form, ever wider in the short one, dense at the beginning. Gives what `figure` takes."""
+    """Calls attempt(n), which makes the n-th call fail and returns (problems, whether there was an n-th call), with
+    increasing n until there is none: every n in the long form, with growing steps in the short form. Returns
+    (tries, problems, text) for `report`."""
     problems, tries, n, hit = [], 0, 1, True
     while scale.has_time():
         more, hit = attempt(n)

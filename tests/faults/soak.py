@@ -1,7 +1,7 @@
-"""script/soak: the fault tests in their long form, and one table of what they saw.
+"""script/soak: runs the fault tests in their long form and prints a table of the results.
 
-A row of the table is what one test reported, or how it failed. Known defects, which CI expects to fail, count here as
-the violations that they are.
+A row of the table is a test's report, or its failure. Tests that CI expects to fail because of known defects count as
+violations here.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ import xml.etree.ElementTree
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
-SPARE_MINUTES = 20  # that a row may take beyond its tests' --minutes before it counts as hanging
+SPARE_MINUTES = 20  # a row hangs if it takes this much longer than --minutes
 WIDTHS = (44, 8, 11)
 
 
@@ -27,20 +27,20 @@ def rows():
 
 def parse(argv):
     known = rows()
-    parser = argparse.ArgumentParser(prog="script/soak", description="The fault tests in their long form. Exit code 1 "
-                                     "where anything was violated. See tests/faults/README.md.")
-    parser.add_argument("--rows", default=",".join(map(str, known)), help="of the README's table, for example 1,3; all")
-    parser.add_argument("--kills", type=int, default=1000, help="of row 1 (1000)")
-    parser.add_argument("--minutes", type=float, default=5, help="after which a test that repeats itself stops (5)")
+    parser = argparse.ArgumentParser(prog="script/soak", description="Runs the fault tests in their long form. Exit "
+                                     "code 1 if there are violations. See tests/faults/README.md.")
+    parser.add_argument("--rows", default=",".join(map(str, known)), help="rows of the README's table, e.g. 1,3 (all)")
+    parser.add_argument("--kills", type=int, default=1000, help="number of kills in row 1 (1000)")
+    parser.add_argument("--minutes", type=float, default=5, help="time limit of tests that repeat a fault (5)")
     options = parser.parse_args(argv)
     try:
-        options.rows = [int(word) for word in options.rows.split(",")]
+        options.rows = [int(number) for number in options.rows.split(",")]
     except ValueError:
-        parser.error(f"--rows takes numbers with commas between, not {options.rows}")
+        parser.error(f"--rows must be numbers separated by commas, not {options.rows}")
     if missing := [row for row in options.rows if row not in known]:
-        parser.error(f"there is no row {missing[0]} here; there are {', '.join(map(str, known))}")
+        parser.error(f"there is no row {missing[0]}; the rows are {', '.join(map(str, known))}")
     if options.kills < 1 or options.minutes <= 0:
-        parser.error("--kills and --minutes are positive")
+        parser.error("--kills and --minutes must be positive")
     return options, known
 
 
@@ -50,15 +50,15 @@ def line(*cells):
 
 
 def run(path, options, folder):
-    """Runs one file. Gives lines of the table, as (fault, tries, violations, figure)."""
+    """Runs one file. Returns rows of the table, as (fault, tries, violations, result)."""
     report, junit, log = (folder / f"{path.stem}.{end}" for end in ("jsonl", "xml", "log"))
     environment = {**os.environ, "TIMESLICED_SOAK": "1", "TIMESLICED_SOAK_KILLS": str(options.kills),
                    "TIMESLICED_SOAK_MINUTES": str(options.minutes), "TIMESLICED_SOAK_REPORT": str(report),
                    "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--runxfail", "--tb=short",
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--runxfail", "--tb=short",
              f"--junitxml={junit}", str(path)]
     with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=output, start_new_session=True)
         try:
             limit = 60 * (options.minutes + SPARE_MINUTES)
@@ -72,12 +72,12 @@ def run(path, options, folder):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    told = [json.loads(text) for text in report.read_text().splitlines()] if report.exists() else []
-    table = [(row["fault"], row["tries"], row["violations"], row["result"]) for row in told]
-    # A test that failed without telling: before it came to its figure, or after it, at the end of a daemon.
+    reports = [json.loads(text) for text in report.read_text().splitlines()] if report.exists() else []
+    table = [(row["fault"], row["tries"], row["violations"], row["result"]) for row in reports]
+    # Tests that failed without a report or after it, when their daemons were checked.
     failed = list(failures(junit)) if junit.exists() else []
-    violated = {row["test"].rsplit("::", 1)[-1] for row in told if row["violations"]}
-    table += [(name, "", 1, words) for name, words in failed if name not in violated]
+    violated = {row["test"].rsplit("::", 1)[-1] for row in reports if row["violations"]}
+    table += [(name, "", 1, message) for name, message in failed if name not in violated]
     if code not in (0, 1) or (code == 1 and not failed):
         table.append((path.stem, "", 1, f"pytest: {code}"))
     if any(violations for _, _, violations, _ in table):

@@ -1,4 +1,4 @@
-"""The checker and the strict client see what they are for: each kind of violation, made by hand."""
+"""The checker and the strict client detect each kind of violation."""
 import json
 import socket
 import sqlite3
@@ -34,31 +34,31 @@ GOOD = [(1, seq, 1, seq) for seq in (1, 2, 999, 1000, 1001)]
     (lambda rows: rows[:-1] + [(1, 1001, 2, 2002)], "2 times"),
     (lambda rows: rows[:-1] + [(1, 1001, 1, 1002)], "altered"),
     (lambda rows: rows + [(1, 1003, 1, 1003)], "never sent"),
-    (lambda rows: rows + [(1, 7, 1, 7)], "stored though bad"),
+    (lambda rows: rows + [(1, 7, 1, 7)], "stored though invalid"),
     (lambda rows: rows + [(2, 1, 1, 1)], "never sent"),
 ])
-def test_judge(tmp_path, change, word):
+def test_verify_detects_violations(tmp_path, change, word):
     sent = checker.Sent(1)
     sent.last, sent.confirmed = 1002, 1001
     sent.bad = set(range(1, 1002)) - {seq for _, seq, _, _ in GOOD}
-    problems = checker.judge(database(tmp_path / "t.db", change(GOOD)), [sent])
+    problems = checker.verify(database(tmp_path / "t.db", change(GOOD)), [sent])
     if word:
         assert any(word in problem for problem in problems), problems
     else:
         assert problems == []
 
 
-def test_balance():
+def test_verify_counters_detects_a_wrong_sum():
     status = {"received": 7, "accepted": 3, "duplicates": 2, "rejected": {"bad_json": 2, "sequence": 5}}
-    assert checker.balance(status) == []
-    assert checker.balance({**status, "duplicates": 1})
+    assert checker.verify_counters(status) == []
+    assert checker.verify_counters({**status, "duplicates": 1})
 
 
 HELLO = {"hello": {"protocol": 1, "last_seq": 0, "max_message": 1000}}
 
 
 def served(sessions):
-    """A client's problems with a daemon that answers each connection with these lines once it has read all it sent."""
+    """The problems that a client reports about a server with these responses, one list per connection."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -90,16 +90,16 @@ def ack(seq):
     ([[HELLO, ack(2)]], None),
     ([[HELLO, ack(1), ack(2)]], None),
     ([[HELLO, ack(1)], [{"hello": {**HELLO["hello"], "last_seq": 2}}]], None),
-    ([[HELLO, ack(1)], [HELLO, ack(2)]], "takes back"),
-    ([[HELLO, ack(3)]], "promises"),
-    ([[{"hello": {**HELLO["hello"], "last_seq": 5}}]], "promises"),
+    ([[HELLO, ack(1)], [HELLO, ack(2)]], "is below the acknowledged"),
+    ([[HELLO, ack(3)]], "was not sent"),
+    ([[{"hello": {**HELLO["hello"], "last_seq": 5}}]], "was not sent"),
     ([[HELLO, {"reject": {"seq": 1, "code": "bad_json", "message": "x"}}, ack(2)]], "rejected"),
     ([[HELLO, {"reject": {"expected": 1, "code": "sequence", "message": "x"}}, ack(2)]], "rejected"),
-    ([[HELLO, {"nack": 1}, ack(2)]], "none"),
-    ([[{"error": {"code": "not_supported", "message": "x"}}]], "the hello was answered"),
-    ([[HELLO, ack(1), HELLO]], "not answered"),
+    ([[HELLO, {"nack": 1}, ack(2)]], "unknown response"),
+    ([[{"error": {"code": "not_supported", "message": "x"}}]], "response to the hello"),
+    ([[HELLO, ack(1), HELLO]], "no response"),
 ])
-def test_strict_client(sessions, word):
+def test_client_detects_violations(sessions, word):
     problems = served(sessions)
     if word:
         assert any(word in problem for problem in problems), problems

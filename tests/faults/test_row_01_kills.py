@@ -1,4 +1,4 @@
-"""Row 1: SIGKILL at random moments under acknowledged load; the clients resume, and every message counts once."""
+"""Row 1: SIGKILL at random times under acknowledged load. The clients resume, and every message counts once."""
 import random
 import time
 
@@ -7,12 +7,12 @@ import pytest
 import acked
 import checker
 
-JUDGED_EVERY = 25  # kills; the database grows, and reading it takes its time
+VERIFY_EVERY = 25  # kills; reading the growing database takes time
 READY_WITHIN = 2  # seconds
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_kills_under_acknowledged_load(start_daemon, scale, report, threads):
+def test_acknowledged_messages_count_once_despite_kills(start_daemon, scale, report, threads):
     daemon = start_daemon(ingest__threads=threads, store__ack_interval="10ms" if threads == 1 else "50ms")
     clients = [acked.Client(acked.connector(daemon, ("tcp", "unix")[n % 2]), n + 1, window=48, bad=n > 1, again=2 * n)
                for n in range(4)]
@@ -24,21 +24,21 @@ def test_kills_under_acknowledged_load(start_daemon, scale, report, threads):
         client.start()
     try:
         for n in range(kills):
-            time.sleep(rng.uniform(0.01, 0.25))  # the moment of the fault
+            time.sleep(rng.uniform(0.01, 0.25))  # until a random time
             daemon.kill()
             ready.append(daemon.ready_seconds())
             if not scale.has_time():
                 break
-            if n % JUDGED_EVERY == JUDGED_EVERY - 1:
-                problems += checker.judge(daemon.db, sent)
+            if n % VERIFY_EVERY == VERIFY_EVERY - 1:
+                problems += checker.verify(daemon.db, sent)
     finally:
         for client in clients:
             problems += client.stop(30)
-    problems += checker.judge(daemon.db, sent)
+    problems += checker.verify(daemon.db, sent)
     for client in sent:
         if not client.last > len(ready):
             problems.append(f"client {client.client} sent {client.last} messages only")
-    problems += checker.balance(daemon.wait_idle())
+    problems += checker.verify_counters(daemon.wait_idle())
     stored = sum(len(client.good(client.last)) for client in sent)
     if (profiles := daemon.get_json("/v1/top")["profiles"]) != stored:
         problems.append(f"{profiles} profiles are stored, {stored} were sent")

@@ -1,4 +1,4 @@
-"""Row 2: a full disk. Nothing is confirmed that is not stored, streams pause, healthz says so; with room it goes on."""
+"""Row 2: a full disk. Only stored messages are confirmed, streams pause, /healthz fails; with free space all resume."""
 import ctypes
 import ctypes.util
 import itertools
@@ -19,19 +19,19 @@ SIZE = 16 << 20
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 16 MiB."""
+    """The folder of a file system of 16 MiB."""
     libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
-    where = tmp_path / "disk"
-    where.mkdir()
-    if libc.mount(b"tmpfs", bytes(where), b"tmpfs", 0, f"size={SIZE}".encode()):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={SIZE}".encode()):
         pytest.skip(f"cannot mount a tmpfs: {os.strerror(ctypes.get_errno())}")
-    yield where
-    libc.umount2(bytes(where), 2)  # MNT_DETACH: whatever still has files there
+    yield folder
+    libc.umount2(bytes(folder), 2)  # MNT_DETACH: even if files are still open
 
 
-def fill(where):
-    """Takes all that is left. Gives the file whose removal makes room."""
-    filler = where / "filler"
+def fill(folder):
+    """Uses all free space. Returns the file to delete to free it."""
+    filler = folder / "filler"
     with open(filler, "wb", buffering=0) as file:
         try:
             while file.write(bytes(65536)):
@@ -47,28 +47,25 @@ def fill(where):
 
 
 def wide(n):
-    """A message that makes the database grow: names that are new."""
+    """A message with new names, which makes the database grow."""
     return json.dumps([checker.BEGIN, {"func_profiles": {
         f"w{n}_{i}_{'x' * 100}": {"cumtime": 0.001, "ncalls": 1} for i in range(200)}}]).encode()
 
 
-def confirmed_wide(daemon):
-    connection = daemon.read_db()
-    try:
-        row = connection.execute("SELECT sum(ncalls) FROM bucket_totals WHERE function LIKE 'w%'").fetchone()
-        return row[0] or 0
-    finally:
-        connection.close()
+def stored_wide(daemon):
+    return daemon.query_db("SELECT sum(ncalls) FROM bucket_totals WHERE function LIKE 'w%'")[0][0] or 0
 
 
-def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
-    """Lines wait in the senders, datagrams past the limit are counted, and all that was taken is stored in the end."""
-    daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M", "store.flush_interval": "100ms"})
+def test_full_disk_with_plain_streams_and_datagrams(small_disk, new_daemon, report):
+    """Senders of streams have to wait, datagrams above the limit are counted, and everything received is stored later.
+    """
+    daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M",
+                         "store.flush_interval": "100ms"})
     daemon.db = small_disk / "t.db"
     daemon.start()
     problems = []
     filler = fill(small_disk)
-    sock = socket.socket(socket.AF_UNIX)  # whose buffers are small: what they hold must fit the disk later
+    sock = socket.socket(socket.AF_UNIX)  # its buffers are small enough for the disk
     sock.connect(str(daemon.settings["ingest.unix_stream"]))
     datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     datagrams.setblocking(False)
@@ -79,7 +76,7 @@ def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
         quiet_since = time.monotonic()
 
         def paused():
-            """Nothing more goes into the stream, for as long as it takes to see that nobody reads it."""
+            """Whether nothing could be sent for a second, because the daemon does not read."""
             nonlocal left, sent, quiet_since
             while True:
                 if not left:
@@ -93,9 +90,9 @@ def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
         wait_until(paused, lambda: f"the stream is never paused: {daemon.status()}")
         status = daemon.status()
         if not status["store_error"] or daemon.get("/healthz").status != 503:
-            problems.append(f"it says that it is well: {status}")
-        if status["waiting_bytes"] > 4 << 20:  # what one read of a megabyte makes is taken whole
-            problems.append(f"{status['waiting_bytes']} bytes wait, 2 MiB is the limit")
+            problems.append(f"the daemon reports no error: {status}")
+        if status["waiting_bytes"] > 4 << 20:  # a read of up to a megabyte is processed completely
+            problems.append(f"{status['waiting_bytes']} bytes are waiting, the limit is 2 MiB")
 
         numbers = itertools.count()
 
@@ -109,14 +106,14 @@ def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
         wait_until(dropped, lambda: f"no datagram is dropped: {daemon.status()}")
         response = daemon.post("/v1/flush")
         if response.status != 503:
-            problems.append(f"a flush on a full disk: {response}")
+            problems.append(f"response to a flush on a full disk: {response}")
 
         begun = time.monotonic()
         filler.unlink()
-        wait_until(daemon.healthy, lambda: f"never well again: {daemon.status()}")
+        wait_until(daemon.healthy, lambda: f"not healthy again: {daemon.status()}")
         resumed = time.monotonic() - begun
         if resumed > RESUMES_WITHIN:
-            problems.append(f"well again after {resumed:.1f} s")
+            problems.append(f"healthy again after {resumed:.1f} s")
         sock.setblocking(True)
         sock.settimeout(15)
         sock.sendall(left)
@@ -127,14 +124,14 @@ def test_plain_streams_and_datagrams(small_disk, new_daemon, report):
         sock.close()
         datagrams.close()
     status = daemon.wait_idle()
-    problems += checker.balance(status)
-    if confirmed_wide(daemon) != 200 * status["accepted"] or status["accepted"] < sent:
-        problems.append(f"{confirmed_wide(daemon)} calls are stored; {status}")
-    report("2 full disk, plain", 1, problems, f"{sent} lines, none lost; well again after {resumed:.2f} s")
+    problems += checker.verify_counters(status)
+    if stored_wide(daemon) != 200 * status["accepted"] or status["accepted"] < sent:
+        problems.append(f"{stored_wide(daemon)} calls are stored; {status}")
+    report("2 full disk, plain", 1, problems, f"{sent} lines, none lost; healthy again after {resumed:.2f} s")
 
 
-def test_acknowledged_streams(small_disk, new_daemon, scale, report):
-    """Full, room, full, room: no acknowledgement takes anything back, and they go on when there is room."""
+def test_full_disk_with_acknowledged_streams(small_disk, new_daemon, scale, report):
+    """The disk is full, then free, repeatedly: acknowledged messages stay, and acknowledgements resume."""
     daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M"})
     daemon.db = small_disk / "t.db"
     daemon.start()
@@ -150,10 +147,10 @@ def test_acknowledged_streams(small_disk, new_daemon, scale, report):
             wait_until(lambda: all(client.confirmed > b + 500 for client, b in zip(sent, before)),
                        lambda: f"no acknowledgements: {daemon.status()}")
             filler = fill(small_disk)
-            wait_until(lambda: not daemon.healthy(), lambda: f"a full disk is not noticed: {daemon.status()}")
+            wait_until(lambda: not daemon.healthy(), lambda: f"the full disk is not detected: {daemon.status()}")
             if n % 2:
                 daemon.kill()
-                problems += checker.judge(daemon.db, sent)
+                problems += checker.verify(daemon.db, sent)
                 before = [client.confirmed for client in sent]
                 filler.unlink()
                 begun = time.monotonic()
@@ -163,13 +160,13 @@ def test_acknowledged_streams(small_disk, new_daemon, scale, report):
                 begun = time.monotonic()
                 filler.unlink()
             wait_until(lambda: daemon.healthy() and all(client.confirmed > b for client, b in zip(sent, before)),
-                       lambda: f"does not go on: {daemon.status()}")
+                       lambda: f"no acknowledgements: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
     finally:
         for client in clients:
             problems += client.stop(30)
     if slowest > RESUMES_WITHIN:
         problems.append(f"acknowledged again after {slowest:.1f} s")
-    problems += checker.judge(daemon.db, sent) + checker.balance(daemon.wait_idle())
+    problems += checker.verify(daemon.db, sent) + checker.verify_counters(daemon.wait_idle())
     report("2 full disk, acknowledged", tries, problems,
            f"{sum(client.last for client in sent)} messages, acknowledged again after {slowest:.2f} s")

@@ -1,6 +1,6 @@
-"""Row 14: an operator's shell holds the write lock, or a read snapshot. The daemon waits, nothing is lost.
+"""Row 14: another connection holds the write lock or a read snapshot. The daemon waits, and nothing is lost.
 
-What a question is told meanwhile: tests/integration/test_lifecycle.py, test_write_lock_delays_commits_but_loses_nothing.
+tests/integration/test_database.py, test_write_lock_delays_commits_but_loses_nothing, checks the responses to queries.
 """
 import socket
 import sqlite3
@@ -17,7 +17,7 @@ def shell(daemon):
     return sqlite3.connect(daemon.db, isolation_level=None, timeout=10)
 
 
-def test_write_lock_under_plain_load(start_daemon, scale, report):
+def test_write_lock_delays_plain_messages(start_daemon, scale, report):
     daemon = start_daemon(store__flush_interval="100ms")
     sent, problems, slowest = checker.Sent(1), [], 0.0
     tries, seconds = scale.choose((3, 0.3), (3, 60))
@@ -28,23 +28,23 @@ def test_write_lock_under_plain_load(start_daemon, scale, report):
             end = time.monotonic() + seconds
             while time.monotonic() < end or not daemon.status()["store_error"]:
                 sent.last += 1
-                sock.sendall(checker.text(1, sent.last) + b"\n")
-                time.sleep(0.001)  # a sender's own pace
+                sock.sendall(checker.message(1, sent.last) + b"\n")
+                time.sleep(0.001)  # limits the rate
             operator.execute("ROLLBACK")
             begun = time.monotonic()
-            wait_until(daemon.healthy, lambda: f"not well again: {daemon.status()}")
+            wait_until(daemon.healthy, lambda: f"not healthy again: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
             daemon.flush()
             sent.confirmed = sent.last
-            problems += checker.judge(daemon.db, [sent])
+            problems += checker.verify(daemon.db, [sent])
     operator.close()
     if slowest > RECOVERS_WITHIN:
-        problems.append(f"well again after {slowest:.1f} s")
-    problems += checker.balance(daemon.wait_idle())
-    report("14 write lock held, plain", tries, problems, f"{sent.last} messages, well again within {slowest:.2f} s")
+        problems.append(f"healthy again after {slowest:.1f} s")
+    problems += checker.verify_counters(daemon.wait_idle())
+    report("14 write lock held, plain", tries, problems, f"{sent.last} messages, healthy again within {slowest:.2f} s")
 
 
-def test_write_lock_under_acknowledged_load(start_daemon, scale, report):
+def test_write_lock_delays_acknowledgements(start_daemon, scale, report):
     daemon = start_daemon()
     clients = [acked.Client(acked.connector(daemon, kind), n + 1, bad=n == 1, again=2)
                for n, kind in enumerate(["tcp", "unix"])]
@@ -59,11 +59,11 @@ def test_write_lock_under_acknowledged_load(start_daemon, scale, report):
             wait_until(lambda: all(client.confirmed > b for client, b in zip(sent, before)))
             operator.execute("BEGIN IMMEDIATE")
             before = [client.confirmed for client in sent]
-            time.sleep(seconds)  # the operator's pause
+            time.sleep(seconds)  # while the lock is held
             wait_until(lambda: not daemon.healthy())
             after = [client.confirmed for client in sent]
             if any(a > b + client.window for client, a, b in zip(clients, after, before)):
-                problems.append(f"acknowledged while nothing could be stored: {before}, {after}")
+                problems.append(f"acknowledged without a commit: {before}, {after}")
             if n % 2:
                 daemon.kill()
                 operator.execute("ROLLBACK")
@@ -80,19 +80,19 @@ def test_write_lock_under_acknowledged_load(start_daemon, scale, report):
             problems += client.stop(30)
     if slowest > RECOVERS_WITHIN:
         problems.append(f"acknowledged again after {slowest:.1f} s")
-    problems += checker.judge(daemon.db, sent) + checker.balance(daemon.wait_idle())
+    problems += checker.verify(daemon.db, sent) + checker.verify_counters(daemon.wait_idle())
     report("14 write lock held, acknowledged", tries, problems,
            f"{sum(client.last for client in sent)} messages, acknowledged again within {slowest:.2f} s")
 
 
-def turns(log):
-    """How often the log has been begun anew; the file may keep its size, up to journal_size_limit."""
+def restarts_of(log):
+    """How often SQLite restarted the log. The file may keep its size, up to journal_size_limit."""
     with open(log, "rb") as file:
         return int.from_bytes(file.read(16)[12:], "big")
 
 
-def test_read_snapshot(start_daemon, scale, report):
-    """Commits go on beside it; what the log grows by meanwhile is put back afterwards."""
+def test_read_snapshot_does_not_block_commits(start_daemon, scale, report):
+    """Commits continue beside a read snapshot; afterwards the log is written back to the database and restarted."""
     daemon = start_daemon(store__flush_interval="1h")
     sent, problems = checker.Sent(1), []
     commits = scale.choose(60, 1000)
@@ -101,7 +101,7 @@ def test_read_snapshot(start_daemon, scale, report):
     def commit(sock):
         for _ in range(100):
             sent.last += 1
-            sock.sendall(checker.text(1, sent.last) + b"\n")
+            sock.sendall(checker.message(1, sent.last) + b"\n")
         daemon.flush()
         sent.confirmed = sent.last
 
@@ -113,22 +113,22 @@ def test_read_snapshot(start_daemon, scale, report):
         for _ in range(commits):
             commit(sock)
         if reader.execute("SELECT count(*) FROM bucket_totals").fetchone() != seen:
-            problems.append("the snapshot moved")
+            problems.append("the snapshot changed")
         if not daemon.healthy() or daemon.status()["store_error"]:
-            problems.append(f"a reader troubles it: {daemon.status()['store_error']}")
-        problems += checker.judge(daemon.db, [sent])
-        grown, turn = log.stat().st_size, turns(log)
+            problems.append(f"store error because of a reader: {daemon.status()['store_error']}")
+        problems += checker.verify(daemon.db, [sent])
+        grown, restarts = log.stat().st_size, restarts_of(log)
         reader.rollback()
         reader.close()
         begun = time.monotonic()
 
-        def put_back():
+        def restarted():
             commit(sock)
-            return turns(log) != turn
-        wait_until(put_back, lambda: f"the log stays at {log.stat().st_size} bytes")
+            return restarts_of(log) != restarts
+        wait_until(restarted, lambda: f"the log stays at {log.stat().st_size} bytes")
         recovered = time.monotonic() - begun
     if recovered > RECOVERS_WITHIN:
-        problems.append(f"put back after {recovered:.1f} s")
-    problems += checker.judge(daemon.db, [sent]) + checker.balance(daemon.wait_idle())
+        problems.append(f"log restarted after {recovered:.1f} s")
+    problems += checker.verify(daemon.db, [sent]) + checker.verify_counters(daemon.wait_idle())
     report("14 read snapshot held", commits, problems,
-           f"{sent.last} messages, log of {grown / (1 << 20):.1f} MiB put back within {recovered:.2f} s")
+           f"{sent.last} messages, log of {grown / (1 << 20):.1f} MiB restarted within {recovered:.2f} s")

@@ -1,8 +1,7 @@
-"""Row 15: damaged databases. What SQLite or the daemon can see at the start is refused, the file unchanged; what lies
-deeper crashes nothing, and healthz says so.
+"""Row 15: damaged databases. Damage detected at the start is an error and leaves the file unchanged; other damage must
+not crash the daemon, and /healthz reports it.
 
-Foreign files, newer schemas, damaged headers, cut ones, a second daemon: tests/integration/test_lifecycle.py,
-test_unusable_database_is_rejected_and_unchanged, test_second_daemon_on_the_same_database_is_rejected.
+tests/integration/test_database.py: foreign or truncated files, newer schemas, damaged headers, a second daemon.
 """
 import json
 import random
@@ -26,8 +25,8 @@ def texts(buckets=40, functions=60):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The bytes of a good database."""
+def intact(tmp_path_factory):
+    """The bytes of an intact database."""
     from faulty import FaultyDaemon
     daemon = FaultyDaemon()
     try:
@@ -42,57 +41,57 @@ def whole(tmp_path_factory):
     return data
 
 
-def image(daemon):
+def file_contents(daemon):
     return {path.name: path.read_bytes() for path in daemon.folder.glob("t.db*")
             if not path.name.endswith(("-shm", "-lock"))}
 
 
 def by_sql(statement):
-    def harm(path):
+    def damage(path):
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA writable_schema=ON")
         connection.executescript(statement)
         connection.close()
-    return harm
+    return damage
 
 
 def garbage_in_schema(path):
     data = bytearray(path.read_bytes())
-    data[100:108] = b"\xff" * 8  # the head of the schema's first page
+    data[100:108] = b"\xff" * 8  # the header of the first page of the schema
     path.write_bytes(data)
 
 
-HARMS = {
+DAMAGES = {
     "no view": by_sql("DROP VIEW bucket_totals"),
     "no sums": by_sql("DROP TABLE sums"),
     "no grid": by_sql("DELETE FROM grid"),
-    "a column less": by_sql("ALTER TABLE profiles DROP COLUMN total_tt"),
-    "schema that is no SQL": by_sql("UPDATE sqlite_schema SET sql = 'nonsense' WHERE name = 'sums'"),
-    "schema that points nowhere": by_sql("UPDATE sqlite_schema SET rootpage = 999999 WHERE name = 'sums'"),
+    "missing column": by_sql("ALTER TABLE profiles DROP COLUMN total_tt"),
+    "schema that is not SQL": by_sql("UPDATE sqlite_schema SET sql = 'nonsense' WHERE name = 'sums'"),
+    "schema with an invalid page number": by_sql("UPDATE sqlite_schema SET rootpage = 999999 WHERE name = 'sums'"),
     "garbage in the schema's page": garbage_in_schema,
     "half a page": lambda path: path.write_bytes(path.read_bytes()[:2048]),
     "one byte": lambda path: path.write_bytes(b"S"),
 }
 
 
-@pytest.mark.parametrize("harm", sorted(HARMS))
-def test_schema(new_daemon, whole, report, harm):
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_damaged_schema_is_rejected(new_daemon, intact, report, damage):
     daemon = new_daemon()
-    daemon.db.write_bytes(whole)
-    HARMS[harm](daemon.db)
-    before = image(daemon)
+    daemon.db.write_bytes(intact)
+    DAMAGES[damage](daemon.db)
+    before = file_contents(daemon)
     code, log = daemon.run_to_exit()
     problems = []
     if code != EX_CONFIG or "t.db" not in log:
         problems.append(f"exit code {code}: {log}")
-    if image(daemon) != before:
+    if file_contents(daemon) != before:
         problems.append("the file has changed")
-    report(f"15 {harm}", 1, problems, "refused, unchanged")
+    report(f"15 {damage}", 1, problems, "rejected, unchanged")
 
 
-def damaged(rng, whole):
-    """Some of the pages behind the first, in one of several ways."""
-    data = bytearray(whole)
+def damaged(rng, intact):
+    """The bytes with some pages, but not the first, zeroed, randomised or exchanged."""
+    data = bytearray(intact)
     pages = len(data) // PAGE
     for _ in range(rng.choice([1, 1, 3])):
         at = rng.randrange(1, pages) * PAGE
@@ -109,24 +108,22 @@ def damaged(rng, whole):
     return bytes(data)
 
 
-
-
-def test_deeper_damage_crashes_nothing(new_daemon, scale, report, whole):
+def test_deeper_damage_does_not_crash(new_daemon, scale, report, intact):
     rng = random.Random(15)
-    problems, tries, refused, told = [], 0, 0, 0
+    problems, tries, rejected, reported = [], 0, 0, 0
     for n in range(scale.choose(15, 1000)):
         if not scale.has_time():
             break
         tries += 1
         daemon = new_daemon({"store.flush_interval": "50ms"})
-        data = damaged(rng, whole)
+        data = damaged(rng, intact)
         daemon.db.write_bytes(data)
         if not daemon.try_start():
-            refused += 1
+            rejected += 1
             if daemon.process.returncode not in (1, EX_CONFIG):
                 problems.append(f"{n}: exit code {daemon.process.returncode}: {daemon.log_text()}")
-            if image(daemon)["t.db"] != data:
-                problems.append(f"{n}: refused, and the file has changed")
+            if file_contents(daemon)["t.db"] != data:
+                problems.append(f"{n}: rejected, but the file has changed")
         else:
             senders.TRANSPORTS["unix_stream"](daemon, list(texts(10, 60)))
             responses = [daemon.get(path) for path in PATHS] + [daemon.post("/v1/flush")]
@@ -134,21 +131,22 @@ def test_deeper_damage_crashes_nothing(new_daemon, scale, report, whole):
             if {response.status for response in responses} - {200, 500, 503} or health not in (200, 503):
                 problems.append(f"{n}: {responses}")
             if any(response.status == 200 and not response.body for response in responses):
-                problems.append(f"{n}: an empty answer")
-            told += health == 503
+                problems.append(f"{n}: an empty response")
+            reported += health == 503
             if daemon.process.poll() is not None:
-                problems.append(f"{n}: it has ended with {daemon.process.returncode}: {daemon.log_text()[-500:]}")
-            elif health == 200 or n % 10 == 0:  # else it tries for seconds to commit, as it should
+                problems.append(f"{n}: exit code {daemon.process.returncode}: {daemon.log_text()[-500:]}")
+            elif health == 200 or n % 10 == 0:  # a daemon that cannot commit retries for seconds before it exits
                 code = daemon.stop()
                 if code not in (0, 1):
                     problems.append(f"{n}: exit code {code} on SIGTERM")
         daemon.checked = True  # not its database
         daemon.discard(quiet=True)
-    report("15 deeper damage", tries, problems, f"no crash; {refused} refused at the start, {told} told by healthz")
+    report("15 deeper damage", tries, problems,
+           f"no crash; {rejected} rejected at the start, {reported} reported by /healthz")
 
 
 def damage_root(path, table):
-    """The first page of a table; the log, where there is one, is left as it is."""
+    """Damages the first page of a table in the database file, not in its log."""
     connection = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
     root, = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [table]).fetchone()
     connection.close()
@@ -157,29 +155,29 @@ def damage_root(path, table):
         file.write(b"\xff" * PAGE)
 
 
-def test_damage_met_at_the_start_is_refused(new_daemon, report, whole):
-    """Names and clients are read before the first message is: damage there is seen at the start, and so refused."""
+def test_damage_found_at_the_start_is_rejected(new_daemon, report, intact):
+    """The daemon reads names at the start, so that damage there is an error."""
     problems = []
     tables = ("locations", "label_sets")
     for table in tables:
         daemon = new_daemon()
-        daemon.db.write_bytes(whole)
+        daemon.db.write_bytes(intact)
         damage_root(daemon.db, table)
-        before = image(daemon)
+        before = file_contents(daemon)
         code, log = daemon.run_to_exit()
         if code != EX_CONFIG or "t.db" not in log:
             problems.append(f"{table}: exit code {code}: {log}")
-        if image(daemon) != before:
+        if file_contents(daemon) != before:
             problems.append(f"{table}: the file has changed")
-    report("15 damage met at the start", len(tables), problems, "refused, unchanged")
+    report("15 damage found at the start", len(tables), problems, "rejected, unchanged")
 
 
-def test_healthz_tells_after_an_unclean_stop(new_daemon, scale, report, whole):
-    """Nobody asks for what is damaged: the check in the background finds it."""
-    problems, tries, told = [], 0, 0
+def test_healthz_reports_damage_after_an_unclean_stop(new_daemon, scale, report, intact):
+    """No query reads the damaged part: the check in the background finds it."""
+    problems, tries, reported = [], 0, 0
     for n in range(scale.choose(3, 50)):
         daemon = new_daemon()
-        daemon.db.write_bytes(whole)
+        daemon.db.write_bytes(intact)
         daemon.start()
         senders.TRANSPORTS["unix_stream"](daemon, list(texts(1, 1)))
         daemon.flush()
@@ -189,12 +187,12 @@ def test_healthz_tells_after_an_unclean_stop(new_daemon, scale, report, whole):
             tries += 1
             try:
                 wait_until(lambda: not daemon.healthy())
-                told += 1
+                reported += 1
             except AssertionError:
-                problems.append(f"{n}: healthz says ok")
+                problems.append(f"{n}: /healthz is ok")
             daemon.stop()
         elif daemon.process.returncode != EX_CONFIG:
             problems.append(f"{n}: exit code {daemon.process.returncode}")
         daemon.checked = True  # not its database
         daemon.discard(quiet=True)
-    report("15 damage found after an unclean stop", tries, problems, f"{told} told by healthz")
+    report("15 damage found after an unclean stop", tries, problems, f"{reported} reported by /healthz")

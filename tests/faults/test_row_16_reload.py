@@ -1,7 +1,6 @@
-"""Row 16: reload with a bad configuration under load; no connection is closed, nothing is lost.
+"""Row 16: reload of an invalid configuration under load. No connection is closed, and nothing is lost.
 
-That all of the old configuration stays and a good one is taken afterwards: tests/integration/test_lifecycle.py,
-test_reload_of_an_invalid_file_changes_nothing.
+tests/integration/test_lifecycle.py checks the configuration afterwards (test_reload_of_an_invalid_file_changes_nothing).
 """
 import signal
 import socket
@@ -13,7 +12,7 @@ BAD = ["[log]\nlevel = loud\n", "[ingest]\nmax_message = -1\n", "[nonsense]\nkey
        "[store]\nflush_interval = 1h\nflush_interval = x\n", None]
 
 
-def test_under_load(new_daemon, scale, report):
+def test_invalid_reload_under_load_changes_nothing(new_daemon, scale, report):
     daemon = new_daemon(None, "[log]\nlevel = info\n").start()
     good = daemon.config.read_text()
     clients = [checker.Sent(n + 1) for n in range(4)]
@@ -30,11 +29,11 @@ def test_under_load(new_daemon, scale, report):
         for sock, client in zip(socks, clients):
             for _ in range(20):
                 client.last += 1
-                sock.sendall(checker.text(client.client, client.last) + b"\n")
+                sock.sendall(checker.message(client.client, client.last) + b"\n")
 
     for text in BAD * scale.choose(1, 20):
         tries += 1
-        said = len(daemon.log_text())
+        logged = len(daemon.log_text())
         send()
         if text is None:
             daemon.config.unlink()
@@ -42,7 +41,8 @@ def test_under_load(new_daemon, scale, report):
             daemon.config.write_text(text)
         daemon.process.send_signal(signal.SIGHUP)
         send()
-        wait_until(lambda: "timesliced.conf" in daemon.log_text()[said:], lambda: f"{text!r}: {daemon.log_text()[said:]}")
+        wait_until(lambda: "timesliced.conf" in daemon.log_text()[logged:],
+                   lambda: f"{text!r}: {daemon.log_text()[logged:]}")
         daemon.config.write_text(good)
     send()
     daemon.flush()
@@ -54,8 +54,8 @@ def test_under_load(new_daemon, scale, report):
     for sock in socks:
         sock.shutdown(socket.SHUT_WR)
         if responses := sock.recv(1000):
-            problems.append(f"answered {responses}")
+            problems.append(f"responses {responses}")
         sock.close()
-    problems += checker.judge(daemon.db, clients) + checker.balance(daemon.wait_idle())
-    report("16 reload of a bad configuration", tries, problems,
+    problems += checker.verify(daemon.db, clients) + checker.verify_counters(daemon.wait_idle())
+    report("16 reload of an invalid configuration", tries, problems,
            f"{sum(client.last for client in clients)} messages over 4 connections, all open")

@@ -41,7 +41,7 @@ def test_received_data_is_written_before_the_rest_arrives(daemon):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_memory_is_bounded(daemon, form):
+def test_memory_is_limited(daemon, form):
     """300 MB pass through a process that uses less than half of that (a few MB without sanitizers)."""
     daemon.put("buckets", (b"0" * 1_000_000 for _ in range(300)), form="chunked")
     child = start_ctl("buckets", "--format", form, daemon=daemon)

@@ -32,7 +32,7 @@ PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x4000
 
 
 def message(n=1):
-    return checker.text(1, n)
+    return checker.message(1, n)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ class Datagrams:
     def _send(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             while not self.ending.wait(0.001):
-                sock.sendto(checker.text(self.sent.client, self.sent.last + 1), self.to)
+                sock.sendto(checker.message(self.sent.client, self.sent.last + 1), self.to)
                 self.sent.last += 1
         self.sent.confirmed = self.sent.last  # the kernel has queued them, so the daemon must store them
 
@@ -218,7 +218,7 @@ def test_passed_sockets_lose_nothing_over_restarts(activated, number):
         problems = [problem for client in clients for problem in client.stop(60)]
     assert daemon.wait_idle()["datagrams_dropped"] == 0
     sent = [client.sent for client in clients] + ([udp.sent] if udp else [])
-    assert problems + checker.judge(daemon.db, sent) == []
+    assert problems + checker.verify(daemon.db, sent) == []
     assert refused == []
     assert min(client.connections for client in clients) > 1
 
