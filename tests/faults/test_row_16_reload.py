@@ -1,6 +1,6 @@
 """Row 16: reload of an invalid configuration under load. No connection is closed, and nothing is lost.
 
-tests/integration/test_lifecycle.py checks the configuration afterwards (test_reload_of_an_invalid_file_changes_nothing).
+tests/integration/test_lifecycle.py, test_reload_of_an_invalid_file_changes_nothing, checks what is in force then.
 """
 import signal
 import socket
