@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run by `meson install`: the sample becomes the configuration, but never over one that is there, which somebody may have
-# changed; then it goes beside it as timesliced.conf.new.
+# Run by `meson install`: installs the sample as the configuration. If there is already a different one, it is kept, and
+# the sample is installed beside it as timesliced.conf.new.
 set -eu
 folder=$MESON_INSTALL_DESTDIR_PREFIX/$1
 case $1 in /*) folder=${DESTDIR:-}$1 ;; esac
