@@ -1,6 +1,6 @@
 /*
- * Preloaded: the wall clock is off by as many nanoseconds as the first slot of the file $CLOCK_FAULT says at the
- * moment. The monotonic clock is left as it is, as an administrator or NTP would leave it.
+ * A library to preload: the wall clock is off by the number of nanoseconds in the first slot of the file $CLOCK_FAULT.
+ * The monotonic clock is not changed, as when an administrator or NTP sets the time.
  */
 #include "tests/faults/fault_slots.h"
 
@@ -16,7 +16,7 @@ static __attribute__((constructor)) void start(void)
     slots = fault_slots_map("CLOCK_FAULT");
 }
 
-/* The kernel is asked directly: the names under which libc would do it are the ones defined here. */
+/* A direct system call, because the functions of libc are replaced here. */
 static int read_clock(clockid_t id, struct timespec *now)
 {
     enum { NS = 1000000000 };

@@ -1,4 +1,4 @@
-/* What a test and the library that it preloads into the daemon share: a file of 64-bit numbers, mapped by both. */
+/* The file of 64-bit numbers by which a test controls a library that it preloads into the daemon. */
 #ifndef FAULT_SLOTS_H
 #define FAULT_SLOTS_H
 
@@ -13,7 +13,7 @@ enum { FAULT_SLOTS = 16 };
 
 typedef _Atomic int64_t fault_slot;
 
-/* NULL where the variable names no such file. */
+/* Maps the file that the environment variable names. NULL if there is none. */
 static inline fault_slot *fault_slots_map(const char *variable)
 {
     const char *path = getenv(variable);

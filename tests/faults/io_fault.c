@@ -1,14 +1,13 @@
 /*
- * Preloaded: the n-th write to the database or its log fails with EIO, or the n-th sync of them, or all from there on.
+ * A library to preload: the n-th write or sync of the database or its log fails, optionally also those after it.
  *
- * Slots of the file $IO_FAULT: which write fails (0: none), which sync, how many from there on fail, the errno; then
- * what was seen: writes, syncs, failures. A file is known by its name, asked of /proc at each call: SQLite opens and
- * closes as it likes, and only this way no call of it needs to be followed.
+ * Slots of the file $IO_FAULT: the first write to fail (0: none), the first sync to fail, the number of calls to fail,
+ * the errno; then the number of writes, syncs and failures so far. Files are recognised by their names, read from /proc
+ * at each call, so that open and close need not be followed.
  *
- * A sync that fails is done all the same. What the kernel would have dropped is not imitated: the daemon must not
- * depend on it either way.
+ * A failing sync still syncs: the data that the kernel would drop is kept, since the daemon must not depend on it.
  */
-#undef _FILE_OFFSET_BITS /* else the headers make one name of pwrite and pwrite64 */
+#undef _FILE_OFFSET_BITS /* otherwise the headers map pwrite to pwrite64 */
 #include "tests/faults/fault_slots.h"
 
 #include <dlfcn.h>
@@ -52,7 +51,7 @@ static bool fails(int fd, int which, int seen)
     return true;
 }
 
-/* The next function of this name, found once. POSIX has object and function pointers of one shape. */
+/* Finds the next function of this name once. In POSIX, object and function pointers have the same representation. */
 #define NEXT(type, name) \
     static _Atomic(type) next; \
     type call = atomic_load(&next); \

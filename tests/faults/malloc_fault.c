@@ -1,8 +1,8 @@
 /*
- * Preloaded: the n-th call of malloc, calloc or realloc gives NULL, or some calls from there on.
+ * A library to preload: the n-th call of malloc, calloc or realloc returns NULL, optionally also the calls after it.
  *
- * Slots of the file $MALLOC_FAULT: which call fails (0: none), how many from there on, whether only calls out of the
- * program itself count (1) or those of its libraries too (0); then what was seen: calls, failures.
+ * Slots of the file $MALLOC_FAULT: the first call to fail (0: none), the number of calls to fail, whether only calls of
+ * the program count (1) or also those of its libraries (0); then the number of calls and failures so far.
  */
 #include "tests/faults/fault_slots.h"
 
@@ -14,7 +14,7 @@
 
 enum { FAIL_CALL, FAIL_COUNT, OWN_ONLY, SEEN_CALLS, FAILED };
 
-/* glibc's own, by the names under which it leaves them to those who put something in front. */
+/* The functions of glibc, which it exports under these names for libraries that replace them. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -23,7 +23,7 @@ static fault_slot *_Atomic slots;
 static uintptr_t own_begin;
 static uintptr_t own_end;
 
-/* Where the program's code lies, by the headers that the kernel hands over. */
+/* Finds the address range of the program's code in the program headers that the kernel passes. */
 static void find_program(void)
 {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);

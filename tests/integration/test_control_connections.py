@@ -36,7 +36,8 @@ def test_pipelined_requests_are_answered_in_order(start_daemon):
     daemon = start_daemon()
     requests = b"".join([b"GET /v1/top HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n",
                          b"POST /v1/flush HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"] * 20)
-    responses = control.send_raw(daemon.control, requests + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    requests += b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    responses = control.send_raw(daemon.control, requests)
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", responses)
     assert statuses == [b"200", b"404", b"200"] * 20 + [b"200"]
     assert responses.endswith(b"\r\n\r\nok\n")

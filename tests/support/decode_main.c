@@ -60,7 +60,7 @@ static void write_fault(struct ts_buf *out, int code, const struct ts_fault *fau
     ts_buf_puts(out, "}}\n");
 }
 
-/* 1: a message is in *ret_bytes, which free() gives back; 0: the end; negative: the input is not as it should be. */
+/* 1: a message, in *ret_bytes, which the caller frees; 0: the end of the input; negative: an error. */
 static int read_message(char **ret_bytes, size_t *ret_len)
 {
     unsigned char head[4];
@@ -70,7 +70,7 @@ static int read_message(char **ret_bytes, size_t *ret_len)
     if (got != sizeof(head))
         return TS_EINVAL;
     size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
-    /* Exactly as long as the message, so that a sanitizer sees a byte read too many. */
+    /* Exactly as long as the message, so that a sanitizer detects a read beyond its end. */
     char *bytes = malloc(len ? len : 1);
     if (!bytes)
         return TS_ENOMEM;

@@ -1,11 +1,11 @@
-/* Preloaded: counts the calls of malloc, calloc and realloc in the 8 bytes of the file $MALLOC_COUNT. */
+/* A library to preload: counts calls of malloc, calloc and realloc in the 8 bytes of the file $MALLOC_COUNT. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* glibc's own, by the names under which it leaves them to those who put something in front. */
+/* The functions of glibc, which it exports under these names for libraries that replace them. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *memory, size_t size);

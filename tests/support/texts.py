@@ -1,8 +1,7 @@
-"""Texts that are accepted and texts that are rejected, with the code and the offset that the contract asks for.
+"""Messages that must be accepted or rejected, with the expected code and offset.
 
-A row is (name, text, code, offset). code None: accepted. "hello": a well-formed hello, which only a stream's first line
-may be. offset None: accepted. Most rows are written with a « where the fault is; it is taken out, and its place is the
-offset.
+A row is (name, text, code, offset). Code and offset are None if the text is accepted. The code "hello" is a well-formed
+hello, which is only allowed as the first line of a stream. In most rows a « marks the offset and is removed.
 """
 import json
 from collections import Counter, namedtuple
@@ -34,7 +33,7 @@ def message(functions="{}", stamp="1732272009.25", total='"total_tt": 0.5, ', ar
 
 
 def entry(members, name='"f"'):
-    """The object form, one function."""
+    """In the object form, with one function."""
     return message(f"{{{name}: {{{members}}}}}")
 
 
@@ -43,12 +42,12 @@ def listed(members):
 
 
 def around(members):
-    """Beside the timestamp."""
+    """With members beside the timestamp."""
     return message(around=members + ", ")
 
 
 def inside(text):
-    """As the value of a member that nobody knows."""
+    """With the text as the value of an unknown member."""
     return around(f'"x": {text}')
 
 
@@ -74,13 +73,13 @@ def forms():
     row("equal names in a list", message('[{"func_name": "f", "cumtime": 1}, {"func_name": "f", "cumtime": 2}]'))
     row("unknown members everywhere", '{"a": 1, "timestamp": 1, "profile": {"b": [], "func_profiles": {"f": '
                                       '{"cumtime": 1, "c": {"d": null}}}, "e": "x"}, "f": {"timestamp": "no"}}')
-    row("unknown members twice", around('"x": 1, "x": 2'))
+    row("repeated unknown members", around('"x": 1, "x": 2'))
     row("percall may be anything", entry('"cumtime": 1, "percall_tottime": null, "percall_cumtime": {"x": []}'))
-    row("percall twice", entry('"cumtime": 1, "percall_cumtime": 1, "percall_cumtime": 1'))
-    row("an ignored number is only grammar", inside("1e999"))
+    row("repeated percall", entry('"cumtime": 1, "percall_cumtime": 1, "percall_cumtime": 1'))
+    row("value of an ignored number is not checked", inside("1e999"))
     row("an ignored integer of any length", inside("9" * 5000))
-    row("names of the profile's table elsewhere", around('"cumtime": 1, "cumtime": "x"'))
-    row("names with another case are unknown", around('"Timestamp": "x", "TIMESTAMP": null, "labelS": 1'))
+    row("members of an entry beside the timestamp", around('"cumtime": 1, "cumtime": "x"'))
+    row("names in another case are unknown", around('"Timestamp": "x", "TIMESTAMP": null, "labelS": 1'))
     row("prefixes of names are unknown", around('"timestam": "x", "timestamps": null, "profil": 1, "": 2'))
     row("function named as a member", message('{"cumtime": {"cumtime": 1}, "timestamp": {"cumtime": 1}}'))
     row("func_name in the object form is ignored", entry('"func_name": 7, "cumtime": 1'))
@@ -92,9 +91,9 @@ def forms():
                        ("list of three", '[1, {"func_profiles": {}}, 2]'),
                        ("list of two and a bad third", '[1, {"func_profiles": {}}, [[]]]')):
         row(name, text, "bad_shape", 0)
-    row("pair the wrong way round", '[«{"func_profiles": {}}, 1]', "bad_shape")
-    row("pair whose second is no object", '[1, «[]]', "bad_shape")
-    row("pair whose second is null", '[1, «null]', "bad_shape")
+    row("pair in the wrong order", '[«{"func_profiles": {}}, 1]', "bad_shape")
+    row("pair whose second element is not an object", '[1, «[]]', "bad_shape")
+    row("pair whose second element is null", '[1, «null]', "bad_shape")
     row("empty object", " {}", "bad_shape", 1)
     row("a bye", '{"bye": true}', "bad_shape", 0)
     row("no timestamp", '«{"profile": {"func_profiles": {}}}', "bad_shape")
@@ -113,10 +112,10 @@ def forms():
 def hello():
     row("hello", '{«"hello": {"client": "a"}}', "hello")
     row("hello that is null", '{«"hello": null}', "hello")
-    row("hello behind others", '{"a": 1, «"hello": {}, "profile": 7}', "hello")
-    row("hello by an escape", '{«"h\\u0065llo": {}}', "hello")
+    row("hello after other members", '{"a": 1, «"hello": {}, "profile": 7}', "hello")
+    row("hello with an escape", '{«"h\\u0065llo": {}}', "hello")
     row("a profile with a member hello", around('"hello": {}'))
-    row("hello cut short", '{"hello": {}«', "bad_json")
+    row("incomplete hello", '{"hello": {}«', "bad_json")
     row("hello in a list", '[{"hello": {}}]', "bad_shape", 0)
 
 
@@ -188,15 +187,15 @@ def calls():
 def places():
     row("file_name of 4096 bytes", entry(f'"cumtime": 1, "file_name": "{"f" * 4096}"'))
     row("file_name of 4096 bytes in characters", entry(f'"cumtime": 1, "file_name": "{"é" * 2048}"'))
-    row("file_name of 4096 bytes by escapes", entry('"cumtime": 1, "file_name": "' + "\\u00e9" * 2048 + '"'))
+    row("file_name of 4096 bytes with escapes", entry('"cumtime": 1, "file_name": "' + "\\u00e9" * 2048 + '"'))
     row("file_name of 4097 bytes", entry(f'"cumtime": 1, "file_name": «"{"f" * 4097}"'), "bad_shape")
-    row("file_name of 4097 bytes by escapes", entry('"cumtime": 1, "file_name": «"f' + "\\u00e9" * 2048 + '"'),
+    row("file_name of 4097 bytes with escapes", entry('"cumtime": 1, "file_name": «"f' + "\\u00e9" * 2048 + '"'),
         "bad_shape")
-    row("file_name of half pairs", entry('"cumtime": 1, "file_name": "/a\\udc80\\ud800x.py"'))
-    row("file_name of 1366 half pairs is too long", entry('"cumtime": 1, "file_name": «"' + "\\ud800" * 1366 + '"'),
-        "bad_shape")
-    row("file_name of 1365 half pairs is not", entry('"cumtime": 1, "file_name": "' + "\\ud800" * 1365 + '"'))
-    row("file_name empty", entry('"cumtime": 1, "file_name": ""'))
+    row("file_name with lone surrogates", entry('"cumtime": 1, "file_name": "/a\\udc80\\ud800x.py"'))
+    row("file_name of 1366 lone surrogates is too long",
+        entry('"cumtime": 1, "file_name": «"' + "\\ud800" * 1366 + '"'), "bad_shape")
+    row("file_name of 1365 lone surrogates", entry('"cumtime": 1, "file_name": "' + "\\ud800" * 1365 + '"'))
+    row("empty file_name", entry('"cumtime": 1, "file_name": ""'))
     row("file_name null", entry('"cumtime": 1, "file_name": null'))
     row("file_name with a NUL", entry('"cumtime": 1, "file_name": «"a\\u0000b"'), "bad_shape")
     for wrong in ("1", "true", "[]", "{}"):
@@ -211,20 +210,21 @@ def places():
 
 def names():
     for name, text in (("empty", ""), ("underscores", "___"), ("of 1024 bytes", "x" * 1024),
-                       ("é, 1024 bytes", "é" * 512), ("four bytes each", "😀" * 256), ("a half pair", "\\ud800"),
-                       ("the other half", "a\\udfff"),
-                       ("halves the wrong way round", "\\udc00\\ud800"), ("a pair", "\\ud83d\\ude00"),
-                       ("a pair in capitals", "\\uD83D\\uDE00"), ("half, then a letter", "\\ud83dA"),
-                       ("half, then another escape", "\\ud83d\\n"), ("two high halves", "\\ud83d\\ud83d\\ude00"),
+                       ("é, 1024 bytes", "é" * 512), ("four bytes each", "😀" * 256), ("lone surrogate", "\\ud800"),
+                       ("lone low surrogate", "a\\udfff"),
+                       ("surrogates in the wrong order", "\\udc00\\ud800"), ("surrogate pair", "\\ud83d\\ude00"),
+                       ("surrogate pair in capitals", "\\uD83D\\uDE00"), ("surrogate, then a letter", "\\ud83dA"),
+                       ("surrogate, then another escape", "\\ud83d\\n"), ("two high surrogates", "\\ud83d\\ud83d\\ude00"),
                        ("every escape", '\\"\\\\\\/\\b\\f\\n\\r\\t'), ("an escaped quote alone", '\\"'),
                        ("DEL", "\x7f"), ("U+FFFF", "\uffff"), ("U+10FFFF", "\U0010ffff"),
-                       ("1024 by escapes", "\\u0041" * 1024),
-                       ("1023 by half pairs", "\\ud800" * 341)):
+                       ("1024 with escapes", "\\u0041" * 1024),
+                       ("1023 bytes of lone surrogates", "\\ud800" * 341)):
         row(f"name {name}", entry('"cumtime": 1', f'"{text}"'))
         row(f"func_name {name}", listed(f'"func_name": "{text}", "cumtime": 1'))
     for name, text in (("of 1025 bytes", "x" * 1025), ("é, 1026 bytes", "é" * 513),
-                       ("1025 by escapes", "\\u0041" * 1025), ("with a NUL", "a\\u0000"), ("that is a NUL", "\\u0000"),
-                       ("1026 by half pairs", "\\ud800" * 342)):
+                       ("1025 with escapes", "\\u0041" * 1025), ("with a NUL", "a\\u0000"),
+                       ("that is a NUL", "\\u0000"),
+                       ("1026 bytes of lone surrogates", "\\ud800" * 342)):
         row(f"name {name}", entry('"cumtime": 1', f'«"{text}"'), "bad_name")
         row(f"func_name {name}", listed(f'"cumtime": 1, "func_name": «"{text}"'), "bad_name")
     row("list form without func_name", message('[«{"cumtime": 1}]'), "bad_shape")
@@ -238,30 +238,30 @@ def twice():
                           ("ncalls", '"ncalls": 1, «"ncalls": 1, "cumtime": 1'),
                           ("file_name", '"file_name": null, «"file_name": null, "cumtime": 1'),
                           ("line_number", '"line_number": 1, "cumtime": 1, «"line_number": null'),
-                          ("cumtime by an escape", '"cumtime": 1, «"cumt\\u0069me": 1'),
-                          ("cumtime all by escapes",
+                          ("cumtime with an escape", '"cumtime": 1, «"cumt\\u0069me": 1'),
+                          ("cumtime as escapes",
                            '"\\u0063\\u0075\\u006D\\u0074\\u0069\\u006d\\u0065": 1, «"cumtime": 1'),
                           ("cumtime of another type", '"cumtime": 1, «"cumtime": "x"')):
-        row(f"{name} twice", entry(members), "bad_shape")
-        row(f"{name} twice in a list", listed('"func_name": "f", ' + members), "bad_shape")
-    row("func_name twice", listed('"func_name": "f", "cumtime": 1, «"func_name": "f"'), "bad_shape")
-    row("timestamp twice", '{"timestamp": 1, «"timestamp": 1, "profile": {"func_profiles": {}}}', "bad_shape")
-    row("timestamp twice by an escape", '{"\\u0074imestamp": 1, «"timestamp": 1, "profile": {"func_profiles": {}}}',
+        row(f"repeated {name}", entry(members), "bad_shape")
+        row(f"repeated {name} in a list", listed('"func_name": "f", ' + members), "bad_shape")
+    row("repeated func_name", listed('"func_name": "f", "cumtime": 1, «"func_name": "f"'), "bad_shape")
+    row("repeated timestamp", '{"timestamp": 1, «"timestamp": 1, "profile": {"func_profiles": {}}}', "bad_shape")
+    row("repeated timestamp with an escape",
+        '{"\\u0074imestamp": 1, «"timestamp": 1, "profile": {"func_profiles": {}}}', "bad_shape")
+    row("repeated profile", '{"timestamp": 1, "profile": {"func_profiles": {}}, «"profile": {"func_profiles": {}}}',
         "bad_shape")
-    row("profile twice", '{"timestamp": 1, "profile": {"func_profiles": {}}, «"profile": {"func_profiles": {}}}',
-        "bad_shape")
-    row("total_tt twice", message(total='"total_tt": 1, «"total_tt": 1, '), "bad_shape")
-    row("func_profiles twice", message('{}, «"func_profiles": {}'), "bad_shape")
+    row("repeated total_tt", message(total='"total_tt": 1, «"total_tt": 1, '), "bad_shape")
+    row("repeated func_profiles", message('{}, «"func_profiles": {}'), "bad_shape")
     for name, value in (("labels", "{}"), ("exact", "true"), ("part", "[0, 1]")):
-        row(f"{name} twice", around(f'"{name}": {value}, «"{name}": {value}'), "bad_shape")
-    row("cumtime by an escape, once", entry('"cumt\\u0069me": 1'))
-    row("seq twice is not the table's", around('"seq": 1, "seq": "x"'))
+        row(f"repeated {name}", around(f'"{name}": {value}, «"{name}": {value}'), "bad_shape")
+    row("cumtime with an escape", entry('"cumt\\u0069me": 1'))
+    row("repeated seq is accepted", around('"seq": 1, "seq": "x"'))
 
 
 def labels():
     def some(n):
         return ", ".join(f'"k{i}": "v"' for i in range(n))
-    row("no labels in labels", around('"labels": {}'))
+    row("empty labels", around('"labels": {}'))
     row("16 labels", around(f'"labels": {{{some(16)}}}'))
     row("17 labels", around(f'"labels": {{{some(16)}, «"k16": "v"}}'), "bad_labels")
     for key in ("a", "_", "Z9", "_9", "a" * 64, "s\\u0065rvice"):
@@ -276,10 +276,10 @@ def labels():
         row(f"label value is {wrong}", around(f'"labels": {{"k": «{wrong}}}'), "bad_labels")
     for wrong in ("1", "null", "true", "[]", '"k=v"'):
         row(f"labels is {wrong}", around(f'"labels": «{wrong}'), "bad_labels")
-    row("a label twice", around('"labels": {"k": "v", "l": "w", «"k": "v"}'), "bad_labels")
-    row("a label twice by an escape", around('"labels": {"k": "v", «"\\u006b": "w"}'), "bad_labels")
-    row("labels in a pair are not read", '[1, {"labels": 7, "func_profiles": {}}]')
-    row("labels in the profile are not read", message(total='"labels": 7, '))
+    row("repeated label", around('"labels": {"k": "v", "l": "w", «"k": "v"}'), "bad_labels")
+    row("repeated label with an escape", around('"labels": {"k": "v", «"\\u006b": "w"}'), "bad_labels")
+    row("labels in a pair are ignored", '[1, {"labels": 7, "func_profiles": {}}]')
+    row("labels in the profile are ignored", message(total='"labels": 7, '))
 
 
 def exact_and_part():
@@ -307,15 +307,15 @@ def syntax():
     row("white space only", b" \t\r ", "bad_json", 4)
     row("a line feed only", b"\n", "bad_json", 1)
     row("byte order mark", b"\xef\xbb\xbf" + GOOD.encode(), "bad_json", 0)
-    row("UTF-16 with its mark", b"\xff\xfe{\x00}\x00", "bad_utf8", 0)
-    row("UTF-16 without", b"{\x00}\x00", "bad_json", 1)
+    row("UTF-16 with a byte order mark", b"\xff\xfe{\x00}\x00", "bad_utf8", 0)
+    row("UTF-16 without a byte order mark", b"{\x00}\x00", "bad_json", 1)
     row("UTF-16, big endian", b"\x00{\x00}", "bad_json", 0)
-    row("one NUL", b"\0", "bad_json", 0)
-    row("NUL behind the message", GOOD.encode() + b"\0", "bad_json", len(GOOD))
+    row("a NUL", b"\0", "bad_json", 0)
+    row("NUL after the message", GOOD.encode() + b"\0", "bad_json", len(GOOD))
     for name, text in (("another message", GOOD), ("a comma", ","), ("a bracket", "}"), ("a letter", "x"),
                        ("a comment", "// x"), ("a byte order mark", "\ufeff")):
-        row(f"behind the message {name}", GOOD + " " + text, "bad_json", len(GOOD) + 1)
-    row("behind the message bad UTF-8", GOOD.encode() + b"\x80", "bad_utf8", len(GOOD))
+        row(f"{name} after the message", GOOD + " " + text, "bad_json", len(GOOD) + 1)
+    row("bad UTF-8 after the message", GOOD.encode() + b"\x80", "bad_utf8", len(GOOD))
     for cut in range(1, len(GOOD)):
         if cut in (1, 2, 8, 12, 13, 14, 16, 27, 28, 30, 45, 80, 120, 150, 190) or len(GOOD) - cut < 4:
             row(f"cut at {cut}", GOOD[:cut], "bad_json", cut)
@@ -328,7 +328,7 @@ def syntax():
     bad("cumtime 1.", entry('"cumtime": 1.«'))
     for text in ("tru«", "t«", "true«x", "tru«x", "«True", "fals«", "nul«", "n«one", "«undefined", "«None", "f«",
                  "null«l"):
-        bad(f"word {text}", inside(text + (" " if text.endswith("«") else "")))
+        bad(f"literal {text}", inside(text + (" " if text.endswith("«") else "")))
     for text in ("[1«}", "[1,«]", "[«,1]", "[1 «2]", "{«]", "{«,}", '{"a": 1,«}', '{"a"«}', '{"a": «}', '{"a" «1}',
                  "{«a: 1}", "{«'a': 1}", "«'a'", '{"a": 1 «"b": 2}', '{"a": 1«]', "{«1: 2}", "{«null: 1}", "[«:]",
                  '{"a":«: 1}', "[1,«,2]", "«/**/ 1", '"a" «"b"', "«]", "«}", "«,"):
@@ -384,18 +384,19 @@ def depth():
     row("100,000 brackets", "[" * 16 + "«" + "[" * DEEP, "too_deep")
     row("100,000 objects", '{"":' * 16 + "«" + '{"":' * DEEP, "too_deep")
     row("16 brackets, cut", "[" * 16 + "«", "bad_json")
-    row("a list of 16 and no profile", nest(16), "bad_shape", 0)
-    row("brackets in a string are none", inside(f'"{"[" * 1000}"'))
+    row("nested lists without a profile", nest(16), "bad_shape", 0)
+    row("brackets in a string do not nest", inside(f'"{"[" * 1000}"'))
     row("100,000 elements are not deep", inside("[" + "[]," * DEEP + "1]"))
 
 
 def order():
-    """Syntax, UTF-8 and depth over the whole text, then shape, labels and names, then ranges; in each the lowest."""
+    """Faults of syntax, UTF-8 and depth in the complete text come first, then shape, labels and names, then ranges; of
+    several faults of a kind the one with the lowest offset is reported."""
     row("syntax before shape", entry('"cumtime": "x"') + "«x", "bad_json")
     row("UTF-8 before a bad name",
         entry('"cumtime": 1, "x": "«@"', '"a\\u0000"').encode().replace(b"@", b"\xff"), "bad_utf8")
     row("depth before ranges", entry('"cumtime": 1e99, "x": ' + "[" * 12 + "«[]" + "]" * 12), "too_deep")
-    row("the text ends, before everything else", '{"timestamp": "x", "profile": 7«', "bad_json")
+    row("the end of the text before shape", '{"timestamp": "x", "profile": 7«', "bad_json")
     row("syntax before UTF-8 by offset", inside('n«ope, "@"').encode().replace(b"@", b"\xff"), "bad_json")
     row("UTF-8 before syntax by offset", b'{"x": "' + MARK + b'\xff", 007}', "bad_utf8")
     row("depth before syntax by offset", "[" * 16 + "«[" + "nope", "too_deep")
@@ -407,15 +408,15 @@ def order():
     row("labels before shape by offset", around('"labels": {«"1": "v"}, "exact": 7'), "bad_labels")
     row("shape before labels by offset", around('"exact": «7, "labels": {"1": "v"}'), "bad_shape")
     row("a name before shape by offset", entry('"cumtime": "x"', '«"a\\u0000"'), "bad_name")
-    row("what is missing stands at the brace", message('{"f": «{"file_name": 7}}'), "bad_shape")
-    row("a missing profile stands before all", '«{"timestamp": "x"}', "bad_shape")
+    row("a missing member is reported at the brace", message('{"f": «{"file_name": 7}}'), "bad_shape")
+    row("a missing profile is reported first", '«{"timestamp": "x"}', "bad_shape")
     row("the first of two ranges", entry('"cumtime": «1e99, "tottime": 1e99'), "out_of_range")
     row("the first of two shapes", entry('"tottime": «"x", "cumtime": "x"'), "bad_shape")
     row("the first of two entries", message('{"f": {"cumtime": «"x"}, "g": {"cumtime": "x"}}'), "bad_shape")
     row("a later entry's shape before an earlier range",
         message('{"f": {"cumtime": 1e99}, "g": {"cumtime": «"x"}}'), "bad_shape")
-    row("a pair's length before its parts", '["x", 7, 8]', "bad_shape", 0)
-    row("hello with bad syntax behind", '{"hello": {}, «}', "bad_json")
+    row("the length of a pair before its elements", '["x", 7, 8]', "bad_shape", 0)
+    row("hello before bad syntax", '{"hello": {}, «}', "bad_json")
 
 
 for rows in (forms, hello, timestamps, times, calls, places, names, twice, labels, exact_and_part, syntax, utf8, depth,
