@@ -38,7 +38,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *data)
         ctl_text_append(http->error_body, bytes, len < room ? len : room);
         return len;
     }
-    if (http->sink->take(http->sink->data, bytes, len)) {
+    if (http->sink->receive(http->sink->data, bytes, len)) {
         http->stopped = true;
         return 0; /* CURLE_WRITE_ERROR */
     }
@@ -79,7 +79,7 @@ static const char *advice(const struct ctl_http *http, CURLcode code, long os_er
 static enum ctl_http_result explain(const struct ctl_http *http, CURLcode code, const char *detail,
                                     struct ctl_text *problem)
 {
-    const char *where = http->socket ? http->socket : http->url;
+    const char *target = http->socket ? http->socket : http->url;
     const char *reason = *detail ? detail : curl_easy_strerror(code);
     if (http->stopped)
         return CTL_HTTP_STOPPED;
@@ -88,7 +88,7 @@ static enum ctl_http_result explain(const struct ctl_http *http, CURLcode code, 
         return CTL_HTTP_MEMORY;
     }
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
-        ctl_text_printf(problem, "--url: %s is not a URL such as http://127.0.0.1:8138", where);
+        ctl_text_printf(problem, "--url: %s is not a URL such as http://127.0.0.1:8138", target);
         return CTL_HTTP_BAD_URL;
     }
     long status = 0, os_error = 0;
@@ -101,7 +101,7 @@ static enum ctl_http_result explain(const struct ctl_http *http, CURLcode code, 
     if (http->socket && code == CURLE_COULDNT_CONNECT && os_error)
         reason = strerror((int)os_error);
     const char *hint = advice(http, code, os_error);
-    ctl_text_printf(problem, "cannot reach the daemon at %s: %s%s%s", where, reason, hint ? "\n  " : "",
+    ctl_text_printf(problem, "cannot reach the daemon at %s: %s%s%s", target, reason, hint ? "\n  " : "",
                     hint ? hint : "");
     return CTL_HTTP_UNREACHED;
 }

@@ -31,7 +31,7 @@ struct ctl_request {
 
 struct ctl_sink {
     /* More bytes of a 200 response. 0, or -1 to end the transfer; the sink keeps the reason. */
-    int (*take)(void *data, const char *bytes, size_t len);
+    int (*receive)(void *data, const char *bytes, size_t len);
     void *data;
 };
 

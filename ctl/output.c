@@ -28,7 +28,7 @@ int ctl_write(const char *bytes, size_t len, struct ctl_text *problem)
     return -1;
 }
 
-static int take(void *data, const char *bytes, size_t len)
+static int receive(void *data, const char *bytes, size_t len)
 {
     struct ctl_output *output = data;
     if (!len)
@@ -59,7 +59,7 @@ static int take(void *data, const char *bytes, size_t len)
 
 struct ctl_sink ctl_output_sink(struct ctl_output *output)
 {
-    return (struct ctl_sink){.take = take, .data = output};
+    return (struct ctl_sink){.receive = receive, .data = output};
 }
 
 void ctl_output_deinit(struct ctl_output *output)

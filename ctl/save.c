@@ -116,7 +116,7 @@ int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
     return -1;
 }
 
-static int take(void *data, const char *bytes, size_t len)
+static int receive(void *data, const char *bytes, size_t len)
 {
     struct ctl_save *save = data;
     if (save->len < sizeof(save->head)) {
@@ -133,7 +133,7 @@ static int take(void *data, const char *bytes, size_t len)
 
 struct ctl_sink ctl_save_sink(struct ctl_save *save)
 {
-    return (struct ctl_sink){.take = take, .data = save};
+    return (struct ctl_sink){.receive = receive, .data = save};
 }
 
 static uint32_t big_endian(const unsigned char *bytes)

@@ -3,7 +3,7 @@
  * exist.
  *
  *     open: create FILE.XXXXXX.part in the same folder, mode 0600 (mkostemps: O_EXCL)
- *     take: write the bytes as they arrive
+ *     receive: write the bytes as they arrive
  *     finish: check that it is complete by SQLite's header; fsync, rename, fsync of the folder
  *
  * An existing file is never changed unless force is set; then one rename replaces it. The part file is removed if any
@@ -26,7 +26,7 @@ struct ctl_save {
     int fd;
     uint64_t len;
     unsigned char head[100]; /* SQLite's header */
-    struct ctl_text problem; /* owned; message of a failed take */
+    struct ctl_text problem; /* owned; message of a failed receive */
     void (*progress)(struct ctl_save *save);
     void *data; /* of the caller */
 };

@@ -4,6 +4,8 @@
 #include "ctl/args/options.h"
 #include "ctl/base/display.h"
 
+#include <assert.h>
+
 enum { WIDTH = 80, HELP_COLUMN = 28 };
 
 struct text_of {
@@ -34,10 +36,25 @@ static const struct text_of notes[] = {
                  "a bucket of any level that is kept there."},
 };
 
+/* The option, and its help from HELP_COLUMN on. */
+static void put_option(const struct ctl_option *option, struct ctl_text *out)
+{
+    struct ctl_text left = {0}, help = {0};
+    ctl_text_printf(&left, "  --%s %s", option->name, option->value ? option->value : "");
+    ctl_wrap(&help, option->help, WIDTH, HELP_COLUMN);
+    int width = ctl_width(ctl_text_str(&left));
+    assert(width < HELP_COLUMN);
+    ctl_text_puts(out, ctl_text_str(&left));
+    ctl_text_spaces(out, HELP_COLUMN - width);
+    ctl_text_puts(out, ctl_text_str(&help) + (help.len ? HELP_COLUMN : 0)); /* without the indent of the first line */
+    out->failed = out->failed || left.failed || help.failed;
+    ctl_text_deinit(&left);
+    ctl_text_deinit(&help);
+}
+
 void ctl_help(enum ctl_command_id command, struct ctl_text *out)
 {
     bool one = command != CTL_COMMANDS;
-    struct ctl_text line = {0}, help = {0};
     const char *operand = one ? ctl_commands[command].operand : NULL;
     ctl_text_printf(out, "Usage: timeslicectl [--socket PATH | --url URL] %s%s%s [OPTIONS]\n\n",
                     one ? ctl_commands[command].name : "COMMAND", operand ? " " : "", operand ? operand : "");
@@ -49,19 +66,9 @@ void ctl_help(enum ctl_command_id command, struct ctl_text *out)
             ctl_text_printf(out, "  %-11s %s\n", ctl_commands[i].name, ctl_commands[i].help);
         ctl_text_puts(out, "\nOptions (timeslicectl COMMAND --help lists those of one command):\n");
     }
-    for (int i = 0; i < CTL_OPTIONS; i++) {
-        const struct ctl_option *o = &ctl_options[i];
-        if (one && !(o->commands & 1u << command))
-            continue;
-        ctl_text_clear(&help);
-        ctl_text_printf(&line, "  --%s %s", o->name, o->value ? o->value : "");
-        ctl_wrap(&help, o->help, WIDTH, HELP_COLUMN);
-        int left = ctl_width(ctl_text_str(&line));
-        ctl_text_puts(out, ctl_text_str(&line));
-        ctl_text_spaces(out, HELP_COLUMN - left);
-        ctl_text_puts(out, ctl_text_str(&help) + (help.len ? HELP_COLUMN : 0)); /* the option stands there */
-        ctl_text_clear(&line);
-    }
+    for (int i = 0; i < CTL_OPTIONS; i++)
+        if (!one || ctl_options[i].commands & 1u << command)
+            put_option(&ctl_options[i], out);
     const char *example = NULL;
     for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++)
         if (!one || examples[i].command == command) {
@@ -80,7 +87,4 @@ void ctl_help(enum ctl_command_id command, struct ctl_text *out)
                  "--fail-over; 2 wrong usage; 3 the daemon cannot be reached.",
                  WIDTH, 0);
     }
-    out->failed = out->failed || line.failed || help.failed;
-    ctl_text_deinit(&line);
-    ctl_text_deinit(&help);
 }

@@ -9,25 +9,25 @@
 #include <string.h>
 #include <time.h>
 
-static struct ctl_figure figure(const char *sign, double value, int decimals, const char *unit)
+static struct ctl_formatted with_unit(const char *sign, double value, int decimals, const char *unit)
 {
-    struct ctl_figure f;
+    struct ctl_formatted f;
     snprintf(f.text, sizeof(f.text), "%s%.*f%s%s", sign, decimals, value, *unit ? " " : "", unit);
     return f;
 }
 
-static struct ctl_figure plain(const char *text)
+static struct ctl_formatted plain(const char *text)
 {
-    struct ctl_figure f;
+    struct ctl_formatted f;
     snprintf(f.text, sizeof(f.text), "%s", text);
     return f;
 }
 
-static bool not_finite(double value, struct ctl_figure *ret_figure)
+static bool not_finite(double value, struct ctl_formatted *ret_formatted)
 {
     if (isfinite(value))
         return false;
-    *ret_figure = plain(isnan(value) ? "?" : value > 0 ? "inf" : "-inf");
+    *ret_formatted = plain(isnan(value) ? "?" : value > 0 ? "inf" : "-inf");
     return true;
 }
 
@@ -37,9 +37,9 @@ static int decimals_of(double value)
     return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
 }
 
-struct ctl_figure ctl_duration(double seconds)
+struct ctl_formatted ctl_duration(double seconds)
 {
-    struct ctl_figure f;
+    struct ctl_formatted f;
     if (not_finite(seconds, &f))
         return f;
     const char *sign = seconds < 0 ? "-" : "";
@@ -49,14 +49,14 @@ struct ctl_figure ctl_duration(double seconds)
     if (s < 0.9995e-6) { /* sums are integers of nanoseconds, means per call can be smaller */
         double ns = s * 1e9;
         bool integral = fabs(ns - round(ns)) < 1e-3 || ns >= 99.95;
-        return figure(sign, ns, integral ? 0 : decimals_of(ns), "ns");
+        return with_unit(sign, ns, integral ? 0 : decimals_of(ns), "ns");
     }
     if (s < 0.9995e-3)
-        return figure(sign, s * 1e6, decimals_of(s * 1e6), "µs");
+        return with_unit(sign, s * 1e6, decimals_of(s * 1e6), "µs");
     if (s < 0.9995)
-        return figure(sign, s * 1e3, decimals_of(s * 1e3), "ms");
+        return with_unit(sign, s * 1e3, decimals_of(s * 1e3), "ms");
     if (s < 59.95)
-        return figure(sign, s, decimals_of(s), "s");
+        return with_unit(sign, s, decimals_of(s), "s");
 
     static const struct {
         double below, unit, small;
@@ -72,14 +72,14 @@ struct ctl_figure ctl_duration(double seconds)
             continue;
         double big = floor(rounded / pairs[i].unit);
         if (big >= 1e7)
-            return figure(sign, big, 0, pairs[i].unit_name);
+            return with_unit(sign, big, 0, pairs[i].unit_name);
         snprintf(f.text, sizeof(f.text), "%s%.0f %s %02.0f %s", sign, big, pairs[i].unit_name,
                  (rounded - big * pairs[i].unit) / pairs[i].small, pairs[i].small_name);
         return f;
     }
 }
 
-struct ctl_figure ctl_span(double seconds)
+struct ctl_formatted ctl_span(double seconds)
 {
     static const struct {
         double unit;
@@ -88,14 +88,14 @@ struct ctl_figure ctl_span(double seconds)
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         double n = seconds / units[i].unit;
         if (n >= 1 && n < 1e9 && fabs(n - round(n)) < 1e-6)
-            return figure("", round(n), 0, units[i].name);
+            return with_unit("", round(n), 0, units[i].name);
     }
     return ctl_duration(seconds);
 }
 
-struct ctl_figure ctl_count(double count)
+struct ctl_formatted ctl_count(double count)
 {
-    struct ctl_figure f;
+    struct ctl_formatted f;
     if (not_finite(count, &f))
         return f;
     double n = fabs(count);
@@ -116,24 +116,24 @@ struct ctl_figure ctl_count(double count)
         snprintf(f.text, sizeof(f.text), "%s%.2e", sign, fabs(count));
         return f;
     }
-    return figure(sign, n, decimals_of(n), units[i]);
+    return with_unit(sign, n, decimals_of(n), units[i]);
 }
 
-struct ctl_figure ctl_mean(double count)
+struct ctl_formatted ctl_mean(double count)
 {
     double n = fabs(count);
     bool integral = !isfinite(n) || n >= 99.95 || fabs(n - round(n)) < 1e-9 * (n + 1);
     if (integral)
         return ctl_count(count);
     if (n < 0.00995) {
-        struct ctl_figure f;
+        struct ctl_formatted f;
         snprintf(f.text, sizeof(f.text), "%.2g", count);
         return f;
     }
-    return figure(count < 0 ? "-" : "", n, decimals_of(n), "");
+    return with_unit(count < 0 ? "-" : "", n, decimals_of(n), "");
 }
 
-struct ctl_figure ctl_signed(struct ctl_figure f, double value)
+struct ctl_formatted ctl_signed(struct ctl_formatted f, double value)
 {
     size_t len = strlen(f.text);
     if (value > 0 && len + 2 < sizeof(f.text)) {
@@ -143,10 +143,10 @@ struct ctl_figure ctl_signed(struct ctl_figure f, double value)
     return f;
 }
 
-struct ctl_figure ctl_percent(double ratio)
+struct ctl_formatted ctl_percent(double ratio)
 {
     double percent = ratio * 100, n = fabs(percent);
-    struct ctl_figure f = n < 9.95 ? figure(percent < 0 ? "-" : "", n, n < 0.05 ? 0 : 1, "") : ctl_count(percent);
+    struct ctl_formatted f = n < 9.95 ? with_unit(percent < 0 ? "-" : "", n, n < 0.05 ? 0 : 1, "") : ctl_count(percent);
     size_t len = strlen(f.text);
     if (n < 0.05) /* no sign, because it would be that of 0 */
         return plain(n > 0 ? "~0%" : "0%");
@@ -154,10 +154,10 @@ struct ctl_figure ctl_percent(double ratio)
     return ctl_signed(f, percent);
 }
 
-struct ctl_figure ctl_size(double bytes)
+struct ctl_formatted ctl_size(double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    struct ctl_figure f;
+    struct ctl_formatted f;
     if (not_finite(bytes, &f))
         return f;
     double n = fabs(bytes);
@@ -166,7 +166,7 @@ struct ctl_figure ctl_size(double bytes)
         n /= 1024;
     if (n >= 1e9)
         return ctl_count(bytes);
-    return figure(bytes < 0 ? "-" : "", n, i ? decimals_of(n) : 0, units[i]);
+    return with_unit(bytes < 0 ? "-" : "", n, i ? decimals_of(n) : 0, units[i]);
 }
 
 /* Splits into seconds, as UTC, and milliseconds. False if the year is out of range. */
@@ -187,14 +187,14 @@ static bool split_time(double epoch, struct tm *ret_tm, int *ret_ms)
     return true;
 }
 
-struct ctl_figure ctl_time(double epoch)
+struct ctl_formatted ctl_time(double epoch)
 {
     struct ctl_clock all = {.date = true, .year = true, .hours = true, .seconds = true};
     struct tm tm;
     int ms = 0;
     if (split_time(epoch, &tm, &ms))
         all.fraction = ms != 0;
-    struct ctl_figure f = ctl_clock_time(&all, epoch);
+    struct ctl_formatted f = ctl_clock_time(&all, epoch);
     size_t len = strlen(f.text);
     if (f.text[len - 1] != ' ' && len + 2 < sizeof(f.text))
         memcpy(f.text + len, "Z", 2);
@@ -224,9 +224,9 @@ struct ctl_clock ctl_clock_for(const double *times, size_t n)
     return clock;
 }
 
-struct ctl_figure ctl_clock_time(const struct ctl_clock *clock, double epoch)
+struct ctl_formatted ctl_clock_time(const struct ctl_clock *clock, double epoch)
 {
-    struct ctl_figure f;
+    struct ctl_formatted f;
     struct tm tm;
     int ms;
     if (not_finite(epoch, &f))

@@ -38,9 +38,9 @@ static void add_columns(const struct ctl_matrix *m, size_t n, double rest, struc
     ctl_table_column(table, &(struct ctl_column){.title = "profiles", .right = true, .drop = 1});
     for (size_t i = 0; i < n; i++) {
         const struct ctl_series *s = &m->series[i];
-        const char *where = ctl_text_str(&s->where), *base = strrchr(where, '/');
+        const char *location = ctl_text_str(&s->location), *base = strrchr(location, '/');
         ctl_table_column(table, &(struct ctl_column){.title = ctl_text_str(&s->name),
-                                                     .subtitle = s->where.len ? (base ? base + 1 : where) : NULL,
+                                                     .subtitle = s->location.len ? (base ? base + 1 : location) : NULL,
                                                      .right = true,
                                                      .flexible = true,
                                                      .cut = CTL_CUT_MIDDLE,

@@ -3,11 +3,12 @@
 
 #include "ctl/show/view.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 static const int palette[] = {33, 208, 40, 197, 141, 226, 45, 213, 130, 28, 99, 216};
-enum { PALETTE = sizeof(palette) / sizeof(palette[0]), GREY = 244 };
+enum { PALETTE = sizeof(palette) / sizeof(palette[0]), GREY = 244, BAR_MIN = 10 };
 
 static int color_of(const struct ctl_matrix *m, size_t i)
 {
@@ -31,9 +32,10 @@ static const struct ctl_series *segment(const struct ctl_matrix *m, size_t i)
     return i < m->n_series ? &m->series[i] : &m->other;
 }
 
+/* The part of a value that is drawn. The bound keeps the sum of a bar finite; the daemon's sums are below it. */
 static double shown(double value)
 {
-    return value > 0 && isfinite(value) ? value : 0;
+    return value > 0 && value < 1e30 ? value : 0;
 }
 
 static double bar_sum(const struct ctl_matrix *m, size_t bucket)
@@ -119,12 +121,12 @@ static void legend(const struct ctl_matrix *m, const struct ctl_screen *screen, 
             ctl_text_clear(&cut);
             if (i == m->n_series)
                 ctl_text_printf(&name, "other (%s)", ctl_count(m->other_functions).text);
-            else if (s->where.len)
-                ctl_text_printf(&name, "%s  %s", ctl_text_str(&s->name), ctl_text_str(&s->where));
+            else if (s->location.len)
+                ctl_text_printf(&name, "%s  %s", ctl_text_str(&s->name), ctl_text_str(&s->location));
             else
                 ctl_text_puts(&name, ctl_text_str(&s->name));
             ctl_clean(&clean, ctl_text_str(&name));
-            struct ctl_figure total = ctl_value(m->seconds, s->total);
+            struct ctl_formatted total = ctl_value(m->seconds, s->total);
             int wide = ctl_width(total.text), room = screen->width - 16 - total_width;
             if (pass == 0) {
                 all += shown(s->total);
@@ -149,49 +151,76 @@ static void legend(const struct ctl_matrix *m, const struct ctl_screen *screen, 
     ctl_text_deinit(&cut);
 }
 
+/* The columns of a line are: the time, a mark, the bar, the total. */
+struct scale {
+    double max; /* of the sums of bars */
+    struct ctl_clock clock;
+    int time_width, bar_width, total_width;
+};
+
+static double bucket_total(const struct ctl_matrix *m, size_t bucket)
+{
+    double total = 0;
+    for (size_t i = 0; i <= m->n_series; i++)
+        total += segment(m, i)->values[bucket];
+    return total;
+}
+
+static struct scale scale_for(const struct ctl_matrix *m, int width)
+{
+    struct scale scale = {.clock = ctl_clock_for(m->times, m->n_buckets), .time_width = 1, .total_width = 1};
+    for (size_t b = 0; b < m->n_buckets; b++) {
+        double sum = bar_sum(m, b);
+        int total = ctl_width(ctl_value(m->seconds, bucket_total(m, b)).text);
+        int time = ctl_width(ctl_clock_time(&scale.clock, m->times[b]).text);
+        scale.max = sum > scale.max ? sum : scale.max;
+        scale.total_width = total > scale.total_width ? total : scale.total_width;
+        scale.time_width = time > scale.time_width ? time : scale.time_width;
+    }
+    scale.bar_width = width - scale.time_width - scale.total_width - 4;
+    scale.bar_width = scale.bar_width > BAR_MIN ? scale.bar_width : BAR_MIN;
+    return scale;
+}
+
+/* Draws the bar and returns its columns. */
+static int bar(const struct ctl_matrix *m, size_t bucket, const struct scale *scale, bool color, struct ctl_text *out)
+{
+    double sum = bar_sum(m, bucket);
+    int width = scale->bar_width, drawn = 0;
+    assert(sum <= scale->max);
+    if (scale->max > 0 && color) {
+        color_bar(m, bucket, width, scale->max, out);
+        drawn = (int)(lround(sum * 8 * width / scale->max) + 7) / 8;
+    } else if (scale->max > 0) {
+        plain_bar(m, bucket, width, scale->max, out);
+        drawn = (int)lround(sum * width / scale->max);
+    }
+    if (sum > 0 && !drawn) { /* not zero, but too small for the scale */
+        ctl_text_puts(out, "▏");
+        drawn = 1;
+    }
+    assert(drawn <= width);
+    return drawn;
+}
+
 void ctl_chart(const struct ctl_matrix *m, const struct ctl_screen *screen, struct ctl_text *out)
 {
     const char *dim = screen->color ? "\033[2m" : "", *normal = screen->color ? "\033[0m" : "";
-    struct ctl_clock clock = ctl_clock_for(m->times, m->n_buckets);
-    double max = 0;
-    int total_width = 1, time_width = 1;
-    for (size_t b = 0; b < m->n_buckets; b++) {
-        double total = 0, sum = bar_sum(m, b);
-        for (size_t i = 0; i <= m->n_series; i++)
-            total += segment(m, i)->values[b];
-        int wide = ctl_width(ctl_value(m->seconds, total).text),
-            time = ctl_width(ctl_clock_time(&clock, m->times[b]).text);
-        max = sum > max ? sum : max;
-        total_width = wide > total_width ? wide : total_width;
-        time_width = time > time_width ? time : time_width;
-    }
-    int width = screen->width - time_width - total_width - 4;
-    width = width > 10 ? width : 10;
-
+    struct scale scale = scale_for(m, screen->width);
     double missing = 0;
     for (size_t b = 0; b < m->n_buckets; b++) {
-        double total = 0, sum = bar_sum(m, b), parts = m->missing ? m->missing[b] : 0;
-        for (size_t i = 0; i <= m->n_series; i++)
-            total += segment(m, i)->values[b];
+        double parts = m->missing ? m->missing[b] : 0;
         double skipped = b && m->time_slice > 0 ? round((m->times[b] - m->times[b - 1]) / m->time_slice) - 1 : 0;
         if (skipped >= 1)
-            ctl_text_printf(out, "%s%*s  %s bucket%s without data%s\n", dim, time_width + 2, "⋮", /* 3 bytes wide */
+            ctl_text_printf(out, "%s%*s  %s bucket%s without data%s\n", dim, scale.time_width + 2, "⋮", /* 3 bytes */
                             ctl_count(skipped).text, skipped < 2 ? "" : "s", normal);
-        struct ctl_figure time = ctl_clock_time(&clock, m->times[b]), figure = ctl_value(m->seconds, total);
-        ctl_text_spaces(out, time_width - ctl_width(time.text));
+        struct ctl_formatted time = ctl_clock_time(&scale.clock, m->times[b]);
+        struct ctl_formatted total = ctl_value(m->seconds, bucket_total(m, b));
+        ctl_text_spaces(out, scale.time_width - ctl_width(time.text));
         ctl_text_printf(out, "%s%s ", time.text, parts > 0 ? "!" : " ");
-        if (max > 0 && screen->color)
-            color_bar(m, b, width, max, out);
-        else if (max > 0)
-            plain_bar(m, b, width, max, out);
-        int drawn =
-            max > 0 ? (int)(screen->color ? (lround(sum * 8 * width / max) + 7) / 8 : lround(sum * width / max)) : 0;
-        if (sum > 0 && !drawn) { /* not zero, but too small for the scale */
-            ctl_text_puts(out, "▏");
-            drawn = 1;
-        }
-        ctl_text_spaces(out, width - drawn + 2 + total_width - ctl_width(figure.text));
-        ctl_text_printf(out, "%s\n", figure.text);
+        int drawn = bar(m, b, &scale, screen->color, out);
+        ctl_text_spaces(out, scale.bar_width - drawn + 2 + scale.total_width - ctl_width(total.text));
+        ctl_text_printf(out, "%s\n", total.text);
         missing += parts;
     }
     ctl_text_putc(out, '\n');

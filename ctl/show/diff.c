@@ -70,8 +70,8 @@ int ctl_diff_load(struct ctl_diff *diff, const cJSON *root, size_t keep, struct 
             diff->other_functions++;
             continue;
         }
-        ctl_row_name(row, &change.name, &change.where);
-        problem->failed = problem->failed || change.name.failed || change.where.failed;
+        ctl_row_name(row, &change.name, &change.location);
+        problem->failed = problem->failed || change.name.failed || change.location.failed;
         diff->rows[diff->n++] = change;
     }
     problem->failed = problem->failed || diff->metric.failed;
@@ -81,7 +81,7 @@ int ctl_diff_load(struct ctl_diff *diff, const cJSON *root, size_t keep, struct 
 static void change_deinit(struct ctl_change *change)
 {
     ctl_text_deinit(&change->name);
-    ctl_text_deinit(&change->where);
+    ctl_text_deinit(&change->location);
 }
 
 void ctl_diff_deinit(struct ctl_diff *diff)
@@ -117,14 +117,14 @@ static void name_growth(const struct ctl_diff *diff, const struct ctl_change *ro
 {
     struct ctl_text name = {0}, clean = {0};
     ctl_text_puts(&name, ctl_text_str(&row->name));
-    if (row->where.len) {
-        const char *base = strrchr(ctl_text_str(&row->where), '/');
-        ctl_text_printf(&name, " (%s)", base ? base + 1 : ctl_text_str(&row->where));
+    if (row->location.len) {
+        const char *base = strrchr(ctl_text_str(&row->location), '/');
+        ctl_text_printf(&name, " (%s)", base ? base + 1 : ctl_text_str(&row->location));
     }
     ctl_clean(&clean, ctl_text_str(&name));
     ctl_fit(text, ctl_text_str(&clean), NAME_WIDTH, CTL_CUT_MIDDLE);
-    struct ctl_figure before = diff->seconds ? ctl_duration(row->before) : ctl_mean(row->before);
-    struct ctl_figure after = diff->seconds ? ctl_duration(row->after) : ctl_mean(row->after);
+    struct ctl_formatted before = diff->seconds ? ctl_duration(row->before) : ctl_mean(row->before);
+    struct ctl_formatted after = diff->seconds ? ctl_duration(row->after) : ctl_mean(row->after);
     if (row->before > 0)
         ctl_text_printf(text, " %s (%s to %s)", ctl_percent(row->change / row->before).text, before.text, after.text);
     else if (row->before < 0) /* possible with a clock that jumps */

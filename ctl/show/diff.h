@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 struct ctl_change {
-    struct ctl_text name, where;
+    struct ctl_text name, location;
     double before, after, change; /* of the metric, per profile; NAN if a range has no profiles */
     double ratio;                 /* after / before; NAN if before is 0 */
     double more, slower;          /* parts of change: called more, slower per call; NAN: not in the response */

@@ -26,24 +26,24 @@ static void range_line(const struct ctl_screen *screen, const char *title, const
     ctl_text_deinit(&line);
 }
 
-static void figure_cell(struct ctl_table *table, bool seconds, double value, bool with_sign, enum ctl_tint tint)
+static void value_cell(struct ctl_table *table, bool seconds, double value, bool with_sign, enum ctl_tint tint)
 {
-    struct ctl_figure figure = seconds ? ctl_duration(value) : ctl_mean(value);
-    ctl_table_tinted(table, isnan(value) ? "-" : with_sign ? ctl_signed(figure, value).text : figure.text, tint);
+    struct ctl_formatted formatted = seconds ? ctl_duration(value) : ctl_mean(value);
+    ctl_table_tinted(table, isnan(value) ? "-" : with_sign ? ctl_signed(formatted, value).text : formatted.text, tint);
 }
 
 static void row_cells(struct ctl_table *table, const struct ctl_diff *diff, const struct ctl_change *row,
-                      const char *name, const char *where)
+                      const char *name, const char *location)
 {
     double part = row->before > 0 ? fabs(row->change) / row->before : HUGE_VAL;
     bool noted = !isnan(row->change) && fabs(row->change) > 0 && part >= NOTEWORTHY;
     enum ctl_tint tint = !noted ? CTL_TINT_NONE : row->change > 0 ? CTL_TINT_WORSE : CTL_TINT_BETTER;
     ctl_table_cell(table, name);
-    if (where)
-        ctl_table_cell(table, where);
-    figure_cell(table, diff->seconds, row->before, false, CTL_TINT_NONE);
-    figure_cell(table, diff->seconds, row->after, false, CTL_TINT_NONE);
-    figure_cell(table, diff->seconds, row->change, true, tint);
+    if (location)
+        ctl_table_cell(table, location);
+    value_cell(table, diff->seconds, row->before, false, CTL_TINT_NONE);
+    value_cell(table, diff->seconds, row->after, false, CTL_TINT_NONE);
+    value_cell(table, diff->seconds, row->change, true, tint);
     bool in_before = fabs(row->before) > 0;
     bool in_after = fabs(row->after) > 0;
     ctl_table_tinted(table,
@@ -54,14 +54,15 @@ static void row_cells(struct ctl_table *table, const struct ctl_diff *diff, cons
                                                                      : ctl_percent(row->ratio - 1).text,
                      tint);
     if (diff->seconds) {
-        figure_cell(table, true, row->more, true, CTL_TINT_NONE);
-        figure_cell(table, true, row->slower, true, CTL_TINT_NONE);
+        value_cell(table, true, row->more, true, CTL_TINT_NONE);
+        value_cell(table, true, row->slower, true, CTL_TINT_NONE);
     }
 }
 
-static void print_table(const struct ctl_diff *diff, bool places, const struct ctl_screen *screen, struct ctl_text *out)
+static void print_table(const struct ctl_diff *diff, bool by_location, const struct ctl_screen *screen,
+                        struct ctl_text *out)
 {
-    static const struct ctl_column figures[] = {
+    static const struct ctl_column value_columns[] = {
         {.title = "before", .right = true, .drop = 4},
         {.title = "after", .right = true, .drop = 3},
         {.title = "change", .right = true},
@@ -70,22 +71,22 @@ static void print_table(const struct ctl_diff *diff, bool places, const struct c
         {.title = "slower", .subtitle = "per call", .right = true, .drop = 2},
     };
     struct ctl_table table = {.dim_last = diff->other_functions > 0};
-    ctl_table_column(
-        &table,
-        &(struct ctl_column){.title = "function", .flexible = true, .cut = CTL_CUT_MIDDLE, .least = places ? 10 : 14});
-    if (places)
+    ctl_table_column(&table,
+                     &(struct ctl_column){
+                         .title = "function", .flexible = true, .cut = CTL_CUT_MIDDLE, .least = by_location ? 10 : 14});
+    if (by_location)
         ctl_table_column(
             &table, &(struct ctl_column){.title = "location", .flexible = true, .cut = CTL_CUT_START, .least = 14});
     for (size_t i = 0; i < (diff->seconds ? 6 : 4); i++)
-        ctl_table_column(&table, &figures[i]);
+        ctl_table_column(&table, &value_columns[i]);
     for (size_t i = 0; i < diff->n; i++) {
         const struct ctl_change *row = &diff->rows[i];
-        row_cells(&table, diff, row, ctl_text_str(&row->name), places ? ctl_text_str(&row->where) : NULL);
+        row_cells(&table, diff, row, ctl_text_str(&row->name), by_location ? ctl_text_str(&row->location) : NULL);
     }
     struct ctl_text name = {0};
     if (diff->other_functions > 0) {
         ctl_text_printf(&name, "other (%s)", ctl_count(diff->other_functions).text);
-        row_cells(&table, diff, &diff->other, ctl_text_str(&name), places ? "" : NULL);
+        row_cells(&table, diff, &diff->other, ctl_text_str(&name), by_location ? "" : NULL);
     }
     ctl_table_print(&table, screen, out);
     out->failed = out->failed || name.failed;

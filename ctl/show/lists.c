@@ -11,19 +11,50 @@
 static const char *const seen_members[] = {"first_bucket", "last_bucket"};
 
 /* To the minute, because seconds would take room and matter little here; always with the year. */
-static void seen_cells(struct ctl_table *table, const cJSON *place)
+static void seen_cells(struct ctl_table *table, const cJSON *object)
 {
     const struct ctl_clock clock = {.date = true, .year = true, .hours = true};
     for (int i = 0; i < 2; i++) {
-        double time = ctl_number(place, seen_members[i], NAN);
+        double time = ctl_number(object, seen_members[i], NAN);
         ctl_table_cell(table, isnan(time) ? "-" : ctl_clock_time(&clock, time).text);
     }
+}
+
+/* A row per location, the function's name only in the first. True if memory ran out. */
+static bool function_rows(struct ctl_table *table, const cJSON *function)
+{
+    struct ctl_text name = {0}, location = {0}, unused = {0};
+    const cJSON *locations = cJSON_GetObjectItemCaseSensitive(function, "locations"), *item;
+    ctl_row_name(function, &name, &unused);
+    locations = cJSON_IsArray(locations) ? locations : NULL;
+    const char *shown = ctl_text_str(&name);
+    if (!locations || !locations->child) {
+        ctl_table_cell(table, shown);
+        ctl_table_cell(table, "");
+        ctl_table_cell(table, "");
+        seen_cells(table, function);
+    }
+    cJSON_ArrayForEach (item, locations) {
+        ctl_text_clear(&unused);
+        ctl_text_clear(&location);
+        ctl_row_name(item, &unused, &location);
+        ctl_table_cell(table, shown);
+        ctl_table_cell(table, ctl_string(item, "raw_name", "-"));
+        ctl_table_cell(table, location.len ? ctl_text_str(&location) : "-");
+        seen_cells(table, item);
+        shown = "";
+    }
+    bool failed = name.failed || location.failed || unused.failed;
+    ctl_text_deinit(&name);
+    ctl_text_deinit(&location);
+    ctl_text_deinit(&unused);
+    return failed;
 }
 
 int ctl_show_functions(const struct ctl_screen *screen, const cJSON *root, struct ctl_text *out,
                        struct ctl_text *problem)
 {
-    const cJSON *functions = ctl_list(root, "functions", problem), *row, *place;
+    const cJSON *functions = ctl_list(root, "functions", problem), *row;
     if (!functions)
         return -1;
     if (!functions->child) {
@@ -38,38 +69,11 @@ int ctl_show_functions(const struct ctl_screen *screen, const cJSON *root, struc
         {.title = "last seen (UTC)", .drop = 1},
     };
     struct ctl_table table = {0};
-    struct ctl_text name = {0}, where = {0}, unused = {0};
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
         ctl_table_column(&table, &columns[i]);
-    cJSON_ArrayForEach (row, functions) {
-        ctl_text_clear(&name);
-        ctl_text_clear(&where);
-        ctl_row_name(row, &name, &where);
-        const char *shown = ctl_text_str(&name);
-        const cJSON *places = cJSON_GetObjectItemCaseSensitive(row, "locations");
-        if (!cJSON_IsArray(places) || !places->child) {
-            ctl_table_cell(&table, shown);
-            ctl_table_cell(&table, "");
-            ctl_table_cell(&table, "");
-            seen_cells(&table, row);
-            continue;
-        }
-        cJSON_ArrayForEach (place, places) {
-            ctl_text_clear(&unused);
-            ctl_text_clear(&where);
-            ctl_row_name(place, &unused, &where);
-            ctl_table_cell(&table, shown);
-            ctl_table_cell(&table, ctl_string(place, "raw_name", "-"));
-            ctl_table_cell(&table, where.len ? ctl_text_str(&where) : "-");
-            seen_cells(&table, place);
-            shown = ""; /* only beside the first location */
-        }
-    }
+    cJSON_ArrayForEach (row, functions)
+        out->failed = function_rows(&table, row) || out->failed;
     ctl_table_print(&table, screen, out);
-    out->failed = out->failed || name.failed || where.failed || unused.failed;
-    ctl_text_deinit(&name);
-    ctl_text_deinit(&where);
-    ctl_text_deinit(&unused);
     ctl_table_deinit(&table);
     return 0;
 }

@@ -55,8 +55,8 @@ static int read_series(struct ctl_matrix *m, const cJSON *root, struct ctl_text 
     }
     cJSON_ArrayForEach (row, functions) {
         struct ctl_series *series = &m->series[m->n_series++];
-        ctl_row_name(row, &series->name, &series->where);
-        if (series->name.failed || series->where.failed) {
+        ctl_row_name(row, &series->name, &series->location);
+        if (series->name.failed || series->location.failed) {
             problem->failed = true;
             return -1;
         }
@@ -97,7 +97,7 @@ int ctl_matrix_load(struct ctl_matrix *m, const cJSON *root, struct ctl_text *pr
 static void series_deinit(struct ctl_series *series)
 {
     ctl_text_deinit(&series->name);
-    ctl_text_deinit(&series->where);
+    ctl_text_deinit(&series->location);
     free(series->values);
 }
 

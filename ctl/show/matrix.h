@@ -9,7 +9,7 @@
 
 struct ctl_series {
     struct ctl_text name;
-    struct ctl_text where;
+    struct ctl_text location;
     double total;
     double *values;
 };

@@ -22,7 +22,7 @@ const cJSON *ctl_list(const cJSON *object, const char *name, struct ctl_text *pr
     return NULL;
 }
 
-void ctl_row_name(const cJSON *row, struct ctl_text *ret_name, struct ctl_text *ret_where)
+void ctl_row_name(const cJSON *row, struct ctl_text *ret_name, struct ctl_text *ret_location)
 {
     const cJSON *label = cJSON_GetObjectItemCaseSensitive(row, "label");
     const char *name = label ? ctl_string(row, "label", "(none)") : ctl_string(row, "function", "(none)");
@@ -31,7 +31,7 @@ void ctl_row_name(const cJSON *row, struct ctl_text *ret_name, struct ctl_text *
     const char *file = ctl_string(row, "file_name", NULL);
     double line = ctl_number(row, "line_number", -1);
     if (file)
-        ctl_text_puts(ret_where, file);
+        ctl_text_puts(ret_location, file);
     if (line >= 0)
-        ctl_text_printf(ret_where, ":%.0f", line);
+        ctl_text_printf(ret_location, ":%.0f", line);
 }

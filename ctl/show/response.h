@@ -15,6 +15,6 @@ const char *ctl_string(const cJSON *object, const char *name, const char *fallba
 const cJSON *ctl_list(const cJSON *object, const char *name, struct ctl_text *problem);
 
 /* The name of a row, its function or label, and "file:line" (empty if it has none). */
-void ctl_row_name(const cJSON *row, struct ctl_text *ret_name, struct ctl_text *ret_where);
+void ctl_row_name(const cJSON *row, struct ctl_text *ret_name, struct ctl_text *ret_location);
 
 #endif

@@ -14,7 +14,7 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /* The unit follows from the name, because later daemons may add members to the response. */
-static struct ctl_figure status_number(const char *key, double value)
+static struct ctl_formatted status_number(const char *key, double value)
 {
     if (ends_with(key, "uptime") || ends_with(key, "_seconds"))
         return ctl_duration(value);
@@ -24,7 +24,7 @@ static struct ctl_figure status_number(const char *key, double value)
         return ctl_time(value);
     if (ends_with(key, "bytes") || ends_with(key, "size"))
         return ctl_size(value);
-    struct ctl_figure f = ctl_count(value);
+    struct ctl_formatted f = ctl_count(value);
     if ((ends_with(key, "pid") || ends_with(key, "port")) && fabs(value) < 1e15) /* without separators */
         snprintf(f.text, sizeof(f.text), "%.0f", value);
     return f;

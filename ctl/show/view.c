@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-struct ctl_figure ctl_value(bool seconds, double value)
+struct ctl_formatted ctl_value(bool seconds, double value)
 {
     return seconds ? ctl_duration(value) : ctl_count(value);
 }

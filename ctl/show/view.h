@@ -27,6 +27,6 @@ void ctl_nested_note(const struct ctl_screen *screen, struct ctl_text *out);
 /* The meaning of the "!" beside a bucket. */
 void ctl_missing_note(const struct ctl_screen *screen, struct ctl_text *out);
 /* A value of a metric: a duration, or else a count. */
-struct ctl_figure ctl_value(bool seconds, double value);
+struct ctl_formatted ctl_value(bool seconds, double value);
 
 #endif

@@ -27,7 +27,7 @@ static void test_load(void **state)
     assert_int_equal(m.n_series, 3);
     assert_true(fabs(m.times[1] - 110) < 1e-9 && fabs(m.profiles[1] - 2) < 1e-9 && fabs(m.missing[1] - 1) < 1e-9);
     assert_string_equal(ctl_text_str(&m.series[0].name), "f");
-    assert_string_equal(ctl_text_str(&m.series[0].where), "/a/b.py:7");
+    assert_string_equal(ctl_text_str(&m.series[0].location), "/a/b.py:7");
     assert_true(fabs(m.series[0].values[1] - 2) < 1e-9 && fabs(m.series[0].total - 3) < 1e-9);
     assert_string_equal(ctl_text_str(&m.series[1].name), "(empty)");
     assert_string_equal(ctl_text_str(&m.series[2].name), "(none)");
