@@ -1,8 +1,8 @@
 /*
- * libFuzzer target: the configuration. Any bytes as a file, any texts as values of --set: taken, or refused with a text
- * that says where. What was taken can be written down, and read back as the same.
+ * libFuzzer target: the configuration. Any bytes as a file and any texts for --set are accepted, or rejected with a
+ * message that has the line. An accepted configuration is the same after printing and reading.
  *
- * The input: the two low bits of the first byte say how many lines for --set follow it; the rest is the file.
+ * Input: the two low bits of the first byte are the number of lines for --set that follow; the rest is the file.
  */
 #include "daemon/config/load.h"
 #include "daemon/config/reload.h"
@@ -30,7 +30,7 @@ struct input {
 static const struct tsd_config_key *const keys = tsd_config_keys;
 static const size_t n_keys = TSD_CONFIG_KEYS;
 static int fd = -1;
-static char path[64]; /* of the file, which is in memory */
+static char path[64]; /* of the file, a memfd */
 
 static void set_up(void)
 {
@@ -71,7 +71,7 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* "N: ..." of a line that is there and says something. The parser lets no control character pass. */
+/* "N: ..." of a line that exists and is neither blank nor a comment. Messages have no control characters. */
 static void check_line(const char *place, const struct input *input)
 {
     char *after;
@@ -90,7 +90,7 @@ static void check_line(const char *place, const struct input *input)
     CHECK(number >= 1 && at < end && *at != '\n' && *at != '#' && *at != ';');
 }
 
-/* It begins with what one of them begins with, and says more than that. */
+/* The message begins with the key of one of the arguments. */
 static bool names_set(const char *place, const struct input *input)
 {
     const char *colon = strstr(place, ": ");
@@ -111,7 +111,7 @@ static bool names_default(const char *message)
     return named;
 }
 
-/* A message repeats what it refuses; the log escapes what is no UTF-8 of it, so here only ASCII must give ASCII. */
+/* A message repeats the rejected value. The log escapes invalid UTF-8, so only ASCII input must give ASCII. */
 static void check_message(const struct tsd_config_error *error, const struct input *input)
 {
     const char *message = error->message;
@@ -128,7 +128,7 @@ static void check_message(const struct tsd_config_error *error, const struct inp
         CHECK(names_default(message));
 }
 
-/* TS_EINVAL, with the result untouched and a message that is fit to be printed, or 0. */
+/* TS_EINVAL, with the result untouched and a printable message, or 0. */
 static int load(const struct input *input, struct tsd_config *ret_config, struct tsd_config_error *ret_error)
 {
     struct tsd_config config;
@@ -217,7 +217,7 @@ static void changed(void *data, const char *name, bool reloadable)
     changes->n++;
 }
 
-/* A daemon with the defaults takes what may change of it, and names all that differs. */
+/* A reload from the defaults applies the reloadable keys, and reports every key that differs. */
 static void check_reload(const struct tsd_config *config)
 {
     static const struct input empty = {.file = ""};
@@ -237,13 +237,13 @@ static void check_reload(const struct tsd_config *config)
     tsd_config_deinit(&running);
 }
 
-/* Such a fault is looked for when all values are there; a --set may have mended it. */
+/* Rules between keys are checked last; a --set may have changed the result. */
 static bool is_between_keys(const char *message)
 {
     return strstr(message, "the width of the first level is ") || strstr(message, " has the same path; ");
 }
 
-/* The file is read first: whatever --set is given beside it, the same is said of a value that is wrong in it. */
+/* The file is read first: with and without --set, an error in it gives the same message. */
 static void check_file_alone(const struct input *input, int rc, const struct tsd_config_error *error)
 {
     const struct input alone = {.file = input->file, .len = input->len};

@@ -1,4 +1,4 @@
-/* Log lines, byte for byte. write(2) and poll(2) of standard error are this file's own: they count, and fail on demand.
+/* Log lines, byte by byte. This file replaces write(2) and poll(2) for standard error: they count calls and can fail.
  */
 #include "daemon/base/log.h"
 
@@ -24,7 +24,7 @@ static struct {
     size_t len;
     size_t writes;
     size_t polls;
-    const int *plan; /* of each write: 0 takes all, n > 0 takes n bytes, -errno fails; ends with END */
+    const int *plan; /* of each write: 0 writes all, n > 0 writes n bytes, -errno fails; ends with END */
 } fake;
 #define END 1000000
 
@@ -48,7 +48,7 @@ ssize_t write(int fd, const void *bytes, size_t len)
     return (ssize_t)n;
 }
 
-/* Apart, and by a plain pointer: glibc declares that poll() only writes what fds points at, and gcc believes it. */
+/* A separate function with a plain pointer, because glibc declares that poll() only writes to *fds. */
 __attribute__((noinline)) static bool waits_to_write(void *data)
 {
     const struct pollfd *fds = data;
@@ -60,7 +60,7 @@ int poll(struct pollfd *fds, nfds_t n, int timeout)
     if (!fake.on)
         return (int)syscall(SYS_poll, fds, n, timeout);
     fake.polls++;
-    errno = EBADF; /* must not be seen by anybody */
+    errno = EBADF; /* the caller's errno must not change */
     return n == 1 && waits_to_write(fds) && timeout > 0 && timeout <= 1000;
 }
 
@@ -106,7 +106,7 @@ static void test_levels(void **state)
         {TSD_LOG_WARNING, "error: e 1\nwarning: w 2\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (i) /* info is what it starts with */
+        if (i) /* info is the default */
             tsd_log_set_level(cases[i].level);
         capture(NULL);
         log_one_of_each();
@@ -125,7 +125,7 @@ static void test_one_write_each(void **state)
     assert_int_equal(fake.polls, 0);
 }
 
-/* What a process writes that has JOURNAL_STREAM (NULL: has it not) when it first logs. */
+/* What a process writes if JOURNAL_STREAM is set (NULL: not set) when it first logs. */
 static void check_process(const char *stream, const char *expected)
 {
     fflush(NULL);
@@ -145,7 +145,7 @@ static void check_process(const char *stream, const char *expected)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* The first test: the environment is looked at once, and children begin where this process is. */
+/* Must be the first test: the environment is read once per process, and children inherit that. */
 static void test_journal(void **state)
 {
     (void)state;
@@ -168,9 +168,9 @@ static void test_escapes(void **state)
         {"C:\\new \"x\" %s", "info: C:\\new \"x\" %s\n"},
         {"gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x98\x80",
          "info: gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x98\x80\n"},
-        /* C1 controls; the first character that is none. */
+        /* C1 controls; the first character after them. */
         {"\xC2\x80\xC2\x9B\xC2\x9F\xC2\xA0", "info: \\xc2\\x80\\xc2\\x9b\\xc2\\x9f\xC2\xA0\n"},
-        /* Not UTF-8: alone, cut off, overlong, a surrogate, past the end. */
+        /* Not UTF-8: a lone byte, truncated, overlong, a surrogate, above U+10FFFF. */
         {"\x80 \xC3", "info: \\x80 \\xc3\n"},
         {"\xE2\x82|\xF0\x9F\x98", "info: \\xe2\\x82|\\xf0\\x9f\\x98\n"},
         {"\xC0\xAF\xE0\x80\xAF", "info: \\xc0\\xaf\\xe0\\x80\\xaf\n"},
@@ -183,7 +183,7 @@ static void test_escapes(void **state)
     }
 }
 
-/* A message of n times the unit. The line is bounded, and ends as one that was cut where it was. */
+/* A message of n times the unit. The line is limited, and ends with "..." if it was cut. */
 static void check_long(const char *unit, const char *shown, size_t n)
 {
     static char message[5 * LINE_MAX_BYTES], whole[5 * LINE_MAX_BYTES];
@@ -207,7 +207,7 @@ static void check_long(const char *unit, const char *shown, size_t n)
         assert_memory_equal(line, whole, len - 1);
         return;
     }
-    /* Cut between characters, and no sooner than needed. */
+    /* Cut between characters, as late as possible. */
     size_t kept = len - strlen("...\n");
     assert_string_equal(line + kept, "...\n");
     assert_memory_equal(line, whole, kept);
@@ -242,7 +242,7 @@ static void test_failing_writes(void **state)
         {{3, 2, -EINTR, 1, END}, "info: hello\ninfo: next\n", 6, 0},
         {{-EAGAIN, END}, "info: hello\ninfo: next\n", 3, 1},
         {{-EAGAIN, -EINTR, 4, END}, "info: hello\ninfo: next\n", 5, 1},
-        /* It waits once, then the line is lost; the next one has its own chance. */
+        /* It waits once, then the line is lost; the next line is tried again. */
         {{-EAGAIN, -EAGAIN, END}, "info: next\n", 3, 1},
         {{-EAGAIN, -EAGAIN, -EAGAIN, END}, "info: next\n", 4, 2},
         {{-ENOSPC, END}, "info: next\n", 2, 0},
@@ -261,7 +261,7 @@ static void test_failing_writes(void **state)
     }
 }
 
-/* The caller's errno is there afterwards, also where nothing was written. */
+/* errno is unchanged, also if nothing is written. */
 static void test_errno(void **state)
 {
     (void)state;

@@ -52,7 +52,7 @@ static inline void write_file(const char *bytes, size_t len)
     assert_int_equal(fclose(out), 0);
 }
 
-/* Loads a text and one --set (NULL: none). A failure must leave the result alone and say something. */
+/* Loads a text and one --set (NULL: none). A failure must not touch the result, and must set a message. */
 static inline int load_bytes(const char *bytes, size_t len, const char *set, struct tsd_config *ret_config)
 {
     struct tsd_config config, untouched;
@@ -70,15 +70,15 @@ static inline int load_bytes(const char *bytes, size_t len, const char *set, str
     return rc;
 }
 
-static inline struct tsd_config good(const char *text, const char *set)
+static inline struct tsd_config loaded(const char *text, const char *set)
 {
     struct tsd_config config = {0};
     if (load_bytes(text, strlen(text), set, &config))
-        fail_msg("refused: %s\n%s%s%s", error.message, text, set ? "\n--set " : "", set ? set : "");
+        fail_msg("rejected: %s\n%s%s%s", error.message, text, set ? "\n--set " : "", set ? set : "");
     return config;
 }
 
-static inline char *formatted(const struct tsd_config *config, const char *name)
+static inline char *value_of(const struct tsd_config *config, const char *name)
 {
     struct ts_buf out;
     size_t len;
@@ -89,28 +89,28 @@ static inline char *formatted(const struct tsd_config *config, const char *name)
     return ts_buf_steal(&out, &len);
 }
 
-/* The message, without the file's name where it is there: "3: store.path: ...". */
-static inline const char *refused(const char *text, size_t len, const char *set)
+/* The message, without the name of the file: "3: store.path: ...". */
+static inline const char *rejection(const char *text, size_t len, const char *set)
 {
     struct tsd_config config;
     int rc = load_bytes(text, len, set, &config);
     if (!rc) {
         tsd_config_deinit(&config);
-        fail_msg("taken: %s%s%s", text, set ? "\n--set " : "", set ? set : "");
+        fail_msg("accepted: %s%s%s", text, set ? "\n--set " : "", set ? set : "");
     }
     assert_int_equal(rc, TS_EINVAL);
     size_t n = strlen(file);
     return strncmp(error.message, file, n) ? error.message : error.message + n + 1;
 }
 
-static inline void must_say(const char *message, const char *begin, const char *part)
+static inline void check_message(const char *message, const char *begin, const char *part)
 {
     if (strncmp(message, begin, strlen(begin)) || !strstr(message, part))
-        fail_msg("\"%s\"\ndoes not begin with \"%s\" and say \"%s\"", message, begin, part);
+        fail_msg("\"%s\"\ndoes not begin with \"%s\" and contain \"%s\"", message, begin, part);
 }
 
 /* What --show-config prints. */
-static inline char *shown(const struct tsd_config *config)
+static inline char *printed_config(const struct tsd_config *config)
 {
     struct ts_buf out;
     size_t len;
@@ -125,8 +125,8 @@ static inline char *shown(const struct tsd_config *config)
 /* The configurations print the same. */
 static inline void assert_same(const struct tsd_config *a, const struct tsd_config *b)
 {
-    char *text_a = shown(a);
-    char *text_b = shown(b);
+    char *text_a = printed_config(a);
+    char *text_b = printed_config(b);
     assert_string_equal(text_a, text_b);
     free(text_a);
     free(text_b);

@@ -3,12 +3,12 @@
 
 struct ini_case {
     const char *text;
-    const char *begin; /* "LINE: " and on */
-    const char *said;
-    size_t len; /* 0: to the NUL */
+    const char *begin; /* of the message: "LINE: " */
+    const char *part;  /* of the message */
+    size_t len;        /* 0: strlen(text) */
 };
 
-static void test_bad_files(void **state)
+static void test_rejected_files(void **state)
 {
     (void)state;
     static const struct ini_case cases[] = {
@@ -36,7 +36,7 @@ static void test_bad_files(void **state)
         {"[ingest]\n" X50 " = 1\n", "2: ingest.xxx", "no such key", 0},
         {"[ingest]\nudp = off\nudp = off\n", "3: ingest.udp", "set twice, first in line 2", 0},
         {"[ingest]\nudp = off\n[store]\n[ingest]\nudp = off\n", "5: ingest.udp", "set twice, first in line 2", 0},
-        /* In the second of two reopened sections this is no continuation, but a key. */
+        /* After a second header of a section, an indented line is a key, not a continuation. */
         {"[ingest]\nudp = off\n[ingest]\n udp = off\n", "4: ingest.udp", "set twice, first in line 2", 0},
         {"[ingest]\nudp = off\n  tcp = off\n", "3: ingest.udp", "an indented line", 0},
         {"[ingest]\nudp = off\n  [store]\n", "3: ingest.udp", "an indented line", 0},
@@ -62,11 +62,11 @@ static void test_bad_files(void **state)
     };
     for (size_t i = 0; i < LEN(cases); i++) {
         size_t len = cases[i].len ? cases[i].len : strlen(cases[i].text);
-        must_say(refused(cases[i].text, len, NULL), cases[i].begin, cases[i].said);
+        check_message(rejection(cases[i].text, len, NULL), cases[i].begin, cases[i].part);
     }
 }
 
-static void test_good_files(void **state)
+static void test_accepted_files(void **state)
 {
     (void)state;
     static const struct {
@@ -84,17 +84,17 @@ static void test_good_files(void **state)
         {"[store]\r\npath = x\r\n\r\n", "x"},
     };
     for (size_t i = 0; i < LEN(cases); i++) {
-        struct tsd_config config = good(cases[i].text, NULL);
+        struct tsd_config config = loaded(cases[i].text, NULL);
         assert_string_equal(config.store.path, cases[i].path);
         tsd_config_deinit(&config);
     }
-    /* The longest line, to the byte. */
+    /* The longest line. */
     static const char longest[] = "[store]\npath = " X189;
-    struct tsd_config config = good(longest, NULL);
+    struct tsd_config config = loaded(longest, NULL);
     assert_int_equal(strlen("path = ") + strlen(config.store.path), 196);
     assert_string_equal(config.store.path + strlen(config.store.path) - 2, "xy");
     tsd_config_deinit(&config);
-    /* A list has no such bound: it goes on. */
+    /* A list may be longer: it is continued. */
     struct ts_buf list;
     size_t len;
     ts_buf_init(&list);
@@ -102,7 +102,7 @@ static void test_good_files(void **state)
     for (int i = 0; i < 100; i++)
         ts_buf_printf(&list, "\thost-%03d.example\n", i);
     char *long_list = ts_buf_steal(&list, &len);
-    config = good(long_list, NULL);
+    config = loaded(long_list, NULL);
     assert_int_equal(strlen(config.control.allowed_hosts), 100 * strlen("host-000.example ") - 1);
     assert_non_null(strstr(config.control.allowed_hosts, "host-041.example host-042.example"));
     tsd_config_deinit(&config);
@@ -112,8 +112,8 @@ static void test_good_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_good_files),
+        cmocka_unit_test(test_rejected_files),
+        cmocka_unit_test(test_accepted_files),
     };
     return cmocka_run_group_tests_name("config ini", tests, set_up, tear_down);
 }

@@ -1,7 +1,7 @@
 /* The table of keys, config/timesliced.conf and docs/configuration.md agree. */
 #include "config_load.h"
 
-/* A file of the source tree, by this file's own name, or upwards from where the test runs. */
+/* Reads a file of the source tree, which is found by the path of this file, or above the working directory. */
 static char *read_source(const char *name)
 {
     char path[4096];
@@ -26,7 +26,7 @@ static char *read_source(const char *name)
     return ts_buf_steal(&out, &len);
 }
 
-/* The cell's text in words: without the marks of code, spaces at its ends, and the words for nothing. */
+/* The text of a cell without code marks and surrounding spaces; "none" and "empty" become "". */
 static void plain_cell(const char *cell, size_t len, char *ret_text, size_t size)
 {
     size_t n = 0;
@@ -77,7 +77,7 @@ static void test_documentation_agrees(void **state)
     free(document);
 }
 
-/* Takes the # from "#key = value". Comments have a space behind theirs. */
+/* Removes the # of "#key = value". In comments a space follows the #. */
 static void uncomment(char *text)
 {
     char *out = text;
@@ -89,20 +89,20 @@ static void uncomment(char *text)
     *out = '\0';
 }
 
-/* As it is it changes nothing; without the # it says what holds anyway: each key, in the table's order. */
+/* The sample sets nothing; without the #, it sets every key to its default, in the order of the table. */
 static void test_sample_agrees(void **state)
 {
     (void)state;
     const struct tsd_config_key *keys = tsd_config_keys;
     size_t n = TSD_CONFIG_KEYS, row = 0;
-    struct tsd_config defaults = good("", NULL);
+    struct tsd_config defaults = loaded("", NULL);
     char *text = read_source("config/timesliced.conf");
-    struct tsd_config config = good(text, NULL);
+    struct tsd_config config = loaded(text, NULL);
     assert_same(&defaults, &config);
     tsd_config_deinit(&config);
 
     uncomment(text);
-    config = good(text, NULL);
+    config = loaded(text, NULL);
     assert_same(&defaults, &config);
 
     char section[64] = "";
@@ -124,15 +124,15 @@ static void test_sample_agrees(void **state)
             snprintf(name, sizeof(name), "%s.%.*s", section, (int)(value - line), line);
             if (row == n || strcmp(name, keys[row].name))
                 fail_msg("the sample has %s where the table has %s", name, row < n ? keys[row].name : "no more");
-            char *value_shown = formatted(&defaults, name);
+            char *value_now = value_of(&defaults, name);
             value += 2 + (value[2] == ' ');
-            /* A default that depends on something: as it is here and now. */
-            const char *expected = strpbrk(keys[row].default_text, "$<") ? value_shown : keys[row].default_text;
+            /* A default that depends on other values: compare the value. */
+            const char *expected = strpbrk(keys[row].default_text, "$<") ? value_now : keys[row].default_text;
             if (strcmp(value, expected))
                 fail_msg("the sample: %s = %s, but it is %s", name, value, expected);
             if (marked != keys[row].reloadable)
                 fail_msg("the sample: %s is%s marked [reload]", name, marked ? "" : " not");
-            free(value_shown);
+            free(value_now);
             row++;
         }
     }

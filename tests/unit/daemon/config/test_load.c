@@ -11,7 +11,7 @@
 static void test_defaults(void **state)
 {
     (void)state;
-    struct tsd_config c = good("", NULL);
+    struct tsd_config c = loaded("", NULL);
     assert_int_equal(c.aggregation.time_slice, 10 * S);
     assert_int_equal(c.aggregation.start_time, 0);
     assert_false(c.aggregation.start_time_is_now);
@@ -103,7 +103,7 @@ static void test_every_key(void **state)
 {
     (void)state;
     char *sets[TSD_CONFIG_KEYS];
-    struct tsd_config first = good(all_changed, NULL);
+    struct tsd_config first = loaded(all_changed, NULL);
     struct tsd_config second;
     check_all_changed(&first);
     sets_of(&first, sets);
@@ -121,7 +121,7 @@ static void test_sets(void **state)
 {
     (void)state;
     static const struct {
-        const char *set, *begin, *said;
+        const char *set, *begin, *part;
     } cases[] = {
         {"ingest.udp", "--set ingest.udp: ", "SECTION.KEY=VALUE"},
         {"", "--set ", "SECTION.KEY=VALUE"},
@@ -133,7 +133,7 @@ static void test_sets(void **state)
         {"aggregation=1", "--set aggregation: ", "no such key"},
     };
     for (size_t i = 0; i < LEN(cases); i++)
-        must_say(refused("", 0, cases[i].set), cases[i].begin, cases[i].said);
+        check_message(rejection("", 0, cases[i].set), cases[i].begin, cases[i].part);
 
     static const char text[] = "[ingest]\nudp = 127.0.0.1:1\ntcp = 127.0.0.1:2\n";
     static const char *const sets[] = {"ingest.udp=127.0.0.1:3", "ingest.udp=127.0.0.1:4", "store.path=a=b"};
@@ -144,20 +144,21 @@ static void test_sets(void **state)
     assert_string_equal(config.ingest.tcp, "127.0.0.1:2");
     assert_string_equal(config.store.path, "a=b");
     tsd_config_deinit(&config);
-    /* What is replaced must be right all the same. */
-    must_say(refused("[ingest]\nudp = x\n", strlen("[ingest]\nudp = x\n"), "ingest.udp=off"), "2: ingest.udp: ", "");
+    /* An overridden value must also be valid. */
+    check_message(rejection("[ingest]\nudp = x\n", strlen("[ingest]\nudp = x\n"), "ingest.udp=off"),
+                  "2: ingest.udp: ", "");
 }
 
 static void test_paths_collide(void **state)
 {
     (void)state;
     static const char sockets[] = "[ingest]\nunix_stream = /run/x\nunix_datagram = /run/x\n";
-    must_say(refused(sockets, strlen(sockets), NULL),
-             "3: ingest.unix_datagram: ", "ingest.unix_stream has the same path");
-    must_say(refused("[store]\npath = c\n", strlen("[store]\npath = c\n"), "control.socket=c"),
-             "2: store.path: ", "control.socket has the same path");
+    check_message(rejection(sockets, strlen(sockets), NULL),
+                  "3: ingest.unix_datagram: ", "ingest.unix_stream has the same path");
+    check_message(rejection("[store]\npath = c\n", strlen("[store]\npath = c\n"), "control.socket=c"),
+                  "2: store.path: ", "control.socket has the same path");
     struct tsd_config config =
-        good("[ingest]\nunix_stream = off\nunix_datagram = off\n[control]\nsocket = off\n", NULL);
+        loaded("[ingest]\nunix_stream = off\nunix_datagram = off\n[control]\nsocket = off\n", NULL);
     tsd_config_deinit(&config);
 }
 
@@ -168,29 +169,29 @@ static void test_unreadable_files(void **state)
     char path[300];
     snprintf(path, sizeof(path), "%s/none.conf", folder);
     assert_int_equal(tsd_config_load(path, NULL, 0, NOW, &config, &error), TS_EINVAL);
-    must_say(error.message, "cannot read /tmp/test_config.", "/none.conf: No such file or directory");
+    check_message(error.message, "cannot read /tmp/test_config.", "/none.conf: No such file or directory");
     assert_int_equal(tsd_config_load(folder, NULL, 0, NOW, &config, &error), TS_EINVAL);
-    must_say(error.message, "cannot read /tmp/test_config.", "Is a directory");
+    check_message(error.message, "cannot read /tmp/test_config.", "Is a directory");
     write_file("", 0);
     snprintf(path, sizeof(path), "%s/below", file);
     assert_int_equal(tsd_config_load(path, NULL, 0, NOW, &config, &error), TS_EINVAL);
-    must_say(error.message, "cannot read ", "Not a directory");
-    if (geteuid() != 0) { /* root reads everything */
+    check_message(error.message, "cannot read ", "Not a directory");
+    if (geteuid() != 0) { /* root can read every file */
         assert_int_equal(chmod(file, 0), 0);
         assert_int_equal(tsd_config_load(file, NULL, 0, NOW, &config, &error), TS_EINVAL);
-        must_say(error.message, "cannot read ", "t.conf: Permission denied");
+        check_message(error.message, "cannot read ", "t.conf: Permission denied");
         assert_int_equal(chmod(file, 0600), 0);
     }
     assert_int_equal(tsd_config_load("/dev/zero", NULL, 0, NOW, &config, &error), TS_EINVAL);
-    must_say(error.message, "/dev/zero: ", "longer than 1048576 bytes");
-    /* Of a long name the end is told. */
+    check_message(error.message, "/dev/zero: ", "longer than 1048576 bytes");
+    /* Of a long path, the end is shown. */
     char long_path[600];
     snprintf(long_path, sizeof(long_path), "/%0500d/the-end.conf", 0);
     assert_int_equal(tsd_config_load(long_path, NULL, 0, NOW, &config, &error), TS_EINVAL);
-    must_say(error.message, "cannot read ", "/the-end.conf: ");
+    check_message(error.message, "cannot read ", "/the-end.conf: ");
 }
 
-/* Without a name the default file may be missing; where it is there it counts. */
+/* The default file may be missing; if it exists, it is read. */
 static void test_default_file(void **state)
 {
     (void)state;
@@ -210,7 +211,7 @@ static void check_folders(const char *runtime, const char *state, const char *so
 {
     setenv("RUNTIME_DIRECTORY", runtime, 1);
     setenv("STATE_DIRECTORY", state, 1);
-    struct tsd_config config = good("", NULL);
+    struct tsd_config config = loaded("", NULL);
     assert_string_equal(config.control.socket, socket);
     assert_string_equal(config.store.path, path);
     tsd_config_deinit(&config);
@@ -225,9 +226,9 @@ static void test_environment(void **state)
     check_folders("", "", "/run/timesliced/control.sock", "/var/lib/timesliced/timesliced.db");
     snprintf(too_long, sizeof(too_long), "/%0120d", 0);
     setenv("RUNTIME_DIRECTORY", too_long, 1);
-    must_say(refused("", 0, NULL), "control.socket (default): ", "the limit is 107");
-    /* It matters only where it is used. */
-    struct tsd_config config = good("", "control.socket=/run/c.sock");
+    check_message(rejection("", 0, NULL), "control.socket (default): ", "the limit is 107");
+    /* The folder is only checked if it is used. */
+    struct tsd_config config = loaded("", "control.socket=/run/c.sock");
     assert_string_equal(config.control.socket, "/run/c.sock");
     tsd_config_deinit(&config);
     unsetenv("RUNTIME_DIRECTORY");
@@ -258,13 +259,13 @@ static void test_no_memory(void **state)
         if (rc)
             assert_string_equal(error.message, "out of memory");
     }
-    assert_true(n > 10); /* each did fail */
-    next = good("[control]\nallowed_hosts = y\n[log]\nlevel = error\n", NULL);
-    char *before = shown(&config);
+    assert_true(n > 10); /* every allocation failed once */
+    next = loaded("[control]\nallowed_hosts = y\n[log]\nlevel = error\n", NULL);
+    char *before = printed_config(&config);
     alloc_fail_at = 0;
     rc = tsd_config_reload(&config, &next, no_change, NULL);
     alloc_fail_at = -1;
-    char *after = shown(&config);
+    char *after = printed_config(&config);
     assert_int_equal(rc, TS_ENOMEM);
     assert_string_equal(before, after);
     free(before);
@@ -274,12 +275,13 @@ static void test_no_memory(void **state)
     unsetenv("STATE_DIRECTORY");
 }
 
-/* Damaged files: taken or refused with a place, never worse. What is taken reads the same once it is written again. */
+/* Damaged files are accepted, or rejected with a line. An accepted configuration is the same after printing and
+ * reading. */
 static void test_damaged_files(void **state)
 {
     (void)state;
     unsigned long long seed = 1;
-    size_t n_refused = 0, n_taken = 0;
+    size_t n_rejected = 0, n_accepted = 0;
     for (int round = 0; round < 4000; round++) {
         char text[sizeof(all_changed)];
         size_t len = strlen(all_changed);
@@ -293,19 +295,19 @@ static void test_damaged_files(void **state)
             len = next_random(&seed) % len;
         struct tsd_config config;
         if (load_bytes(text, len, NULL, &config)) {
-            n_refused++;
+            n_rejected++;
             assert_memory_equal(error.message, file, strlen(file));
             continue;
         }
-        n_taken++;
-        char *text_shown = shown(&config);
-        struct tsd_config again = good(text_shown, NULL);
+        n_accepted++;
+        char *printed = printed_config(&config);
+        struct tsd_config again = loaded(printed, NULL);
         assert_same(&config, &again);
-        free(text_shown);
+        free(printed);
         tsd_config_deinit(&config);
         tsd_config_deinit(&again);
     }
-    assert_true(n_refused > 400 && n_taken > 200);
+    assert_true(n_rejected > 400 && n_accepted > 200);
 }
 
 int main(void)

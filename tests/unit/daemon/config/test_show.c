@@ -6,10 +6,10 @@
 /* Reading the text gives the same configuration, and prints the same again. */
 static void check_round_trip(const char *text)
 {
-    struct tsd_config config = good(text, NULL);
-    char *first = shown(&config);
-    struct tsd_config again = good(first, NULL);
-    char *second = shown(&again);
+    struct tsd_config config = loaded(text, NULL);
+    char *first = printed_config(&config);
+    struct tsd_config again = loaded(first, NULL);
+    char *second = printed_config(&again);
     assert_string_equal(first, second);
     for (size_t i = 0; i < TSD_CONFIG_KEYS; i++) {
         if (tsd_config_keys[i].type != TSD_HOSTS) /* its separators may differ */
@@ -60,8 +60,8 @@ static void test_format(void **state)
                                    "\n"
                                    "[log]\n"
                                    "level = debug\n";
-    struct tsd_config config = good(all_changed, NULL);
-    char *text = shown(&config);
+    struct tsd_config config = loaded(all_changed, NULL);
+    char *text = printed_config(&config);
     assert_string_equal(text, expected);
     free(text);
     tsd_config_deinit(&config);
@@ -97,8 +97,8 @@ static void test_long_lists(void **state)
         ts_buf_printf(&text, " host-%0*d.example,\n", i % 60, i);
     char *source = ts_buf_steal(&text, &len);
     check_round_trip(source);
-    struct tsd_config config = good(source, NULL);
-    char *printed = shown(&config);
+    struct tsd_config config = loaded(source, NULL);
+    char *printed = printed_config(&config);
     for (const char *line = printed; *line; line += strcspn(line, "\n") + 1)
         assert_true(strcspn(line, "\n") <= 100);
     free(printed);
@@ -109,7 +109,7 @@ static void test_long_lists(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    struct tsd_config config = good(all_changed, NULL);
+    struct tsd_config config = loaded(all_changed, NULL);
     int rc = TS_ENOMEM;
     int n = 0;
     for (; rc == TS_ENOMEM; n++) {

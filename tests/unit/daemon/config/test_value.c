@@ -1,7 +1,7 @@
-/* Each type of value: what it takes, how it is shown, what is said of what it does not take. */
+/* Each type of value: what is accepted, how it is printed, and the message for what is rejected. */
 #include "config_load.h"
 
-static void test_good_values(void **state)
+static void test_accepted_values(void **state)
 {
     (void)state;
     static const struct {
@@ -35,19 +35,19 @@ static void test_good_values(void **state)
     for (size_t i = 0; i < LEN(cases); i++) {
         char set[200];
         snprintf(set, sizeof(set), "%s=%s", cases[i].key, cases[i].value);
-        struct tsd_config config = good("", set);
-        char *text_shown = formatted(&config, cases[i].key);
-        assert_string_equal(text_shown, cases[i].shown);
-        free(text_shown);
+        struct tsd_config config = loaded("", set);
+        char *printed = value_of(&config, cases[i].key);
+        assert_string_equal(printed, cases[i].shown);
+        free(printed);
         tsd_config_deinit(&config);
     }
 }
 
-static void test_bad_values(void **state)
+static void test_rejected_values(void **state)
 {
     (void)state;
     static const struct {
-        const char *key, *value, *said;
+        const char *key, *value, *part;
     } cases[] = {
         {"aggregation.time_slice", "0", "from 1ms to 1y"},
         {"aggregation.time_slice", "0.9ms", "from 1ms to 1y"},
@@ -127,7 +127,7 @@ static void test_bad_values(void **state)
         char set[200], begin[100], text[200];
         snprintf(set, sizeof(set), "%s=%s", cases[i].key, cases[i].value);
         snprintf(begin, sizeof(begin), "--set %s: ", cases[i].key);
-        must_say(refused("", 0, set), begin, cases[i].said);
+        check_message(rejection("", 0, set), begin, cases[i].part);
         if (strchr(cases[i].value, '\n'))
             continue;
         /* The same from a file. */
@@ -135,7 +135,7 @@ static void test_bad_values(void **state)
         snprintf(text, sizeof(text), "\n[%.*s]\n\n%s = %s\n", dot, cases[i].key, cases[i].key + dot + 1,
                  cases[i].value);
         snprintf(begin, sizeof(begin), "4: %s: ", cases[i].key);
-        must_say(refused(text, strlen(text), NULL), begin, cases[i].said);
+        check_message(rejection(text, strlen(text), NULL), begin, cases[i].part);
     }
 }
 
@@ -148,26 +148,25 @@ static void test_path_lengths(void **state)
     } cases[] = {
         {"ingest.unix_stream", 107}, {"ingest.unix_datagram", 107}, {"control.socket", 107}, {"store.path", 4000}};
     for (size_t i = 0; i < LEN(cases); i++) {
-        char set[4100], said[40];
+        char set[4100], part[40];
         snprintf(set, sizeof(set), "%s=/%0*d", cases[i].key, cases[i].allowed - 1, 0);
-        struct tsd_config config = good("", set);
-        char *text_shown = formatted(&config, cases[i].key);
-        assert_int_equal(strlen(text_shown), cases[i].allowed);
-        free(text_shown);
+        struct tsd_config config = loaded("", set);
+        char *printed = value_of(&config, cases[i].key);
+        assert_int_equal(strlen(printed), cases[i].allowed);
+        free(printed);
         tsd_config_deinit(&config);
         strcat(set, "0");
-        snprintf(said, sizeof(said), "has %d bytes, the limit is %d", cases[i].allowed + 1, cases[i].allowed);
-        must_say(refused("", 0, set), "--set ", said);
+        snprintf(part, sizeof(part), "has %d bytes, the limit is %d", cases[i].allowed + 1, cases[i].allowed);
+        check_message(rejection("", 0, set), "--set ", part);
     }
 }
 
-/* NULL: refused; `said` is in the message. Else what the levels are. */
 static void test_host_lengths(void **state)
 {
     (void)state;
     static const struct {
-        int name, times; /* so many names of that many bytes, with a comma behind each */
-        const char *said;
+        int name, times; /* number of names and bytes of each, without the comma */
+        const char *part;
     } cases[] = {{253, 1, NULL},
                  {254, 1, "is not a host name"},
                  {15, 256, NULL},
@@ -177,11 +176,11 @@ static void test_host_lengths(void **state)
         char *end = set + strlen(set);
         for (int n = 0; n < cases[i].times; n++)
             end += sprintf(end, "%0*d,", cases[i].name, 0);
-        if (cases[i].said) {
-            must_say(refused("", 0, set), "--set control.allowed_hosts: ", cases[i].said);
+        if (cases[i].part) {
+            check_message(rejection("", 0, set), "--set control.allowed_hosts: ", cases[i].part);
             continue;
         }
-        struct tsd_config config = good("", set);
+        struct tsd_config config = loaded("", set);
         assert_string_equal(config.control.allowed_hosts, strchr(set, '=') + 1);
         tsd_config_deinit(&config);
     }
@@ -191,7 +190,7 @@ static void test_retention(void **state)
 {
     (void)state;
     static const struct {
-        const char *time_slice, *retention, *levels, *said;
+        const char *time_slice, *retention, *levels, *part;
     } cases[] = {
         {"10s", "10s:2d 1m:30d", "10s:2d 1m:30d", NULL},
         {"60s", "1m:1h", "1m:1h", NULL},
@@ -199,7 +198,7 @@ static void test_retention(void **state)
         {"10s", "10s:1d 1m:1d", "10s:1d 1m:1d", NULL},
         {"10s", " \t10s:290y\t", "10s:290y", NULL},
         {"1s", "1s:1d 2s:1d 4s:1d 8s:1d 16s:1d 32s:1d 64s:1d 128s:1d", NULL, NULL},
-        /* Defaults: those that are wider and a multiple of the one before. */
+        /* Defaults: those that are wider and a multiple of the previous one. */
         {"10s", NULL, "10s:2d 1m:30d 1h:2y", NULL},
         {"250ms", NULL, "250ms:2d 1m:30d 1h:2y", NULL},
         {"7s", NULL, "7s:2d", NULL},
@@ -236,35 +235,35 @@ static void test_retention(void **state)
         if (cases[i].retention)
             snprintf(set, sizeof(set), "aggregation.retention=%s", cases[i].retention);
         const char *given = cases[i].retention ? set : NULL;
-        if (cases[i].said) {
-            must_say(refused(text, strlen(text), given), "--set aggregation.retention: ", cases[i].said);
+        if (cases[i].part) {
+            check_message(rejection(text, strlen(text), given), "--set aggregation.retention: ", cases[i].part);
             continue;
         }
-        struct tsd_config config = good(text, given);
+        struct tsd_config config = loaded(text, given);
         if (cases[i].levels) {
-            char *text_shown = formatted(&config, "aggregation.retention");
-            assert_string_equal(text_shown, cases[i].levels);
-            free(text_shown);
+            char *printed = value_of(&config, "aggregation.retention");
+            assert_string_equal(printed, cases[i].levels);
+            free(printed);
         } else {
             assert_int_equal(config.aggregation.n_retention, TS_RETENTION_MAX);
         }
         tsd_config_deinit(&config);
     }
-    /* The rule names the place of the retention, wherever the time_slice came from. */
+    /* The message has the line of the retention, wherever the time_slice was set. */
     static const char text[] = "[aggregation]\nretention = 10s:2d\n";
-    must_say(refused(text, strlen(text), "aggregation.time_slice=5s"), "2: aggregation.retention: ", "time_slice, 5s");
+    check_message(rejection(text, strlen(text), "aggregation.time_slice=5s"),
+                  "2: aggregation.retention: ", "time_slice, 5s");
 }
 
 static void test_start_time_now(void **state)
 {
     (void)state;
-    struct tsd_config now = good("", "aggregation.start_time=now");
+    struct tsd_config now = loaded("", "aggregation.start_time=now");
     assert_true(now.aggregation.start_time_is_now);
     assert_int_equal(now.aggregation.start_time, 1732272009 * S);
-    struct tsd_config relative = good("", "aggregation.start_time=-90s");
+    struct tsd_config relative = loaded("", "aggregation.start_time=-90s");
     assert_true(relative.aggregation.start_time_is_now);
     assert_int_equal(relative.aggregation.start_time, 1732271919 * S);
-    /* A later one is not told from it: it stands for the first start. */
     tsd_config_deinit(&relative);
     tsd_config_deinit(&now);
 }
@@ -272,8 +271,9 @@ static void test_start_time_now(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_values),  cmocka_unit_test(test_bad_values), cmocka_unit_test(test_path_lengths),
-        cmocka_unit_test(test_host_lengths), cmocka_unit_test(test_retention),  cmocka_unit_test(test_start_time_now),
+        cmocka_unit_test(test_accepted_values), cmocka_unit_test(test_rejected_values),
+        cmocka_unit_test(test_path_lengths),    cmocka_unit_test(test_host_lengths),
+        cmocka_unit_test(test_retention),       cmocka_unit_test(test_start_time_now),
     };
     return cmocka_run_group_tests_name("config_value", tests, set_up, tear_down);
 }
