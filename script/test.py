@@ -18,8 +18,8 @@ from runner import CORES, ROOT, Runner, StepFailed, count_junit, count_unittest,
 
 PYTHON = "/usr/bin/python3"  # Debian's, because it finds Debian's pytest
 MESON = "/usr/bin/meson"
-PATIENCE = 30  # seconds that an integration test waits for an event
-PATIENCE_SANITIZED = 90
+TIMEOUT = 30  # seconds that an integration test waits for an event
+TIMEOUT_SANITIZED = 90
 
 THREAD_SANITIZER = {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66"}  # tests fail on this exit code of the daemon
 SANITIZERS = {
@@ -58,7 +58,7 @@ class Build:
             return count_junit(self.folder / "meson-logs" / "testlog.junit.xml", code)
         return run
 
-    def integration(self, patience, select=None, folder="integration", workers=min(2 * CORES, 8)):
+    def integration(self, timeout, select=None, folder="integration", workers=min(2 * CORES, 8)):
         def run(log):
             binaries = {"TIMESLICED": self.folder / "daemon" / "timesliced",
                         "TIMESLICECTL": self.folder / "ctl" / "timeslicectl",
@@ -72,7 +72,7 @@ class Build:
                          f"--junitxml={report}", f"tests/{folder}"]
             code = self.runner.command(arguments + (["-k", select] if select else []), log,
                                        {**self.env, **{name: str(path) for name, path in binaries.items()},
-                                        "TIMESLICED_TEST_TIMEOUT": str(patience)})
+                                        "TIMESLICED_TEST_TIMEOUT": str(timeout)})
             return count_junit(report, code)
         return run
 
@@ -102,9 +102,9 @@ def find_pythons():
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="script/test", description="Builds, and runs all checks and tests.")
+    parser = argparse.ArgumentParser(prog="script/test", description="Builds and runs all checks and tests.")
     parser.add_argument("--quick", action="store_true", help="one build, one Python, no sanitizers")
-    parser.add_argument("-k", metavar="EXPR", dest="select", help="only integration tests that pytest selects by EXPR")
+    parser.add_argument("-k", metavar="EXPR", dest="select", help="only integration tests that match EXPR (see pytest)")
     options = parser.parse_args()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="timesliced-test-"))
@@ -133,13 +133,13 @@ def run_all(runner, options):
     plain = Build(runner, "build")
     if options.select:
         if runner.step("build", plain.run):
-            runner.step("integration tests", plain.integration(PATIENCE, options.select))
+            runner.step("integration tests", plain.integration(TIMEOUT, options.select))
         return
     check_sources(runner)
     test_plain_build(runner, plain)
     test_python(runner, options)
     if not options.quick:
-        runner.step("faults, in short", plain.integration(PATIENCE, folder="faults", workers=CORES))
+        runner.step("fault tests", plain.integration(TIMEOUT, folder="faults", workers=CORES))
         test_other_builds(runner)
 
 
@@ -158,7 +158,7 @@ def test_plain_build(runner, plain):
     if runner.step("installation", installation.installed_files(runner, MESON, plain.folder, tree)):
         runner.step("systemd unit", installation.systemd_units(runner, tree))
         runner.step("systemd user and group", installation.system_user(runner, tree))
-    runner.step("integration tests", plain.integration(PATIENCE))
+    runner.step("integration tests", plain.integration(TIMEOUT))
 
 
 def test_python(runner, options):
@@ -179,10 +179,10 @@ def test_other_builds(runner):
     checked = Build(runner, "build-asan", ["-Db_sanitize=address,undefined", *sanitized], env=SANITIZERS)
     if runner.step("build with sanitizers", checked.run):
         runner.step("unit tests with sanitizers", checked.unit(5))
-        runner.step("integration tests with sanitizers", checked.integration(PATIENCE_SANITIZED))
+        runner.step("integration tests with sanitizers", checked.integration(TIMEOUT_SANITIZED))
     threads = Build(runner, "build-tsan", ["-Db_sanitize=thread", *sanitized], env=THREAD_SANITIZER)
     if runner.step("build with the thread sanitizer", threads.run):
-        runner.step("integration tests with the thread sanitizer", threads.integration(PATIENCE_SANITIZED))
+        runner.step("integration tests with the thread sanitizer", threads.integration(TIMEOUT_SANITIZED))
 
 
 if __name__ == "__main__":
