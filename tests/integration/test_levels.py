@@ -158,7 +158,7 @@ class Levels(RuleBasedStateMachine):
         response = self.store.request("commit", self.horizon)
         assert response == "ok", response
         self.read_levels()
-        self.drop_deleted()  # a level finer than the oldest delta has already pruned what is that old
+        self.drop_deleted()  # an old delta may shorten a level that is too fine for it
 
     @rule(rows=st.integers(1, 7), steps=st.integers(1, 5))
     def maintain_some_steps(self, rows, steps):
