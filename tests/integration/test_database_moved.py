@@ -1,5 +1,5 @@
-"""The database is moved, deleted or replaced while the daemon runs: nothing more is acknowledged, and the daemon exits to
-be restarted."""
+"""The database is moved, deleted or replaced while the daemon runs: nothing more is acknowledged, and the daemon exits
+to be restarted."""
 import json
 import os
 import shutil
