@@ -41,6 +41,57 @@ def test_profiles_count_once_despite_kills(new_daemon, transport):
     assert found["stored"] == found["profiles"], found
 
 
+SENDS_BEYOND_ITS_SPOOL = """
+import os, signal, sys, time, timesliced
+def small(name):
+    import cProfile
+    with cProfile.Profile() as profile:
+        eval(f"({name} := lambda: 1)()")
+    return profile
+client = timesliced.Client(spool=sys.argv[1])
+for n in range(8):
+    if n == 4:
+        while client.stats.spooled < 4:
+            time.sleep(0.01)
+        with open(sys.argv[1] + "/filler", "wb", buffering=0) as filler:
+            try:
+                while filler.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+    client.send(small("f"), 1732272009)
+while open(sys.argv[2]).read() != "received":
+    time.sleep(0.01)
+assert client.stats.spooled == 4
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_messages_sent_beyond_a_full_spool_count_once(start_daemon, tmp_path):
+    """Four of eight messages are in the spool, all are sent, none is acknowledged when the process is killed."""
+    folder, received = tmp_path / "spool", tmp_path / "received"
+    folder.mkdir()
+    received.write_text("")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False,
+                      capture_output=True).returncode:
+        pytest.skip("cannot mount a tmpfs")
+    try:
+        daemon = start_daemon(store__ack_interval="2s", store__flush_interval="1h")
+        address = "tcp://{}:{}".format(*daemon.address("tcp"))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "TIMESLICED_ADDRESS": address}
+        process = subprocess.Popen([sys.executable, "-c", SENDS_BEYOND_ITS_SPOOL, folder, received], env=environment)
+        wait_until(lambda: daemon.status()["received"] == 8)
+        received.write_text("received")
+        assert process.wait(TIMEOUT) == -9
+        (folder / "filler").unlink()
+        python(daemon, "-c", "import cProfile, timesliced\nclient = timesliced.Client(spool={!r})\n"
+               "with client.profile():\n    pass\nassert client.close(60)".format(str(folder)))
+        assert daemon.get_json("/v1/top", {"from": "1732272000"})["profiles"] == 9
+        assert [name.name for name in folder.iterdir()] == []
+    finally:
+        subprocess.run(["umount", "-l", folder], check=False)
+
+
 def test_example_article(start_daemon):
     daemon = start_daemon()
     python(daemon, "examples/article.py", "1")

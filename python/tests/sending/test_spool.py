@@ -1,7 +1,11 @@
 """The spool: what an ended process left is delivered once, by one process, however it was interrupted."""
+import collections
+import errno
 import fcntl
+import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,7 +23,7 @@ from timesliced.sending import session, spool
 class Files(Case):
     def write(self, name, *lines, end=b""):
         with open(self.path(name), "wb") as file:
-            file.write(b"".join(line + b"\n" for line in lines) + end)
+            file.write(b"".join(spool._checked(line + b"\n") for line in lines) + end)
 
     HELLO = b'{"hello": {"client": "one", "labels": {"a": "b"}}}'
 
@@ -95,7 +99,8 @@ class Files(Case):
         self.assertEqual([seq for seq, _ in left.messages], [1, 3])
 
     def test_truncation_at_every_byte(self):
-        whole = b"".join(line + b"\n" for line in (self.HELLO, self.message(1), b'{"ack": 1}', self.message(2)))
+        lines = (self.HELLO, self.message(1), b'{"ack": 1}', self.message(2))
+        whole = b"".join(spool._checked(line + b"\n") for line in lines)
         for end in range(1, len(whole) + 1):
             with open(self.path("t.spool"), "wb") as file:
                 file.write(whole[:end])
@@ -104,6 +109,161 @@ class Files(Case):
             self.assertEqual([seq for left in found for seq, _ in left.messages], {2: [1], 4: [2]}.get(lines, []), end)
             for left in found:
                 left.spool.remove()
+
+    def test_damage_at_every_byte(self):
+        """Only the damaged line is lost, and every file after it is still read."""
+        lines = [spool._checked(line + b"\n") for line in (self.HELLO, *map(self.message, range(1, 4)), b'{"ack": 1}')]
+        whole = b"".join(lines)
+        for n in range(len(whole)):
+            for value in (whole[n] ^ 1, 0xff, 10):
+                self.write("b.spool", self.HELLO, self.message(9))
+                with open(self.path("a.spool"), "wb") as file:
+                    file.write(whole[:n] + bytes([value]) + whole[n + 1:])
+                reasons = []
+                found = {left.spool.path[-7:]: left for left in spool.adopt(self.folder, reasons.append)}
+                self.assertEqual([seq for seq, _ in found["b.spool"].messages], [9])
+                if "a.spool" in found:
+                    for seq, message in found["a.spool"].messages:
+                        self.assertEqual(spool.message_line(seq, message), self.message(seq) + b"\n", n)
+                    self.assertLessEqual({2, 3} - {seq for seq, _ in found["a.spool"].messages}, {2, 3})
+                if n < len(lines[0]) - 1:
+                    self.assertNotIn("a.spool", found)
+                if value != whole[n]:
+                    self.assertEqual(len(reasons), 0 if n == len(whole) - 1 else 1, (n, reasons))
+                for left in found.values():
+                    left.spool.close()
+
+
+class Daemon:
+    """What matters of the real one: it commits what it received, in order, and knows the last number of each client."""
+
+    def __init__(self):
+        self.last = {}  # client: committed number
+        self.counted = collections.Counter()
+        self.received = []  # (client, number, message), not committed
+
+    def hello(self, client):
+        """Answered once everything received is committed."""
+        self.commit()
+        return self.last.get(client, 0)
+
+    def receive(self, client, number, message):
+        known = max([self.last.get(client, 0), *(seq for name, seq, _ in self.received if name == client)])
+        assert number <= known + 1, "a gap is rejected"
+        if number == known + 1:
+            self.received.append((client, number, message))
+
+    def commit(self):
+        for client, number, message in self.received:
+            self.counted[message] += 1
+            self.last[client] = number
+        self.received = []
+
+    def kill(self):
+        self.received = []
+
+
+class Process:
+    """A sending process: one session with a spool, or one that delivers what an ended process left."""
+
+    def __init__(self, daemon, folder, leftover=None):
+        self.daemon = daemon
+        self.session = session.Session("", lambda owner: None, lambda reason: None)
+        if leftover is None:
+            self.session.spool = spool.Spool.create(folder, self.session.client, "")
+        else:
+            self.session.resume(leftover, None)
+        self.sent = None  # number; None: not connected
+
+    def send(self):
+        while self.sent is None:
+            last = self.daemon.hello(self.session.client)
+            if self.session.greeted(last):
+                self.sent = last
+        for message in self.session.following(self.sent):
+            self.daemon.receive(self.session.client, message.seq, message.text)
+            self.sent = message.seq
+
+    def acknowledge(self):
+        if self.sent is not None:
+            last = self.daemon.last.get(self.session.client, 0)
+            self.session.acknowledged(min(last, self.sent))
+
+    def kill(self):
+        self.session.spool.close()
+
+
+class ExactlyOnce(Case):
+    """Each message in the spool is counted once and every other one at most once, whatever happens in which order."""
+
+    EVENTS = "put full send half commit ack process daemon".split()
+
+    def play(self, events):
+        daemon, spooled, full, number = Daemon(), [], [], 0
+        process = Process(daemon, self.folder)
+        real = spool.os.write
+        for event in events:
+            if event in ("put", "full", "half"):
+                number += 1
+                text = b'{"n": %d}' % number
+                size = {"put": 1 << 20, "full": 0, "half": 5}[event]
+
+                def write(descriptor, data):
+                    written = real(descriptor, data[:size])
+                    if not written:
+                        raise OSError(errno.ENOSPC, "no space")
+                    return written
+                with mock.patch.object(spool.os, "write", write):
+                    (spooled if process.session.add(text, None) else full).append(text)
+            elif event == "send":
+                process.send()
+            elif event == "commit":
+                daemon.commit()
+            elif event == "ack":
+                process.acknowledge()
+            elif event == "process":
+                process.kill()
+                process = Process(daemon, self.folder)
+                # What it finds it delivers before its own; it may be killed before or after that.
+                for leftover in spool.adopt(self.folder):
+                    if number % 2:
+                        left = Process(daemon, self.folder, leftover)
+                        left.send()
+                        left.kill()
+                    else:
+                        leftover.spool.close()
+            else:
+                daemon.kill()
+                process.sent = None
+        process.kill()
+        for leftover in list(spool.adopt(self.folder)):
+            last = Process(daemon, self.folder, leftover)
+            last.send()
+            daemon.commit()
+            last.acknowledge()
+            self.assertFalse(last.session.waiting)
+            last.session.remove_spool()
+        daemon.commit()
+        self.assertEqual({text: daemon.counted[text] for text in spooled}, {text: 1 for text in spooled}, events)
+        self.assertLessEqual(max([daemon.counted[text] for text in full], default=0), 1, events)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(spool.SUFFIX)], [])
+
+    def test_sent_beyond_a_full_spool(self):
+        self.play("put put full full send commit process".split())
+
+    def test_hole_in_the_spool(self):
+        self.play("put full put send process".split())
+        self.play("put full put daemon send process daemon".split())
+
+    def test_all_interleavings(self):
+        for n in range(1, 5):
+            for events in itertools.product(self.EVENTS, repeat=n):
+                self.play(events)
+
+    def test_random_interleavings(self):
+        chosen = random.Random(7)
+        for _ in range(600):
+            self.play(chosen.choices(self.EVENTS, k=chosen.randint(5, 25)))
 
 
 class Clients(Case):
@@ -201,7 +361,7 @@ class Clients(Case):
         wait_until(lambda: second.accepted)
         name, = os.listdir(self.path("spool"))
         with open(self.path(os.path.join("spool", name)), "rb") as file:
-            lines = [json.loads(line) for line in file]
+            lines = [json.loads(line[9:]) for line in file]  # after the CRC
         self.assertEqual(lines[0]["hello"]["client"], second.accepted[0][0])
         self.assertEqual([line["seq"] for line in lines[1:] if "seq" in line], [1])
 

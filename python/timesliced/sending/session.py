@@ -42,12 +42,14 @@ class Session(Generic[Owner]):
         self.confirmed = 0  # the last number acknowledged
         self.waiting: Deque[Message[Owner]] = deque()
         self.spool: Optional[Spool] = None
+        self.resumed = False
         self.done, self.failed = done, failed
 
     def resume(self, left: Leftover, owner: Owner) -> None:
         self.client, self.labels, self.confirmed, self.spool = left.client, left.labels, left.confirmed, left.spool
         self.waiting.extend(Message(seq, text, owner) for seq, text in left.messages)
         self.last = self.waiting[-1].seq
+        self.resumed = True
 
     @property
     def hello(self) -> bytes:
@@ -68,6 +70,9 @@ class Session(Generic[Owner]):
 
     def greeted(self, last_seq: int) -> bool:
         """False if the client has a new id now, so another hello is needed."""
+        if self.resumed and last_seq > self.last:
+            # The ended process also sent what the spool had no room for. All that is in the spool came before.
+            self.last = last_seq
         if not self.confirmed <= last_seq <= self.last:
             return self._renew()
         self.acknowledged(last_seq)

@@ -1,16 +1,21 @@
 """Spool: files with the messages that a process has not delivered. If it is killed, its next start sends them.
 
 The folder has one file per sending process, NAME.spool. A file contains the stream as it is sent, one JSON text per
-line: the hello, the numbered messages, and the acknowledgements received.
+line, each after its CRC-32 in hexadecimal: the hello, the numbered messages, and the acknowledgements received.
 
-    {"hello": {"client": "5d0f6f2e-...", "labels": {"service": "web"}}}
-    {"seq": 1, "timestamp": ..., "profile": ...}
-    {"seq": 2, "timestamp": ..., "profile": ...}
-    {"ack": 1}
+    5b7c2f10 {"hello": {"client": "5d0f6f2e-...", "labels": {"service": "web"}}}
+    0a91d3e4 {"seq": 1, "timestamp": ..., "profile": ...}
+    c44e07b2 {"seq": 2, "timestamp": ..., "profile": ...}
+    9f3350aa {"ack": 1}
 
 A message is written before it is sent, with the number that it is sent with. The next process sends what it finds with
 the same client id and number, and the daemon counts each number once, no matter when which side was killed. The file is
 emptied before a bye, after which the daemon forgets the numbers.
+
+Numbers may be missing: messages that were sent although the spool had no room for them. If the daemon's last number is
+one of those, or greater than all that are in the file, it has stored every message of the file up to there.
+
+A line whose CRC does not match is damaged and skipped; a file without a valid hello is left alone.
 
 A file belongs to the process that has locked it (flock); the kernel releases the lock when the process ends. The file
 is created under another name, locked and then renamed, so no file is visible without a lock or a hello. A last line
@@ -20,13 +25,14 @@ The file is not synced to disk, except before a bye: it protects from the end of
 
 Failures are OSError. A message that cannot be written to the spool is sent nevertheless.
 """
+import binascii
 import errno
 import fcntl
 import os
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Tuple
 
 SUFFIX = ".spool"
 _NEW = ".new"  # being created; abandoned if not locked
@@ -34,7 +40,22 @@ _SEQ = re.compile(rb'\{"seq": ([0-9]{1,18}), ')
 _ACK = re.compile(rb'\{"ack": ([0-9]{1,18})\}')
 _HELLO = re.compile(rb'\{"hello": \{"client": "([A-Za-z0-9-]{1,64})"(?:, "labels": (\{.*\}))?\}\}')
 DEAD_MAX = 4 << 20  # bytes of acknowledged messages in a file before it is rewritten
+_CRC = re.compile(rb"([0-9a-f]{8}) ")
 _READ_MAX = 1 << 20
+
+
+def _checked(line: bytes) -> bytes:
+    """A line of a file: `line` after its CRC."""
+    return b"%08x " % binascii.crc32(line[:-1]) + line
+
+
+def _content(line: bytes) -> bytes:
+    """What _checked() was given, without the line feed. b"" if it is damaged."""
+    crc = _CRC.match(line)
+    if crc is None:
+        return b""
+    content = line[crc.end():]
+    return content if int(crc[1], 16) == binascii.crc32(content) else b""
 
 
 def hello_line(client: str, labels: str) -> bytes:
@@ -58,10 +79,11 @@ class Spool:
     @classmethod
     def create(cls, folder: str, client: str, labels: str) -> "Spool":
         path = os.path.join(folder, uuid.uuid4().hex + SUFFIX)
-        head = hello_line(client, labels)
+        head = _checked(hello_line(client, labels))
         return cls(path, _write_new(path, [head]), len(head))
 
     def append(self, line: bytes) -> None:
+        line = _checked(line)
         try:
             written = os.write(self.descriptor, line)
             if written != len(line):
@@ -73,7 +95,7 @@ class Spool:
 
     def rewrite(self, client: str, labels: str, lines: Iterable[bytes]) -> None:
         """Replaces the file atomically."""
-        texts = [hello_line(client, labels), *lines]
+        texts = [_checked(line) for line in (hello_line(client, labels), *lines)]
         descriptor = _write_new(self.path, texts)
         os.close(self.descriptor)
         self.descriptor = descriptor
@@ -108,9 +130,9 @@ class Leftover:
     messages: List[Tuple[int, bytes]]  # number, and the message without number and line feed
 
 
-def adopt(folder: str) -> Iterator[Leftover]:
-    """Locks and reads the files of ended processes, one after the other. Raises OSError if the folder cannot be
-    read."""
+def adopt(folder: str, failed: Callable[[str], None] = lambda _reason: None) -> Iterator[Leftover]:
+    """Locks and reads the files of ended processes, one after the other. failed(reason) is called for damaged ones.
+    Raises OSError if the folder cannot be read."""
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if not name.endswith((SUFFIX, _NEW)):
@@ -123,7 +145,9 @@ def adopt(folder: str) -> Iterator[Leftover]:
             if name.endswith(_NEW) or os.fstat(descriptor).st_size == 0:
                 os.unlink(path)
             else:
-                found = _read(path, descriptor)
+                found = _read(path, descriptor, failed)
+        except OSError as error:  # the other files may be readable
+            failed(f"spool: {name}: {error.strerror or error}")
         finally:
             if found is None:
                 os.close(descriptor)
@@ -171,8 +195,8 @@ def _write_new(path: str, texts: List[bytes]) -> int:
     return descriptor
 
 
-def _read(path: str, descriptor: int) -> Optional[Leftover]:
-    """None if it is not a spool file, or if everything is acknowledged; then it is deleted."""
+def _read_lines(descriptor: int) -> Tuple[List[bytes], int, bool]:
+    """The complete lines, their size, and whether an incomplete one follows."""
     data = bytearray()
     while True:
         more = os.read(descriptor, _READ_MAX)
@@ -181,22 +205,34 @@ def _read(path: str, descriptor: int) -> Optional[Leftover]:
         data += more
     lines = bytes(data).split(b"\n")
     torn = lines.pop()
-    head = _HELLO.fullmatch(lines[0]) if lines else None
+    return lines, len(data) - len(torn), bool(torn)
+
+
+def _read(path: str, descriptor: int, failed: Callable[[str], None]) -> Optional[Leftover]:
+    """None if it is not a spool file, or if everything is acknowledged; then it is deleted."""
+    lines, size, torn = _read_lines(descriptor)
+    head = _HELLO.fullmatch(_content(lines[0])) if lines else None
     if head is None:
+        if lines:
+            failed(f"spool: {os.path.basename(path)} is not a spool file, or its first line is damaged")
         return None
-    confirmed = 0
+    confirmed = damaged = 0
     messages: List[Tuple[int, bytes]] = []
-    for line in lines[1:]:
+    for line in map(_content, lines[1:]):
         numbered, ack = _SEQ.match(line), _ACK.fullmatch(line)
         if numbered:
             messages.append((int(numbered[1]), b"{" + line[numbered.end():]))
         elif ack:
             confirmed = max(confirmed, int(ack[1]))
+        else:
+            damaged += 1
+    if damaged:
+        failed(f"spool: {os.path.basename(path)}: {damaged} damaged lines were skipped")
     messages = [(seq, message) for seq, message in messages if seq > confirmed]
     if not messages:
         os.unlink(path)
         return None
     if torn:
-        os.ftruncate(descriptor, len(data) - len(torn))
-    return Leftover(Spool(path, descriptor, len(data) - len(torn)), head[1].decode(), (head[2] or b"").decode(),
-                    confirmed, messages)
+        os.ftruncate(descriptor, size)
+    return Leftover(Spool(path, descriptor, size), head[1].decode("ascii"), (head[2] or b"").decode("ascii"), confirmed,
+                    messages)

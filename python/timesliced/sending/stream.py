@@ -23,11 +23,20 @@ HELLO_TIMEOUT = 30.0  # seconds; the daemon may have to commit before it respond
 BYE_TIMEOUT = 1.0  # seconds for the daemon to close the stream after a bye
 OUT_MAX = 256 << 10  # bytes of the output buffer
 READ = 65536  # bytes per recv()
+TEMPORARY = ("too_many_clients", "unavailable")  # errors in response to a hello that may not last
 RESPONSE_MAX = 1 << 20  # bytes of a line
 
 
 class Renamed(Exception):
     """The session has a new client id: reconnect without a pause."""
+
+
+class Refused(ConnectionError):
+    """The daemon does not accept the hello."""
+
+    def __init__(self, reason: str, temporary: bool) -> None:
+        super().__init__(reason)
+        self.temporary = temporary
 
 
 class Connection:
@@ -39,7 +48,7 @@ class Connection:
         self.partial = b""  # response without its line feed
 
     def open(self) -> None:
-        """Raises OSError, Renamed."""
+        """Raises OSError (Refused, if the daemon answers with an error), Renamed."""
         self.sock = transport.connect_stream(self.address, self.host)
         self.out += self.session.hello
         end = time.monotonic() + HELLO_TIMEOUT
@@ -47,12 +56,15 @@ class Connection:
             self._write()
             for response in self._read():
                 hello = response.get("hello")
-                if isinstance(hello, dict) and isinstance(hello.get("last_seq"), int):
+                if isinstance(hello, dict) and type(hello.get("last_seq")) is int:
                     self.last = hello["last_seq"]
                     if not self.session.greeted(self.last):
                         raise Renamed
                     return
-                raise ConnectionError(_reason(response) or "not the response to a hello")
+                error = response.get("error")
+                if isinstance(error, dict):
+                    raise Refused(_reason(response), error.get("code") in TEMPORARY)
+                raise ConnectionError("not the response to a hello")
             left = end - time.monotonic()
             if left <= 0:
                 raise TimeoutError(errno.ETIMEDOUT, "the daemon does not respond to the hello")
@@ -145,7 +157,7 @@ class Connection:
 
     def _process(self, response: Dict[str, Any]) -> None:
         ack, reject = response.get("ack"), response.get("reject")
-        if isinstance(ack, int):
+        if type(ack) is int:
             if ack > self.last:
                 raise ConnectionError(f"acknowledged {ack}, sent {self.last}")
             self.session.acknowledged(ack)

@@ -134,7 +134,7 @@ class Worker:
         if folder is not None:
             try:
                 os.makedirs(folder, 0o700, exist_ok=True)
-                for leftover in spool.adopt(folder):
+                for leftover in spool.adopt(folder, self.failed):
                     self._recover(leftover)
             except OSError as error:
                 self.failed(f"spool: {transport.text_of(error)}")
@@ -147,13 +147,19 @@ class Worker:
         self.adopted = leftover.spool
         session: "Session[None]" = Session(leftover.labels, recovered, self.failed)
         session.resume(leftover, None)
-        self._deliver(session, True)
+        try:
+            self._deliver(session, True)
+            session.remove_spool()
+        except stream.Refused as error:  # labels that this daemon does not accept: left for the next start
+            self.failed(f"spool: {os.path.basename(leftover.spool.path)}: {error}")
+            leftover.spool.close()
         self.adopted = None
-        session.remove_spool()
 
     def _deliver(self, session: "Session[Any]", leftover: bool) -> None:
-        """Returns when the client is closed or, of a leftover, when all of it is sent. Ends with a bye."""
+        """Returns when the client is closed or, of a leftover, when all of it is sent. Ends with a bye. Raises Refused
+        if the daemon will never accept a leftover."""
         pause = PAUSE_MIN
+        renamed = False
         while True:
             self.intake()
             if not session.waiting:
@@ -164,15 +170,22 @@ class Worker:
             link = self.link = stream.Connection(self.address, session, self)
             try:
                 link.open()
-                pause = PAUSE_MIN
+                pause, renamed = PAUSE_MIN, False
                 while session.waiting or not (leftover or self.queue.stopping()):
                     link.step(None)
                     self.intake()
                 link.bye()
                 return
             except stream.Renamed:
-                continue
+                link.close()
+                if renamed:  # a server that accepts no name
+                    self.failed("the daemon does not know a new client either")
+                    self.pause(pause)
+                    pause = min(pause * 2, PAUSE_MAX)
+                renamed = True
             except OSError as error:
+                if leftover and isinstance(error, stream.Refused) and not error.temporary:
+                    raise
                 self.failed(transport.text_of(error))
                 link.close()
                 if session.waiting:
