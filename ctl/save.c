@@ -3,6 +3,7 @@
 
 #include "ctl/output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -88,6 +89,7 @@ static int check_target(const struct ctl_save *save, struct ctl_text *problem)
 int ctl_save_open(struct ctl_save *save, struct ctl_text *problem)
 {
     struct ctl_text name = {0};
+    assert(!save->part && !part_to_remove);
     save->fd = -1;
     if (!strcmp(save->path, "-")) {
         save->fd = STDOUT_FILENO;
@@ -190,10 +192,12 @@ static int rename_without_replacing(const char *from, const char *to)
 
 int ctl_save_finish(struct ctl_save *save, struct ctl_text *problem)
 {
+    assert(save->fd >= 0);
     if (check_complete(save, problem))
         return -1;
     if (!save->part)
         return 0;
+    assert(save->part == part_to_remove);
     if (fsync(save->fd))
         return fails(problem, "sync", save->part);
     int rc = close(save->fd);

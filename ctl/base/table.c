@@ -1,6 +1,7 @@
 /* See table.h. */
 #include "ctl/base/table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +165,7 @@ void ctl_table_print(struct ctl_table *table, const struct ctl_screen *screen, s
         out->failed = out->failed || table->failed;
         return;
     }
+    assert(table->n_cells % (size_t)table->n_columns == 0); /* only complete rows */
     struct layout layout;
     arrange(table, screen->width, &layout);
 

@@ -1,6 +1,7 @@
 /* See text.h. Capacity doubles. An append that fails adds nothing. */
 #include "ctl/base/text.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ static bool reserve(struct ctl_text *text, size_t more)
 {
     if (text->failed)
         return false;
+    assert(text->data ? text->len < text->cap : !text->len && !text->cap);
     if (more >= SIZE_MAX / 4 - text->len) {
         text->failed = true;
         return false;

@@ -5,6 +5,7 @@
 #include "ctl/base/format.h"
 #include "ctl/show/response.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,7 @@ int ctl_diff_check(const struct ctl_diff *diff, double percent, double ignore_be
         if (at < NAMED_MAX)
             worst[at] = row;
     }
+    assert(n == (all < NAMED_MAX ? all : NAMED_MAX));
     if (!all)
         return 0;
     ctl_text_printf(text, "%zu function%s grew by over %g%% in %s per profile: ", all, all == 1 ? "" : "s", percent,
