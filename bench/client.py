@@ -1,16 +1,16 @@
-"""The Python package's figures, those of docs/python.md. Each is a program of its own, and fails where a goal is missed.
+"""Measures the Python package: the tables of docs/python.md. Exit code 1 if a goal is missed.
 
     /usr/bin/python3 bench/client.py BUILD [WHAT...]
 
-    fidelity   60 real profiles, each function's figures in the daemon against those of Profile.getstats()
-    cost       what send() costs the application's thread, and the whole process, against CPython's own way
-    flask      how much slower a request loop is with the middleware at max_overhead=0.05 (needs Flask)
-    kills      exactly once: application, daemon, or both killed, 200 times, with the spool
-    fork       8 workers forked from a profiled parent: what the daemon has is what they did
-    absent     an application whose daemon is not there
+    fidelity   60 real profiles: each function in the daemon compared with Profile.getstats()
+    cost       CPU time of send() on the application's thread and on all threads, relative to CPython's conversion
+    flask      slowdown of a request loop by the middleware with max_overhead=0.05 (needs Flask)
+    kills      exactly once, with the spool: application, daemon or both are killed 200 times
+    fork       8 workers forked from a profiled parent: the daemon's sums are equal to their calls
+    absent     an application without a daemon
 
-BUILD is the build folder. Any Python from 3.9 on will do, but for flask one that has it. The package is the one beside
-this folder; the daemon is the real program, in a folder and on ports of its own.
+BUILD is the build folder. Any Python from 3.9 on can run it; `flask` needs one with Flask. Uses the package in python/,
+and starts daemons in temporary folders on free ports.
 """
 import pathlib
 import platform
@@ -31,7 +31,7 @@ MEASURES = {"fidelity": client_fidelity.measure, "cost": client_cost.measure, "f
 
 
 def table(name, rows):
-    """rows: (what, measured, goal, whether it is met). Gives whether all are."""
+    """rows: (what, measured, goal, True if it is met). Returns True if all are met."""
     print(f"\n**{name}**, Python {platform.python_version()}\n\n| what | measured | goal |\n| --- | --- | --- |")
     for what, measured, goal, met in rows:
         print(f"| {what} | {measured}{'' if met else ' **missed**'} | {goal} |")

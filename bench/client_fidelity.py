@@ -1,6 +1,6 @@
-"""Real profiles of the standard library's workloads: what the daemon has of each, to the nanosecond.
+"""Real profiles of standard library workloads, compared with what the daemon stores, to the nanosecond.
 
-Each profile has a bucket of its own. The same profiles as get_stats_profile() has them go in with another label.
+Each profile has a bucket of its own. The results of get_stats_profile() are sent too, with another label.
 """
 import cProfile
 import pstats
@@ -33,7 +33,7 @@ def ns(seconds):
 
 
 def measured(profile):
-    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}, read in the most direct way there is."""
+    """{(raw name, file, line): (ncalls, pcalls, tottime ns, cumtime ns)}."""
     sums = {}
     for entry in profile.getstats():
         code = entry.code
@@ -45,9 +45,9 @@ def measured(profile):
 
 def stored(one, number, source):
     begin = STAMP + SLICE * number
-    answer = one.ask("GET", "/v1/top", {"by": "location", "from": begin, "to": begin + SLICE, "label.source": source})
+    response = one.ask("GET", "/v1/top", {"by": "location", "from": begin, "to": begin + SLICE, "label.source": source})
     return {(row["raw_name"], row["file_name"], row["line_number"]):
-            (row["ncalls"], row["pcalls"], ns(row["tottime"]), ns(row["cumtime"])) for row in answer["functions"]}
+            (row["ncalls"], row["pcalls"], ns(row["tottime"]), ns(row["cumtime"])) for row in response["functions"]}
 
 
 def measure(build):
@@ -63,17 +63,17 @@ def measure(build):
         client.close()
         rows = [compare([(measured(profile), stored(one, n, source)) for n, profile in enumerate(made)])
                 for source in ("getstats", "get_stats_profile")]
-    ours, theirs = rows
+    sent, rounded = rows
     return [
-        (f"functions in {PROFILES} profiles", f"{ours['functions']:,}", "", True),
-        ("`client.send(profile)`: functions lost", f"{ours['lost']:,}", "0", ours["lost"] == 0),
-        ("functions whose calls or times differ by a nanosecond or more", f"{ours['different']:,}", "0",
-         ours["different"] == 0),
-        ("tottime lost", f"{ours['time_lost']:,} ns of {ours['time']:,} ns", "0", ours["time_lost"] == 0),
-        ("`get_stats_profile()`: functions lost", share(theirs["lost"], theirs["functions"]), "", True),
-        ("functions whose calls or times differ", share(theirs["different"], theirs["functions"]), "", True),
-        ("cumtimes that became 0.000", share(theirs["zero"], theirs["functions"] - theirs["lost"]), "", True),
-        ("tottime lost", share(theirs["time_lost"], theirs["time"], "ns"), "", True)]
+        (f"functions in {PROFILES} profiles", f"{sent['functions']:,}", "", True),
+        ("`client.send(profile)`: functions lost", f"{sent['lost']:,}", "0", sent["lost"] == 0),
+        ("functions whose calls or times differ by a nanosecond or more", f"{sent['different']:,}", "0",
+         sent["different"] == 0),
+        ("tottime lost", f"{sent['time_lost']:,} ns of {sent['time']:,} ns", "0", sent["time_lost"] == 0),
+        ("`get_stats_profile()`: functions lost", share(rounded["lost"], rounded["functions"]), "", True),
+        ("functions whose calls or times differ", share(rounded["different"], rounded["functions"]), "", True),
+        ("cumtimes that became 0.000", share(rounded["zero"], rounded["functions"] - rounded["lost"]), "", True),
+        ("tottime lost", share(rounded["time_lost"], rounded["time"], "ns"), "", True)]
 
 
 def share(part, whole, unit=""):

@@ -1,10 +1,10 @@
-"""A request loop in Flask, with the middleware and without, in turns in one process.
+"""A request loop in Flask with and without the middleware, alternating in one process.
 
-The application is small and its requests short, which is the hard case: a template, a few rows, JSON. Requests go through
-werkzeug's test client, so that what is measured is the application and the middleware, no sockets of a server. A pair is
-a few requests without and the same with, their order changing; what counts are the sums, which have every profiled
-request in them. Beside the wall clock the CPU time of the process, with the background thread's: that is what other
-programs of the machine do not disturb. A third application without middleware shows how much of it is chance.
+Short requests are the worst case: a template with a few rows, JSON. They are made with werkzeug's test client, so the
+sockets of a server are not measured. Blocks of a few requests alternate between the applications, in changing order;
+the sums are compared, which include all profiled requests. The CPU time of the process, which includes the background
+thread, is less disturbed by other programs than the wall time. A third application without middleware shows the random
+error.
 """
 import time
 
@@ -12,7 +12,7 @@ import daemon
 import timesliced
 
 PAIRS = 1500
-REQUESTS = 4  # of a block
+REQUESTS = 4  # per block
 WARM_UP = 50  # blocks
 OVERHEAD = 0.05
 
@@ -34,7 +34,7 @@ def application():
 
 
 def block(client, n):
-    """Gives seconds of wall time and of CPU time."""
+    """Returns the seconds of wall time and of CPU time."""
     wall, cpu = time.perf_counter(), time.process_time()
     for k in range(REQUESTS // 2):
         client.get(f"/items/{20 + (n + k) % 30}").get_data()

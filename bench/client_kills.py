@@ -1,8 +1,8 @@
-"""Exactly once, through the death of everybody: an application with a spool, and the daemon, killed at random moments.
+"""Exactly once: an application with a spool and the daemon are killed at random moments.
 
-The application (this file, run as a program) sends profiles as fast as it can, each with a function of its own, and notes
-how many of them the spool has taken. Whoever is killed (SIGKILL) starts again. In the end the daemon must have every
-function that a spool had taken, and none twice.
+The application (this file, run as a program) sends profiles as fast as it can, each with functions of its own, and
+writes down how many are in the spool. Killed processes (SIGKILL) are restarted. In the end the daemon must have every
+function of the profiles in the spool, and none twice.
 """
 import os
 import pathlib
@@ -16,13 +16,13 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KILLS = 200
 TARGETS = ("application", "daemon", "both")
-LONGEST = 0.12  # seconds between two kills, at most; and what an application needs to begin
-FUNCTIONS = 3  # of a profile
+LONGEST = 0.12  # seconds between the start of an application and the kill, at most
+FUNCTIONS = 3  # per profile
 DRAIN = 60  # seconds
 
 
 class Application:
-    """One run of it."""
+    """One process of it."""
 
     def __init__(self, folder, address, number):
         self.number = number
@@ -41,14 +41,15 @@ class Application:
         self.process.kill()
         self.process.wait()
 
-    def taken(self):
-        """Profiles that the spool had, as last noted."""
+    def spooled(self):
+        """Profiles in the spool, as last written down."""
         text = self.note.read_bytes().split(b"\n")
         return int(text[-2]) if len(text) > 1 else 0
 
 
 def run(new_daemon, kills, seed=8137, transport="tcp"):
-    """prepare() -> a daemon of tests/support, not started. Gives what was found, as a dict."""
+    """new_daemon() returns a daemon of tests/support, not started. Returns the result of check() and more, as a
+    dict."""
     rng = random.Random(seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="timesliced-kills."))
     daemon = new_daemon()
@@ -56,7 +57,7 @@ def run(new_daemon, kills, seed=8137, transport="tcp"):
     try:
         daemon.start()
         if transport == "tcp":
-            daemon.settings["ingest.tcp"] = "{}:{}".format(*daemon.address("tcp"))  # the same one after each kill
+            daemon.settings["ingest.tcp"] = "{}:{}".format(*daemon.address("tcp"))  # the same port after each kill
         where = daemon.settings["ingest.tcp"] if transport == "tcp" else daemon.settings["ingest.unix_stream"]
         address = f"{transport}://{where}"
         applications.append(Application(folder, address, 0))
@@ -74,7 +75,7 @@ def run(new_daemon, kills, seed=8137, transport="tcp"):
         applications[-1].began()
         applications[-1].kill()
         drained = deliver(address, folder / "spool")
-        return {"applications": len(applications), "drained": drained, **judge(daemon, applications)}
+        return {"applications": len(applications), "drained": drained, **check(daemon, applications)}
     finally:
         for application in applications:
             if application.process.poll() is None:
@@ -83,7 +84,7 @@ def run(new_daemon, kills, seed=8137, transport="tcp"):
 
 
 def deliver(address, spool):
-    """What is left goes out with the next client. True once nothing is."""
+    """Sends what is left in the spool. True if nothing is left then."""
     import timesliced
     client = timesliced.Client(address, spool=str(spool))
     end = time.monotonic() + DRAIN
@@ -93,17 +94,17 @@ def deliver(address, spool):
     return not os.listdir(spool)
 
 
-def judge(daemon, applications):
+def check(daemon, applications):
     response = daemon.get_json("/v1/top", {"metric": "ncalls"})
     calls = {row["function"]: row["ncalls"] for row in response["functions"] if row["function"].startswith("run")}
     lost = []
-    taken = 0
+    spooled = 0
     for application in applications:
-        safe = application.taken()
-        taken += safe
+        safe = application.spooled()
+        spooled += safe
         lost += [(application.number, n, k) for n in range(safe) for k in range(FUNCTIONS)
                  if f"run{application.number}_{n}_{k}" not in calls]
-    return {"taken": taken, "stored": len(calls) // FUNCTIONS, "profiles": response["profiles"], "lost": len(lost),
+    return {"spooled": spooled, "stored": len(calls) // FUNCTIONS, "profiles": response["profiles"], "lost": len(lost),
             "twice": sum(n != 1 for n in calls.values()),
             "parts": len({name.rsplit("_", 1)[0] for name in calls}) * FUNCTIONS - len(calls)}
 
@@ -122,15 +123,15 @@ def measure(build):
             kills = KILLS if transport == "tcp" else KILLS // 4
             found = run(new_daemon, kills, transport=transport)
             rows += [
-                (f"{transport}: {kills} kills: profiles that the spool had taken, and lost", f"{found['lost']} of "
-                 f"{found['taken']:,}", "0", found["lost"] == 0 and found["drained"] and found["taken"] > 0),
-                (f"{transport}: profiles counted twice, or in part", f"{found['twice'] + found['parts']} of "
+                (f"{transport}: {kills} kills: profiles written to the spool and lost", f"{found['lost']} of "
+                 f"{found['spooled']:,}", "0", found["lost"] == 0 and found["drained"] and found["spooled"] > 0),
+                (f"{transport}: profiles counted twice or in part", f"{found['twice'] + found['parts']} of "
                  f"{found['stored']:,} stored", "0", found["twice"] == found["parts"] == 0
                  and found["stored"] == found["profiles"])]
     finally:
         for daemon in daemons:
             daemon.check()
-            for log in daemon.folder.glob("log.*"):  # of each start one, which would all be shown
+            for log in daemon.folder.glob("log.*"):  # one per start; discard() would print all
                 log.unlink()
             daemon.discard()
     return rows

@@ -1,4 +1,4 @@
-"""The life of an application beside the package: forks, and a daemon that is not there."""
+"""Forks, and a missing daemon."""
 import os
 import resource
 import socket
@@ -15,7 +15,7 @@ QUEUE = 4 << 20  # bytes
 
 
 def worked(name, calls):
-    """Calls a function of that name so often."""
+    """Calls a function of that name `calls` times."""
     names = {}
     exec(f"def {name}(n):\n    return n * n\n", names)
     function = names[name]
@@ -24,7 +24,7 @@ def worked(name, calls):
 
 
 def fork(build):
-    """The parent is profiled when it forks, and has been for a while; so are the workers, each for itself."""
+    """The parent is being profiled when it forks. The workers are profiled too."""
     with daemon.Daemon(build) as one:
         client = timesliced.Client(f"tcp://{one.listeners['tcp']}")
         every = client.every(0.2)
@@ -54,14 +54,14 @@ def fork(build):
     expected["work_of_parent"] = 1500
     total = sum(float(row["tottime"]) for row in rows.values())
     return [
-        (f"{WORKERS} workers: calls of each one's function, and of the parent's", "equal" if calls == expected else
+        (f"{WORKERS} workers: calls of each worker's function, and of the parent's", "equal" if calls == expected else
          f"{calls}", "equal", calls == expected and delivered and codes == [0] * WORKERS),
-        ("tottime of all, against the time that there was", f"{total:.2f} s of {span:.2f} s", "not more",
+        ("total tottime, compared to the elapsed time", f"{total:.2f} s of {span:.2f} s", "not more",
          total <= span)]
 
 
 def absent(build):
-    """Nothing listens there. The application has work of its own, and sends a profile of 130 functions each time."""
+    """Sends profiles of blocks and of 130 functions while nothing listens on the port."""
     del build
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -88,10 +88,10 @@ def absent(build):
     left = threading.active_count() - threads, len(os.listdir("/proc/self/fd")) - descriptors
     return [
         (f"{2 * SENDS:,} profiles: exceptions in the application", f"{problems}", "0", problems == 0),
-        ("profiles dropped, and counted", f"{stats.dropped:,}", f"{2 * SENDS:,}",
+        ("profiles dropped and counted", f"{stats.dropped:,}", f"{2 * SENDS:,}",
          stats.dropped == 2 * SENDS and not closed),
-        (f"memory, with a queue of {QUEUE >> 20} MiB", f"+{grown / 2**20:.1f} MiB", "<= 4 x the queue",
+        (f"memory growth, with a queue of {QUEUE >> 20} MiB", f"+{grown / 2**20:.1f} MiB", "<= 4 x the queue",
          grown <= 4 * QUEUE),
         ("close(0.5)", f"{took:.2f} s", "<= 0.8 s", took <= 0.8),
         ("threads and descriptors left", f"{left[0]} and {left[1]}", "0 and 0", left == (0, 0)),
-        ("the slowest profile() and send() together, CPU time", f"{slowest * 1e3:.2f} ms", "", True)]
+        ("slowest profile() and send() together, CPU time", f"{slowest * 1e3:.2f} ms", "", True)]

@@ -12,7 +12,6 @@ import time
 
 import timesliced
 
-
 UNIT = 0.002, 0.006  # seconds: the shortest and the longest sleep
 
 

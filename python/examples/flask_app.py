@@ -1,7 +1,7 @@
-"""Flask, with two lines for timesliced: requests are profiled within 5% of the application's time, a label per route.
+"""Flask with two lines for timesliced: requests are profiled within 5% overhead, with a label per route.
 
     FLASK_APP=examples/flask_app.py flask run         (or any WSGI server: examples.flask_app:app)
-    python examples/flask_app.py [REQUESTS]           asks itself, without a server
+    python examples/flask_app.py [REQUESTS]           makes requests without a server
 """
 import sys
 
@@ -28,13 +28,13 @@ def data():
 
 
 def main(requests):
-    visitor = app.test_client()
+    browser = app.test_client()
     for n in range(requests):
-        visitor.get(f"/items/{n % 50}")
-        visitor.get("/data")
-    whole = client.flush()
+        browser.get(f"/items/{n % 50}")
+        browser.get("/data")
+    complete = client.flush()
     print(f"{2 * requests} requests, {client.stats.sent} of them profiled")
-    return 0 if client.close() and whole else 1
+    return 0 if client.close() and complete else 1
 
 
 if __name__ == "__main__":

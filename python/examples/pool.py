@@ -1,9 +1,9 @@
-"""A pool of worker processes: one client, made before they are forked, and each worker sends for itself.
+"""A pool of worker processes: one client, made before the fork; each worker sends its own profiles.
 
     python examples/pool.py [TASKS]
 
-The pool is closed and joined: terminate(), which leaving a `with Pool()` means, kills its workers, and what they had not
-sent would be lost (or, with a spool, sent at the next start).
+The pool is closed and joined. Leaving a `with Pool()` block calls terminate(), which kills the workers: their unsent
+profiles would be lost, or, with a spool, sent at the next start.
 """
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""asyncio: each call of a coroutine function is a profile of its own steps, however many run at the same time.
+"""asyncio: each call of a coroutine function is one profile of its own steps, without those of concurrent tasks.
 
     python examples/tasks.py [TASKS]
 """
@@ -17,7 +17,7 @@ def parse(text):
 
 
 async def fetch(n):
-    await asyncio.sleep(random.uniform(0.01, 0.05))  # waiting is in no function
+    await asyncio.sleep(random.uniform(0.01, 0.05))  # time spent waiting is in no function
     return json.dumps(list(range(n)))
 
 
@@ -32,7 +32,7 @@ async def handle(n):
 async def main(tasks):
     totals = await asyncio.gather(*(handle(100 + n) for n in range(tasks)))
     print(f"{len(totals)} tasks, sum {sum(totals)}")
-    # close() may wait for the daemon, so not in the event loop's own thread.
+    # close() may block, so it is not called in the thread of the event loop.
     return 0 if await asyncio.get_running_loop().run_in_executor(None, client.close) else 1
 
 

@@ -36,7 +36,7 @@ def calls(daemon, **params):
 def test_profiles_count_once_despite_kills(new_daemon, transport):
     """bench/client.py has the long form."""
     found = client_kills.run(lambda: new_daemon({}, ""), 9, transport=transport)
-    assert found["taken"] > 0 and found["drained"], found
+    assert found["spooled"] > 0 and found["drained"], found
     assert (found["lost"], found["twice"], found["parts"]) == (0, 0, 0), found
     assert found["stored"] == found["profiles"], found
 
