@@ -28,7 +28,7 @@ def database(path, messages):
 GOOD = [(1, seq, 1, seq) for seq in (1, 2, 999, 1000, 1001)]
 
 
-@pytest.mark.parametrize("change, word", [
+@pytest.mark.parametrize("change, part", [
     (lambda rows: rows, None),
     (lambda rows: rows[1:], "lost"),
     (lambda rows: rows[:-1] + [(1, 1001, 2, 2002)], "2 times"),
@@ -37,13 +37,13 @@ GOOD = [(1, seq, 1, seq) for seq in (1, 2, 999, 1000, 1001)]
     (lambda rows: rows + [(1, 7, 1, 7)], "stored though invalid"),
     (lambda rows: rows + [(2, 1, 1, 1)], "never sent"),
 ])
-def test_verify_detects_violations(tmp_path, change, word):
+def test_verify_detects_violations(tmp_path, change, part):
     sent = checker.Sent(1)
     sent.last, sent.confirmed = 1002, 1001
     sent.bad = set(range(1, 1002)) - {seq for _, seq, _, _ in GOOD}
     problems = checker.verify(database(tmp_path / "t.db", change(GOOD)), [sent])
-    if word:
-        assert any(word in problem for problem in problems), problems
+    if part:
+        assert any(part in problem for problem in problems), problems
     else:
         assert problems == []
 
@@ -86,7 +86,7 @@ def ack(seq):
     return {"ack": seq}
 
 
-@pytest.mark.parametrize("sessions, word", [
+@pytest.mark.parametrize("sessions, part", [
     ([[HELLO, ack(2)]], None),
     ([[HELLO, ack(1), ack(2)]], None),
     ([[HELLO, ack(1)], [{"hello": {**HELLO["hello"], "last_seq": 2}}]], None),
@@ -99,9 +99,9 @@ def ack(seq):
     ([[{"error": {"code": "not_supported", "message": "x"}}]], "response to the hello"),
     ([[HELLO, ack(1), HELLO]], "no response"),
 ])
-def test_client_detects_violations(sessions, word):
+def test_client_detects_violations(sessions, part):
     problems = served(sessions)
-    if word:
-        assert any(word in problem for problem in problems), problems
+    if part:
+        assert any(part in problem for problem in problems), problems
     else:
         assert problems == []

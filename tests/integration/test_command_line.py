@@ -30,13 +30,13 @@ def test_wrong_options_are_an_error(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("word", ["ingest.threads=0", "ingest.threads", "nonsense.key=1", "ingest.nonsense=1", "=",
-                                  "ingest.udp=here", "aggregation.time_slice=0s",
-                                  "aggregation.retention=7s:1d", "log.level=loud"])
-def test_invalid_set_is_a_configuration_error(new_daemon, word):
+@pytest.mark.parametrize("setting", ["ingest.threads=0", "ingest.threads", "nonsense.key=1", "ingest.nonsense=1", "=",
+                                     "ingest.udp=here", "aggregation.time_slice=0s",
+                                     "aggregation.retention=7s:1d", "log.level=loud"])
+def test_invalid_set_is_a_configuration_error(new_daemon, setting):
     daemon = new_daemon()
-    key, _, value = word.partition("=")
-    command = [*daemon.command(), "--set", word]
+    key, _, value = setting.partition("=")
+    command = [*daemon.command(), "--set", setting]
     for more in ([], ["--check-config"]):
         done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=TIMEOUT)
         assert done.returncode == EX_CONFIG, done

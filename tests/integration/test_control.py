@@ -36,10 +36,10 @@ def names(response):
 
 def test_every_path_responds_with_its_headers(web):
     daemon, address = web
-    for where in (daemon.control, address):
+    for endpoint in (daemon.control, address):
         for path in GET_PATHS:
-            response = control.request(where, "GET", path)
-            assert response.status == 200, (where, path, response)
+            response = control.request(endpoint, "GET", path)
+            assert response.status == 200, (endpoint, path, response)
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert response.headers["Cache-Control"] == "no-store"
             assert int(response.headers["Content-Length"]) == len(response.body)
@@ -59,9 +59,9 @@ def test_content_type_of_each_response(start_daemon, path, params, content_type)
 
 def test_head_is_get_without_body(web):
     daemon, address = web
-    for where in (daemon.control, address):
+    for endpoint in (daemon.control, address):
         for path in ["/v1/top", "/healthz", "/nope", "/v1/labels?x=1"]:
-            get, head = (control.request(where, method, path) for method in ("GET", "HEAD"))
+            get, head = (control.request(endpoint, method, path) for method in ("GET", "HEAD"))
             assert head.body == b"" and get.body
             assert (head.status, head.headers["Content-Length"], head.headers["Content-Type"]) == \
                 (get.status, str(len(get.body)), get.headers["Content-Type"])
@@ -69,9 +69,9 @@ def test_head_is_get_without_body(web):
 
 def test_unknown_paths_are_not_found(web):
     daemon, address = web
-    for where in (daemon.control, address):
+    for endpoint in (daemon.control, address):
         for path in ["/", "/v1", "/v1/", "/v1/top/", "/v1//top", "/V1/top", "/healthz/", "/v1/flush/x", "/%2e/v1/top"]:
-            response = control.request(where, "GET", path)
+            response = control.request(endpoint, "GET", path)
             assert (response.status, response.error["code"]) == (404, "not_found"), path
             assert "parameter" not in response.error
     assert control.request(address, "GET", "/v1/flush").status == 404  # only on the control socket
@@ -183,8 +183,8 @@ def test_too_many_parameters_are_rejected(start_daemon):
 
 @pytest.mark.parametrize("target", [b"http://localhost/v1/status", b"*", b"v1/status", b"//v1/status"])
 def test_invalid_targets_are_rejected(web, target):
-    for where in (web[0].control, web[1]):
-        assert control.raw_request(where, target)[0] in (400, 404)
+    for endpoint in (web[0].control, web[1]):
+        assert control.raw_request(endpoint, target)[0] in (400, 404)
 
 
 # Fresh queries.

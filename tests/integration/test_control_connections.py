@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -76,30 +77,25 @@ def test_bodies_up_to_64_kib_are_accepted(start_daemon, body, head, status):
 ], ids=range(12))
 def test_malformed_requests_do_no_harm(web, junk):
     daemon, address = web
-    for where in (daemon.control, address):
-        with contextlib.closing(control.connect(where)) as sock:
+    for endpoint in (daemon.control, address):
+        with contextlib.closing(control.connect(endpoint)) as sock:
             with contextlib.suppress(OSError):  # the daemon may already have closed it
                 sock.sendall(junk)
                 sock.shutdown(socket.SHUT_WR)
             response = control.read_all(sock)
             assert b" 200 " not in response.split(b"\r\n")[0]
-        assert control.request(where, "GET", "/healthz").body == b"ok\n"
+        assert control.request(endpoint, "GET", "/healthz").body == b"ok\n"
 
 
 def test_concurrent_queries_are_served_or_busy(web):
     daemon, address = web
     senders.unix_datagram(daemon, [message()])
     daemon.flush()
-    responses = []
 
-    def query(where):
-        responses.append(control.request(where, "GET", "/v1/top", {"fresh": "true"}, timeout=60))
-    threads = [threading.Thread(target=query, args=(where,)) for where in (daemon.control, address) * 100]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(responses) == 200
+    def query(endpoint):
+        return control.request(endpoint, "GET", "/v1/top", {"fresh": "true"}, timeout=60)
+    with ThreadPoolExecutor(200) as pool:
+        responses = list(pool.map(query, (daemon.control, address) * 100))
     # If all 64 requests of one listener wait for a slot, requests of the other listener are rejected as busy.
     assert {response.status for response in responses} <= {200, 503}
     for response in responses:
@@ -118,8 +114,8 @@ def test_aborted_requests_release_descriptors(web):
     for n in range(240):
         with contextlib.closing(control.connect(address if n % 2 else daemon.control)) as sock:
             sock.sendall(pieces[n // 2 % len(pieces)])
-    for where in (daemon.control, address):
-        assert control.request(where, "GET", "/healthz", timeout=60).body == b"ok\n"
+    for endpoint in (daemon.control, address):
+        assert control.request(endpoint, "GET", "/healthz", timeout=60).body == b"ok\n"
     wait_until(lambda: daemon.descriptors() <= before + 12, lambda: f"{before} descriptors, now {daemon.descriptors()}")
 
 

@@ -67,7 +67,7 @@ def test_csv_passes_through(daemon, command):
 # Exit codes.
 
 
-@pytest.mark.parametrize("args, word", [
+@pytest.mark.parametrize("args, part", [
     ([], "no command"), (["nonsense"], "nonsense"), (["top", "more"], "more"), (["--nonsense", "top"], "--nonsense"),
     (["top", "--last"], "--last needs a value"), (["top", "--last", "--top", "3"], "--last needs a value"),
     (["top", "--fill"], "does not accept --fill"), (["status", "--top", "3"], "does not accept --top"),
@@ -79,10 +79,10 @@ def test_csv_passes_through(daemon, command):
     (["--socket", "/a", "--url", "http://b", "top"], "cannot be combined"), (["--socket=", "top"], "--socket"),
     (["--url", "ftp://x/", "top"], "--url"), (["top", "--color", "pink"], "pink"), (["a\x1b[2J"], "a\\x1b[2J"),
 ])
-def test_wrong_usage_exits_with_2(args, word):
+def test_wrong_usage_exits_with_2(args, part):
     done = ctl(*args)
     assert done.returncode == 2
-    assert word in done.stderr.decode() and done.stdout == b""
+    assert part in done.stderr.decode() and done.stdout == b""
     assert "--help" in done.stderr.decode() or "--url" in args
 
 
@@ -91,8 +91,8 @@ def test_error_of_the_daemon_is_reported(daemon):
                                      "message": "7s is not a multiple of the stored time_slice 10s"}}, 400)
     done = ctl("buckets", "--time-slice", "7s", daemon=daemon)
     assert done.returncode == 1 and done.stdout == b""
-    for word in ("7s is not a multiple", "bad_parameter", "time_slice"):
-        assert word in done.stderr.decode()
+    for part in ("7s is not a multiple", "bad_parameter", "time_slice"):
+        assert part in done.stderr.decode()
 
 
 def test_unknown_path_suggests_an_older_daemon(daemon):

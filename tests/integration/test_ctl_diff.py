@@ -99,7 +99,7 @@ def test_table_requests_as_many_rows_as_it_shows(daemon):
     assert tops == ["20", "5", None]  # --fail-over needs all functions
 
 
-@pytest.mark.parametrize("args, word", [
+@pytest.mark.parametrize("args, part", [
     ([], "needs two ranges"), (["--label", "a=b"], "needs two ranges"),
     ([*RANGES, "--top", "0"], "--top: 0"), ([*RANGES, "--top", "x"], "--top: x"),
     (["--before"], "--before needs a value"),
@@ -112,9 +112,9 @@ def test_table_requests_as_many_rows_as_it_shows(daemon):
     (["--before-label", "web"], "--before-label: web is not KEY=VALUE"), (["--after-label", "=x"], "--after-label"),
     ([*RANGES, "--last", "1h"], "does not accept --last"), ([*RANGES, "--chart"], "does not accept --chart"),
 ])
-def test_wrong_usage_exits_with_2(args, word):
+def test_wrong_usage_exits_with_2(args, part):
     done = ctl("diff", *args)
-    assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b""
+    assert done.returncode == 2 and part in done.stderr.decode() and done.stdout == b""
 
 
 # The table.
@@ -193,21 +193,21 @@ def test_change_of_calls_is_not_split(daemon):
     assert re.split("  +", line_of(text, "parse_request"))[1:] == ["0.60", "0.90", "+0.30", "+50%"]
 
 
-@pytest.mark.parametrize("ends, said", [
+@pytest.mark.parametrize("ends, statement", [
     ((10, 10), None), ((3600, 10), "kept in buckets of 1 h at its beginning."), ((60, 60), "kept in buckets of 1 m."),
     ((10, 60), "kept in buckets of 1 m at its end."),
     ((3600, 60), "kept in buckets of 1 h at its beginning, of 1 m at its end."),
     ((None, None), None), ((60, None), "1 m"),
 ])
-def test_wider_buckets_at_the_ends_are_stated(daemon, ends, said):
+def test_wider_buckets_at_the_ends_are_stated(daemon, ends, statement):
     changed = dict(DIFF["before"], from_resolution=ends[0], to_resolution=ends[1])
     daemon.put("diff", dict(DIFF, before=changed))
     text = table("diff", *RANGES, daemon=daemon)
     lines = [line for line in text.splitlines() if "kept in buckets" in line]
-    assert len(lines) == (said is not None)
-    assert all(line.startswith("Before is ") and said in line for line in lines)
+    assert len(lines) == (statement is not None)
+    assert all(line.startswith("Before is ") and statement in line for line in lines)
     daemon.put("diff", dict(DIFF, after=changed))
-    assert ("After is kept" in table("diff", *RANGES, daemon=daemon)) == (said is not None)
+    assert ("After is kept" in table("diff", *RANGES, daemon=daemon)) == (statement is not None)
 
 
 def test_color_marks_changes(daemon):
@@ -222,14 +222,14 @@ def test_color_marks_changes(daemon):
     assert bare == table("diff", *RANGES, daemon=daemon)
 
 
-@pytest.mark.parametrize("profiles, where", [((0, 7), "before"), ((7, 0), "after"), ((0, 0), "on either side")])
-def test_side_without_profiles_is_an_error(daemon, profiles, where):
+@pytest.mark.parametrize("profiles, side", [((0, 7), "before"), ((7, 0), "after"), ((0, 0), "on either side")])
+def test_side_without_profiles_is_an_error(daemon, profiles, side):
     daemon.put("diff", diff_response(row("f", (1, 1), (2, 2), profiles), profiles=profiles))
     text = table("diff", *RANGES, daemon=daemon)
-    assert f"there are no profiles {where}, so nothing can be compared" in text
+    assert f"there are no profiles {side}, so nothing can be compared" in text
     done = ctl("diff", *RANGES, "--fail-over", "20%", daemon=daemon)
     assert done.returncode == 1 and done.stdout  # the response is still printed
-    assert f"timeslicectl: there are no profiles {where}, so nothing can be compared\n" == done.stderr.decode()
+    assert f"timeslicectl: there are no profiles {side}, so nothing can be compared\n" == done.stderr.decode()
 
 
 def test_ranges_without_functions(daemon):

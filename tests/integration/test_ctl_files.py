@@ -139,15 +139,15 @@ def test_response_without_length_is_an_error(daemon, folder, database):
 
 def test_response_that_is_not_a_database_is_an_error(daemon, folder, database):
     short = database[:len(database) // 2]
-    for body, word in ((b"", b"not an SQLite"), (b"{}", b"not an SQLite"), (b"x" * 4096, b"not an SQLite"),
+    for body, part in ((b"", b"not an SQLite"), (b"{}", b"not an SQLite"), (b"x" * 4096, b"not an SQLite"),
                        (database[:80], b"not an SQLite"), (short[:-1], b"incomplete"), (short[:4096], b"incomplete"),
                        (database[:-4096], b"incomplete"), (database[:16] + b"\0\1" + database[18:], None)):
         daemon.put("backup", body)
         done = ctl("backup", folder / "b.db", daemon=daemon)
-        if word is None:  # the header states pages of 64 KiB, and the length is not a multiple of that
+        if part is None:  # the header states pages of 64 KiB, and the length is not a multiple of that
             assert done.returncode == 1 and b"incomplete" in done.stderr
             continue
-        assert done.returncode == 1 and word in done.stderr, body[:20]
+        assert done.returncode == 1 and part in done.stderr, body[:20]
         assert names(folder) == []
 
 
@@ -220,7 +220,7 @@ def test_progress_is_shown_on_a_terminal(daemon, folder, database):
     assert text.splitlines()[-1].endswith("s") and "\r\x1b[K" in text
 
 
-@pytest.mark.parametrize("args, word", [
+@pytest.mark.parametrize("args, part", [
     (["backup"], "backup needs the file to write"), (["regrid", "x.db"], "--time-slice"),
     (["backup", ""], "must not be empty"),
     (["backup", "a", "b"], "unexpected argument b"), (["backup", "a", "--format", "json"], "does not accept --format"),
@@ -232,9 +232,9 @@ def test_progress_is_shown_on_a_terminal(daemon, folder, database):
     (["delete", "--function", "x", "--watch", "1"], "does not accept --watch"),
     (["delete", "--function", "x", "--format", "csv"], "no CSV format"), (["delete", "--label", "x"], "KEY=VALUE"),
 ])
-def test_wrong_usage_exits_with_2(args, word, folder):
+def test_wrong_usage_exits_with_2(args, part, folder):
     done = ctl(*args, cwd=folder)
-    assert done.returncode == 2 and word in done.stderr.decode() and done.stdout == b"" and names(folder) == []
+    assert done.returncode == 2 and part in done.stderr.decode() and done.stdout == b"" and names(folder) == []
 
 
 @pytest.mark.parametrize("command", ["backup", "regrid", "delete", "diff"])

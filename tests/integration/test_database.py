@@ -49,10 +49,10 @@ def test_second_daemon_with_the_same_configuration_exits(start_daemon, new_daemo
     assert daemon.wait_idle()["accepted"] == 4
 
 
-@pytest.mark.parametrize("key, value, word", [
+@pytest.mark.parametrize("key, value, part", [
     ("aggregation.time_slice", "5s", "time_slice"), ("aggregation.time_slice", "20s", "time_slice"),
     ("aggregation.start_time", "5", "start_time"), ("aggregation.start_time", "0.000000001", "start_time")])
-def test_another_grid_is_rejected(start_daemon, key, value, word):
+def test_another_grid_is_rejected(start_daemon, key, value, part):
     daemon = start_daemon()
     senders.TRANSPORTS["tcp"](daemon, [message()])
     daemon.wait_idle()
@@ -62,7 +62,7 @@ def test_another_grid_is_rejected(start_daemon, key, value, word):
     daemon.settings["aggregation.retention"] = f"{daemon.settings.get('aggregation.time_slice', '10s')}:290y"
     code, log = daemon.run_to_exit()
     assert code == EX_CONFIG, log
-    assert word in log
+    assert part in log
     assert file_contents(daemon.db) == before
     daemon.settings = settings
     daemon.start()
@@ -103,16 +103,16 @@ def cut_short(path):
     path.write_bytes(path.read_bytes()[:-4096])
 
 
-@pytest.mark.parametrize("harm", [foreign_text, foreign_sqlite, newer_schema, another_application, damaged_header,
-                                  cut_short])
-def test_unusable_database_is_rejected_and_unchanged(new_daemon, harm):
+@pytest.mark.parametrize("damage", [foreign_text, foreign_sqlite, newer_schema, another_application, damaged_header,
+                                    cut_short])
+def test_unusable_database_is_rejected_and_unchanged(new_daemon, damage):
     daemon = new_daemon()
-    if not harm.__name__.startswith("foreign"):
+    if not damage.__name__.startswith("foreign"):
         daemon.start()
         senders.TRANSPORTS["tcp"](daemon, [message()])
         daemon.wait_idle()
         assert daemon.stop() == 0
-    harm(daemon.db)
+    damage(daemon.db)
     before = file_contents(daemon.db)
     code, log = daemon.run_to_exit()
     assert code == EX_CONFIG, log

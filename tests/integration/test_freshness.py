@@ -1,8 +1,8 @@
 """Fresh queries: on every transport a response includes all messages sent before the query; the commits this takes."""
 import signal
 import socket
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,9 +84,8 @@ def test_query_includes_everything_queued_in_the_kernel(start_daemon, threads):
     daemon = start_daemon(ingest__threads=threads, store__flush_interval="1h")
     tcp, unix = daemon.address("tcp"), str(daemon.settings["ingest.unix_stream"])
     for n in range(10):
-        socks, results = [], []
-        query = threading.Thread(target=lambda: results.append(daemon.calls()))
-        with OpenSockets(daemon) as old:
+        socks = []
+        with OpenSockets(daemon) as old, ThreadPoolExecutor() as pool:
             daemon.process.send_signal(signal.SIGSTOP)
             try:
                 for at in range(20):
@@ -95,14 +94,13 @@ def test_query_includes_everything_queued_in_the_kernel(start_daemon, threads):
                     socks[-1].sendall((message(name="new") + b"\n") * 10)
                 for kind in sorted(senders.TRANSPORTS):
                     old.send(kind, message(name="old"))
-                query.start()
+                query = pool.submit(daemon.calls)
                 time.sleep(0.02)  # until the kernel has queued the query
             finally:
                 daemon.process.send_signal(signal.SIGCONT)
-            query.join()
+            assert query.result() == {"new": 200 * (n + 1), "old": 4 * (n + 1)}
         for sock in socks:
             sock.close()
-        assert results[0] == {"new": 200 * (n + 1), "old": 4 * (n + 1)}
     assert daemon.wait_idle()["accepted"] == 2040
 
 
@@ -160,26 +158,17 @@ def test_concurrent_queries_share_commits(start_daemon):
     """
     daemon = start_daemon(ingest__threads=2, store__flush_interval="1h")
     clients, rounds = 12, 8
-    problems = []
 
     def run(number):
-        try:
-            with OpenSockets(daemon) as sockets:
-                for n in range(rounds):
-                    sockets.send(sorted(senders.TRANSPORTS)[(number + n) % 4], message(name=f"f{number}"))
-                    assert daemon.calls()[f"f{number}"] == n + 1
-        except BaseException as problem:  # raised in the main thread
-            problems.append(problem)
+        with OpenSockets(daemon) as sockets:
+            for n in range(rounds):
+                sockets.send(sorted(senders.TRANSPORTS)[(number + n) % 4], message(name=f"f{number}"))
+                assert daemon.calls()[f"f{number}"] == n + 1
 
     before, begun = daemon.status()["commits"], time.monotonic()
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(run, range(clients)))  # raises what run() raises
     passed = time.monotonic() - begun
-    if problems:
-        raise problems[0]
     commits = daemon.status()["commits"] - before
     assert commits <= 20 * passed + 3, f"{commits} commits in {passed} s"
     assert commits < clients * rounds / 2, f"{commits} commits for {clients * rounds} queries"

@@ -2,8 +2,8 @@
 import itertools
 import json
 import random
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,8 +27,8 @@ def part(i, n, entries, **more):
 def test_parts_count_as_one_profile(start_daemon):
     """The parts of a profile count as one profile, in any order and over any transport. Missing parts are reported."""
     daemon = start_daemon(ingest__threads=2)
-    whole = [part(i, 4, [entry(f"f{i}", 1), entry("all", 1)]) for i in range(4)]
-    for n, text in enumerate(reversed(whole)):
+    complete = [part(i, 4, [entry(f"f{i}", 1), entry("all", 1)]) for i in range(4)]
+    for n, text in enumerate(reversed(complete)):
         senders.TRANSPORTS[sorted(senders.TRANSPORTS)[n]](daemon, [text])
     response = daemon.get_json("/v1/buckets", {"metric": "ncalls"})
     assert (response["profiles"], response["parts_missing"]) == ([1], [0])
@@ -115,7 +115,7 @@ def test_locations_above_the_limit_overflow(start_daemon, threads):
     first = [json.dumps([1, {"func_profiles": [{**entry(f"first{n}", 1), "file_name": "/first.py", "line_number": n}
                                                for n in range(10)]}]).encode()]
     sent = 0
-    for round_ in range(2):
+    for turn in range(2):
         batches = [first, many_locations(rng, 150), first, many_locations(rng, 150)]
         for texts in batches:
             model.extend(texts)
@@ -129,7 +129,7 @@ def test_locations_above_the_limit_overflow(start_daemon, threads):
         assert len(places["functions"]) <= 2 * 10 + 1
         assert "(overflow)" in {row["function"] for row in top["functions"]}
         kept = {row["raw_name"]: row["ncalls"] for row in places["functions"] if row["file_name"] == "/first.py"}
-        assert kept == {f"first{n}": 2 * (round_ + 1) for n in range(10)}
+        assert kept == {f"first{n}": 2 * (turn + 1) for n in range(10)}
         response = daemon.get_json("/v1/buckets", {"metric": "ncalls"})
         heads, _ = model.select()
         assert response["profiles"] == [heads[n]["profiles"] for n in sorted(heads)]
@@ -162,7 +162,7 @@ def test_known_name_above_the_limit_loses_only_its_location(start_daemon):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_label_sets_above_the_limit_overflow(start_daemon, threads):
     daemon = start_daemon(aggregation__max_label_sets=3, ingest__threads=threads)
-    for round_ in range(2):
+    for turn in range(2):
         senders.TRANSPORTS["tcp"](daemon, [message(1, labels={"service": str(n)}) for n in range(3)])
         daemon.flush()
         more = [message(10, labels={"service": str(n), "x": "y"}) for n in range(3, 40)]
@@ -170,7 +170,7 @@ def test_label_sets_above_the_limit_overflow(start_daemon, threads):
         senders.TRANSPORTS["tcp"](daemon, [message(1000)])  # no labels at all do not count towards the limit
         daemon.flush()
         sets = {tuple(row["labels"].items()): row["profiles"] for row in daemon.get_json("/v1/labels")["labels"]}
-        times = round_ + 1
+        times = turn + 1
         assert sets == {(("service", "0"),): times, (("service", "1"),): times, (("service", "2"),): times,
                         (("overflow", "true"),): 37 * times, (): times}
         got = {row["label"]: row["ncalls"] for row in daemon.get_json("/v1/top", {"by": "label.overflow"})["functions"]}
@@ -184,25 +184,16 @@ def test_concurrent_transports_and_queries_count_every_message(start_daemon):
     """All transports from many threads at once, with queries in between: every message counts exactly once."""
     daemon, model = start_daemon(ingest__threads=2, store__flush_interval="50ms"), Model()
     rng = random.Random(8)
-    jobs, problems = [], []
+    jobs = []
     for n, transport in enumerate(itertools.islice(itertools.cycle(["tcp", "unix_stream", "unix_datagram"]), 9)):
         jobs.append((transport, random_messages(rng, model, 60)))
-
-    def run(transport, texts):
-        try:
-            senders.TRANSPORTS[transport](daemon, texts)
-        except Exception as problem:
-            problems.append(problem)
-
-    threads = [threading.Thread(target=run, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
     seen = [0]
-    while any(thread.is_alive() for thread in threads):
-        seen.append(daemon.get_json("/v1/top")["profiles"])
-    for thread in threads:
-        thread.join()
-    assert not problems
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        running = [pool.submit(senders.TRANSPORTS[transport], daemon, texts) for transport, texts in jobs]
+        while not all(future.done() for future in running):
+            seen.append(daemon.get_json("/v1/top")["profiles"])
+        for future in running:
+            future.result()
     assert seen == sorted(seen)
     compare_buckets(daemon.get_json("/v1/buckets"), model)
     compare_top(daemon.get_json("/v1/top", {"by": "location"}), model, by="location")

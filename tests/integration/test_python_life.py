@@ -199,8 +199,8 @@ def test_control_queries(start_daemon):
                            ("/app/a.py", 9, "two"): (1, 1, 1.0, 1.5, {})}
             client.send(stats, STAMP + 10 * n)
         assert client.flush(TIMEOUT)
-    for where in (str(daemon.control), "http://{}:{}".format(*daemon.address("http"))):
-        control = timesliced.Control(where)
+    for endpoint in (str(daemon.control), "http://{}:{}".format(*daemon.address("http"))):
+        control = timesliced.Control(endpoint)
         found = control.buckets(from_=STAMP, to=STAMP + 30, labels={"service": "web"}, top=1)
         assert found.buckets == [1732272000, 1732272010, 1732272020]
         assert [(row.function, row.values) for row in found.functions] == [("two", [1.5] * 3)]
