@@ -1,4 +1,4 @@
-/* What every target needs: the entry point that libFuzzer and tests/fuzz/replay.c call, and a check that ends the run.
+/* Shared by all fuzz targets: the function that libFuzzer and tests/fuzz/replay.c call, and a check that ends the run.
  */
 #ifndef TS_FUZZ_CHECK_H
 #define TS_FUZZ_CHECK_H
@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(what) \
+#define CHECK(condition) \
     do { \
-        if (!(what)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
             abort(); \
         } \
     } while (0)

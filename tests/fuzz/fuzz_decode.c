@@ -1,9 +1,7 @@
 /*
- * libFuzzer target: the message decoder. Beyond what the sanitizers see it asks for what must hold of every result:
- * the same by every variant of the fast path and by the general path alone, also from a decoder that has seen other
- * messages and recognises their locations; offsets
- * inside the text; bounds of the contract; views that lie in the message or in the decoder; messages that are
- * terminated UTF-8.
+ * libFuzzer target: the message decoder. Any bytes are decoded to a profile within the documented bounds, or rejected
+ * with an offset inside the input and a UTF-8 message. All variants of the fast path and the general path give the same
+ * result, also in a decoder that has seen other messages and recalls their locations.
  */
 #include "lib/aggregate/grid.h"
 #include "lib/aggregate/intern.h"
@@ -17,7 +15,7 @@
 
 enum { LOCATIONS_MAX = 1000 };
 
-static struct ts_decoder *used; /* goes from input to input, and knows locations of earlier ones */
+static struct ts_decoder *used; /* shared by all inputs; recalls locations of earlier ones */
 static struct ts_intern table;
 
 static void check_utf8(const char *text, size_t len)
@@ -97,8 +95,8 @@ static void check_same(const struct ts_profile *a, const struct ts_profile *b)
     }
 }
 
-/* What was recognised is what stands there; what was not, is from now on. */
-static void check_known(const struct ts_profile *profile)
+/* A recalled location must be the one in the message. Others are learned, to be recalled in later inputs. */
+static void check_recalled(const struct ts_profile *profile)
 {
     for (size_t i = 0; i < profile->n_entries; i++) {
         const struct ts_entry *entry = &profile->entries[i];
@@ -114,7 +112,8 @@ static void check_known(const struct ts_profile *profile)
     }
 }
 
-static void choose(size_t size)
+/* Uses another variant of the fast path for each size of the input. */
+static void choose_variant(size_t size)
 {
     ts_fast_run variants[4] = {ts_fast_run_plain, ts_fast_run_native};
     size_t n = 2;
@@ -138,12 +137,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (used && !table.n && ts_decoder_recall_from(used, &table))
         abort();
     struct ts_decoder *fresh = ts_decoder_new();
-    char *copy = malloc(size ? size : 1); /* exactly as long, so that a byte read too many is seen */
+    char *copy = malloc(size ? size : 1); /* of the same length, so that reads beyond the end are detected */
     if (!used || !fresh || !copy)
         abort();
-    if (size % 2) /* else the variant of this processor, with nothing allocated yet */
+    if (size % 2) /* the general path alone; otherwise the default variant, with nothing allocated yet */
         fresh->fast = NULL;
-    choose(size / 2);
+    choose_variant(size / 2);
     if (size)
         memcpy(copy, data, size);
     const struct ts_profile *first = NULL;
@@ -159,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check_profile(first);
         check_same(first, second);
-        check_known(first);
+        check_recalled(first);
         size_t memory = used->cap_entries + used->arena_cap;
         CHECK(ts_decode(used, copy, size, &second, &second_fault) == 0 && second == first);
         CHECK(used->cap_entries + used->arena_cap == memory);

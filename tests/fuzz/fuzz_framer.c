@@ -1,11 +1,11 @@
 /*
- * libFuzzer target: lines out of a stream, against a model that sees the whole text at once. However the bytes are cut,
- * the same lines come out with the same numbers, and the same verdict; what is held is the unfinished line, and never
- * more than max_message.
+ * libFuzzer target: the framer, which splits a stream into lines, against a model that has the complete text. However
+ * the bytes are split into pieces, the framer gives the same lines with the same numbers, and the same line is too
+ * large. It holds only the unfinished line, and never more than max_message bytes.
  *
- * The input: a byte that is max_message, a byte whose low four bits say how many bytes of cuts follow, these, and the
- * stream. Three framers of one pool read it in turns: in one piece, byte by byte, and in pieces as the cuts say.
- * Nothing outlives an input, so that each finding repeats.
+ * Input: a byte with max_message, a byte with the number of lengths in its low four bits, the lengths, the stream.
+ * Three framers of one pool read it in turn: in one piece, byte by byte, and in pieces of the given lengths. No state
+ * outlives an input, so every finding can be reproduced.
  */
 #include "daemon/ingest/framer.h"
 #include "tests/fuzz/check.h"
@@ -20,9 +20,9 @@ struct text {
     size_t max_message;
 };
 
-/* What the model says comes next. */
+/* The next frame according to the model. */
 struct expected {
-    enum tsd_frame frame; /* MORE: nothing does */
+    enum tsd_frame frame; /* TSD_FRAME_MORE: there is none */
     size_t start;
     size_t len;
     uint64_t number;
@@ -30,13 +30,13 @@ struct expected {
 
 struct reader {
     struct tsd_framer framer;
-    const uint8_t *cuts; /* lengths of the pieces, over and over; NULL: all is one */
-    size_t n_cuts;
-    size_t cut;
+    const uint8_t *lengths; /* of the pieces, used cyclically; NULL: one piece */
+    size_t n_lengths;
+    size_t next_length;
     size_t fed;
-    size_t at; /* how far the model has come, and the lines until there */
+    size_t at; /* the position of the model, and the number of lines before it */
     uint64_t number;
-    bool done;
+    bool ended;
 };
 
 static bool is_blank(const char *bytes, size_t len)
@@ -48,7 +48,7 @@ static bool is_blank(const char *bytes, size_t len)
     return true;
 }
 
-static struct expected expect(const struct text *text, size_t at, uint64_t number)
+static struct expected next_frame(const struct text *text, size_t at, uint64_t number)
 {
     while (at < text->len) {
         size_t len = 0;
@@ -64,9 +64,9 @@ static struct expected expect(const struct text *text, size_t at, uint64_t numbe
     return (struct expected){.frame = TSD_FRAME_MORE};
 }
 
-static void take_line(struct reader *reader, const struct text *text, const char *line, size_t len)
+static void check_line(struct reader *reader, const struct text *text, const char *line, size_t len)
 {
-    struct expected next = expect(text, reader->at, reader->number);
+    struct expected next = next_frame(text, reader->at, reader->number);
     CHECK(next.frame == TSD_FRAME_LINE);
     CHECK(len == next.len && memcmp(line, text->bytes + next.start, len) == 0);
     CHECK(reader->framer.line == next.number);
@@ -74,22 +74,22 @@ static void take_line(struct reader *reader, const struct text *text, const char
     reader->number = next.number;
 }
 
-static void take_verdict(struct reader *reader, const struct text *text, const char *line, size_t len)
+static void check_too_large(struct reader *reader, const struct text *text, const char *line, size_t len)
 {
-    struct expected next = expect(text, reader->at, reader->number);
+    struct expected next = next_frame(text, reader->at, reader->number);
     CHECK(next.frame == TSD_FRAME_TOO_LARGE && reader->framer.line == next.number);
     CHECK(len > 0 && len <= next.len && memcmp(line, text->bytes + next.start, len) == 0);
     CHECK(next.start + len <= reader->fed && tsd_framer_held(&reader->framer) == 0);
-    reader->done = true;
+    reader->ended = true;
 }
 
 /*
- * All lines that end in what was fed are out, and of that only the unfinished one is held. The model goes on from its
- * beginning: the blank lines before it are done with.
+ * The framer has given all lines that end within what was fed, and holds the rest. Moves the model to the beginning of
+ * the unfinished line, past blank lines.
  */
 static void check_more(struct reader *reader, const struct text *text)
 {
-    struct expected next = expect(text, reader->at, reader->number);
+    struct expected next = next_frame(text, reader->at, reader->number);
     CHECK(next.frame != TSD_FRAME_LINE || next.start + next.len >= reader->fed);
     for (size_t i = reader->at; i < reader->fed; i++) {
         if (text->bytes[i] == '\n') {
@@ -105,14 +105,14 @@ static void check_more(struct reader *reader, const struct text *text)
 static size_t next_piece(struct reader *reader, const struct text *text)
 {
     size_t left = text->len - reader->fed;
-    if (!reader->cuts)
+    if (!reader->lengths)
         return left;
-    uint8_t cut = reader->cuts[reader->cut++ % reader->n_cuts];
-    size_t len = (size_t)(cut & 31) << (cut >> 5);
+    uint8_t code = reader->lengths[reader->next_length++ % reader->n_lengths];
+    size_t len = (size_t)(code & 31) << (code >> 5);
     return len < left ? len : left;
 }
 
-/* From memory that is as long as the piece and gone afterwards, so that the sanitizer sees a view kept too long. */
+/* The piece is in memory of its own, freed afterwards, so that the sanitizer detects views that are kept too long. */
 static void feed(struct reader *reader, const struct text *text)
 {
     size_t len = next_piece(reader, text);
@@ -126,10 +126,10 @@ static void feed(struct reader *reader, const struct text *text)
     reader->fed += len;
     tsd_framer_feed(&reader->framer, piece, len);
     while ((frame = tsd_framer_next(&reader->framer, text->max_message, &line, &line_len)) == TSD_FRAME_LINE)
-        take_line(reader, text, line, line_len);
+        check_line(reader, text, line, line_len);
     CHECK(frame == TSD_FRAME_MORE || frame == TSD_FRAME_TOO_LARGE);
     if (frame == TSD_FRAME_TOO_LARGE)
-        take_verdict(reader, text, line, line_len);
+        check_too_large(reader, text, line, line_len);
     else
         check_more(reader, text);
     free(piece);
@@ -140,25 +140,25 @@ static void end(struct reader *reader, const struct text *text)
     const char *line;
     size_t len;
     if (tsd_framer_end(&reader->framer, &line, &len) == TSD_FRAME_LINE) {
-        take_line(reader, text, line, len);
+        check_line(reader, text, line, len);
         CHECK(tsd_framer_end(&reader->framer, &line, &len) == TSD_FRAME_MORE);
     }
-    CHECK(expect(text, reader->at, reader->number).frame == TSD_FRAME_MORE);
-    reader->done = true;
+    CHECK(next_frame(text, reader->at, reader->number).frame == TSD_FRAME_MORE);
+    reader->ended = true;
 }
 
-/* One piece each in turn, so that the buffers of the pool wander between them. */
+/* Feeds one piece to each in turn, so that buffers of the pool move between the framers. */
 static void read_all(struct reader *readers, size_t n, const struct text *text)
 {
     for (size_t left = n; left;) {
         left = 0;
         for (size_t i = 0; i < n; i++) {
             struct reader *reader = &readers[i];
-            if (!reader->done && reader->fed == text->len)
+            if (!reader->ended && reader->fed == text->len)
                 end(reader, text);
-            else if (!reader->done)
+            else if (!reader->ended)
                 feed(reader, text);
-            left += !reader->done;
+            left += !reader->ended;
         }
     }
 }
@@ -168,21 +168,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t byte_by_byte[] = {1};
     if (size < 2)
         return 0;
-    size_t n_cuts = data[1] & 15;
-    if (n_cuts > size - 2)
-        n_cuts = size - 2;
-    bool moves = false; /* of lengths that are all 0 no end would come */
-    for (size_t i = 0; i < n_cuts; i++)
-        moves |= (data[2 + i] & 31) != 0;
+    size_t n_lengths = data[1] & 15;
+    if (n_lengths > size - 2)
+        n_lengths = size - 2;
+    bool usable = false; /* if all lengths are 0, reading would not end */
+    for (size_t i = 0; i < n_lengths; i++)
+        usable |= (data[2 + i] & 31) != 0;
     const struct text text = {
-        .bytes = (const char *)data + 2 + n_cuts,
-        .len = size - 2 - n_cuts,
+        .bytes = (const char *)data + 2 + n_lengths,
+        .len = size - 2 - n_lengths,
         .max_message = data[0],
     };
     struct reader readers[] = {
-        {.cuts = NULL},
-        {.cuts = byte_by_byte, .n_cuts = 1},
-        {.cuts = moves ? data + 2 : byte_by_byte, .n_cuts = moves ? n_cuts : 1},
+        {.lengths = NULL},
+        {.lengths = byte_by_byte, .n_lengths = 1},
+        {.lengths = usable ? data + 2 : byte_by_byte, .n_lengths = usable ? n_lengths : 1},
     };
     enum { N = sizeof(readers) / sizeof(*readers) };
     struct tsd_framer_pool pool = {.n = 0};

@@ -1,6 +1,8 @@
 /*
- * The parameters of a query. The first byte chooses the request, the rest is lines "name=value"; a line without "=" has
- * no value. Whatever they are: a plan, or an error that is fit to be sent.
+ * libFuzzer target: the parameters of queries. Any names and values are accepted, or rejected with a UTF-8 message.
+ *
+ * Input: a byte that selects the kind of query, the grid and the time; then a line "name=value" for each parameter, or
+ * "name" for one without a value.
  */
 #include "lib/base/glob.h"
 #include "lib/query/query.h"
@@ -14,18 +16,14 @@ enum { PARAMS_MAX = 256 };
 static void check_text(const char *text, size_t size)
 {
     const char *end = memchr(text, '\0', size);
-    if (!end)
-        abort();
-    for (const char *at = text; at < end;) {
-        if (ts_utf8_next(&at, end) == UINT32_MAX)
-            abort();
-    }
+    CHECK(end);
+    for (const char *at = text; at < end;)
+        CHECK(ts_utf8_next(&at, end) != UINT32_MAX);
 }
 
 static void check_error(const struct ts_query_error *error)
 {
-    if (error->kind != TS_QUERY_BAD_PARAMETER || !error->message[0])
-        abort();
+    CHECK(error->kind == TS_QUERY_BAD_PARAMETER && error->message[0]);
     check_text(error->parameter, sizeof(error->parameter));
     check_text(error->message, sizeof(error->message));
 }
@@ -41,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     char *text = malloc(size);
     if (!text)
-        return 0;
+        abort();
     memcpy(text, data + 1, size - 1);
     text[size - 1] = '\0';
 
@@ -59,16 +57,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct ts_query *query = NULL;
     struct ts_query_error error = {0};
-    /* Seeds of four kinds go on meaning what they meant. */
+    /* Bit 7 selects the newer kinds, so that older seeds still select the same kind. */
     enum ts_query_kind kind = (enum ts_query_kind)(data[0] & 128 ? TS_QUERY_DIFF + (data[0] & 1) : data[0] & 3);
     int64_t now = data[0] & 64 ? TS_TIMESTAMP_MAX_NS : INT64_C(1732272000) * TS_NS_PER_S;
     int r = ts_query_parse(kind, params, n, &grids[(data[0] >> 2) % 3], now, &query, &error);
+    bool has_csv = kind == TS_QUERY_BUCKETS || kind == TS_QUERY_TOP || kind == TS_QUERY_DIFF;
+    CHECK(r == 0 || r == TS_EINVAL || r == TS_ENOMEM);
+    CHECK(!query == (r != 0));
     if (r == TS_EINVAL)
         check_error(&error);
-    else if (r == 0 && ts_query_csv(query) && kind != TS_QUERY_BUCKETS && kind != TS_QUERY_TOP && kind != TS_QUERY_DIFF)
-        abort();
-    if (r && query)
-        abort();
+    if (r == 0)
+        CHECK(has_csv || !ts_query_csv(query));
     ts_query_free(query);
     free(text);
     return 0;

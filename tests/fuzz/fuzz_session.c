@@ -1,11 +1,12 @@
 /*
- * libFuzzer target: hello, numbers and acknowledgements. The input is a stream; where a line is a hello the sender
- * resumes after a commit (the first byte decides how often one comes). Whatever the lines are:
+ * libFuzzer target: acknowledged streams: the hello message, sequence numbers and acknowledgements.
  *
- *     a line takes at most one number, the next one; what is taken is counted or rejected, once
- *     received = accepted + duplicates + rejected but for gaps
- *     marks say what was taken, and after their commit all of it is due to be acknowledged
- *     answers are JSON on one line
+ * Input: a byte with the number of lines between commits, then the stream. Any lines keep these invariants:
+ *
+ *     a line advances the sequence by at most one, and is counted or rejected once
+ *     received = accepted + duplicates + rejected, except rejected for a gap in the sequence
+ *     a batch has the last processed number, and after its commit exactly that is due to be acknowledged
+ *     every reply is JSON on one line
  */
 #include "daemon/ingest/batch.h"
 #include "daemon/ingest/framer.h"
@@ -26,8 +27,8 @@ struct stream {
     struct tsd_ingest ingest;
     struct tsd_session session;
     struct tsd_batch batch;
-    struct ts_buf answers;
-    uint64_t stored; /* the model's: what was committed for the one client in use */
+    struct ts_buf replies;
+    uint64_t stored; /* of the model: the last number committed for the client */
 };
 
 static void wake(void *data, unsigned thread)
@@ -44,22 +45,22 @@ static void check_counts(const struct tsd_stats *stats)
     CHECK(tsd_get(&stats->received) == tsd_get(&stats->accepted) + tsd_get(&stats->duplicates) + rejected);
 }
 
-static void check_answers(struct ts_buf *answers)
+static void check_replies(struct ts_buf *replies)
 {
-    CHECK(!ts_buf_failed(answers));
-    for (size_t at = 0; at < answers->len;) {
-        const char *line = answers->data + at;
-        const char *end = memchr(line, '\n', answers->len - at);
+    CHECK(!ts_buf_failed(replies));
+    for (size_t at = 0; at < replies->len;) {
+        const char *line = replies->data + at;
+        const char *end = memchr(line, '\n', replies->len - at);
         struct ts_json json;
         CHECK(end);
         ts_json_init(&json, line, (size_t)(end - line), 16);
         CHECK(ts_json_next(&json) == TS_JSON_OBJECT && ts_json_skip(&json) && ts_json_end(&json));
         at += (size_t)(end - line) + 1;
     }
-    ts_buf_reset(answers);
+    ts_buf_reset(replies);
 }
 
-/* What the writer does, and the ack that follows. */
+/* Does what the writer does in a commit, and sends the acknowledgement that is due then. */
 static void commit(struct stream *s)
 {
     CHECK(tsd_batch_fill(&s->batch, &s->ingest) == 0);
@@ -76,13 +77,13 @@ static void commit(struct stream *s)
     if (due) {
         CHECK(due == s->session.processed);
         tsd_session_acked(&s->session, due);
-        tsd_line_reply_ack(&s->answers, due);
+        tsd_line_reply_ack(&s->replies, due);
     }
     CHECK(!s->session.owned || tsd_session_done(&s->session));
 }
 
-/* False where the stream ends. */
-static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_t len, uint64_t number)
+/* False if the stream ends with this line. */
+static bool process(struct stream *s, enum tsd_frame frame, const char *line, size_t len, uint64_t number)
 {
     static const struct tsd_peer peer = {.kind = "fuzz", .fd = -1};
     struct tsd_line_context context = {.ingest = &s->ingest,
@@ -92,23 +93,23 @@ static bool take(struct stream *s, enum tsd_frame frame, const char *line, size_
                                        .peer = &peer,
                                        .max_message = MAX_MESSAGE};
     struct tsd_line_result result;
-    uint64_t taken = s->session.processed;
+    uint64_t processed = s->session.processed;
     uint64_t before = tsd_get(&s->ingest.stats.received);
     tsd_line_process(&context, frame, line, len, number, &result);
     uint64_t received = tsd_get(&s->ingest.stats.received) - before;
     CHECK(received <= 1);
-    CHECK(s->session.processed == taken || (s->session.processed == taken + 1 && received == 1));
+    CHECK(s->session.processed == processed || (s->session.processed == processed + 1 && received == 1));
     if (result.code)
-        tsd_line_reply(&s->answers, &result, number);
+        tsd_line_reply(&s->replies, &result, number);
     if (result.next == TSD_LINE_HELLO) {
         uint64_t last_seq = 99;
         CHECK(number == 1 && s->session.client && strlen(s->session.client->id) > 0);
         CHECK(tsd_clients_claim(&s->clients, s->session.client, s, &last_seq) == TSD_CLAIM_OWNED && last_seq == 0);
         tsd_session_open(&s->session, last_seq);
-        tsd_line_reply_hello(&s->answers, last_seq, MAX_MESSAGE);
+        tsd_line_reply_hello(&s->replies, last_seq, MAX_MESSAGE);
     }
     check_counts(&s->ingest.stats);
-    check_answers(&s->answers);
+    check_replies(&s->replies);
     return result.next == TSD_LINE_CONTINUE || result.next == TSD_LINE_HELLO;
 }
 
@@ -126,7 +127,7 @@ static void start(struct stream *s)
         abort();
     s->clients.wake = wake;
     tsd_batch_init(&s->batch);
-    ts_buf_init(&s->answers);
+    ts_buf_init(&s->replies);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -139,31 +140,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum tsd_frame frame;
     if (!size)
         return 0;
-    unsigned often = data[0] % 8; /* lines to a commit; 0: none before the end */
-    char *stream = malloc(size);  /* exactly as long, so that a byte read too many is seen */
+    unsigned interval = data[0] % 8; /* lines between commits; 0: only one commit, at the end */
+    char *stream = malloc(size);     /* of the same length, so that reads beyond the end are detected */
     if (!stream)
         abort();
     memcpy(stream, data + 1, size - 1);
     start(&s);
     tsd_framer_init(&framer, &pool);
     tsd_framer_feed(&framer, stream, size - 1);
-    bool goes_on = true;
-    while (goes_on && (frame = tsd_framer_next(&framer, MAX_MESSAGE, &line, &len)) != TSD_FRAME_MORE) {
-        goes_on = take(&s, frame, line, len, framer.line);
-        if (often && framer.line % often == 0)
+    bool open = true;
+    while (open && (frame = tsd_framer_next(&framer, MAX_MESSAGE, &line, &len)) != TSD_FRAME_MORE) {
+        open = process(&s, frame, line, len, framer.line);
+        if (interval && framer.line % interval == 0)
             commit(&s);
     }
-    if (goes_on && tsd_framer_end(&framer, &line, &len) == TSD_FRAME_LINE)
-        take(&s, TSD_FRAME_LINE, line, len, framer.line);
+    if (open && tsd_framer_end(&framer, &line, &len) == TSD_FRAME_LINE)
+        process(&s, TSD_FRAME_LINE, line, len, framer.line);
     commit(&s);
     if (s.session.client) {
         struct tsd_client *client = s.session.client;
-        uint64_t taken = s.session.processed;
+        uint64_t processed = s.session.processed;
         bool bye = s.session.bye;
-        CHECK(atomic_load(&client->committed) == taken && s.stored == taken);
+        CHECK(atomic_load(&client->committed) == processed && s.stored == processed);
         tsd_session_leave(&s.session, &s.ingest, &s.clients, &s);
         commit(&s);
-        CHECK(atomic_load(&s.clients.n) == (taken && !bye));
+        CHECK(atomic_load(&s.clients.n) == (processed && !bye));
     }
     CHECK(!s.session.owned);
     tsd_session_deinit(&s.session);
@@ -174,6 +175,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tsd_batch_deinit(&s.batch);
     tsd_clients_deinit(&s.clients);
     tsd_rejects_deinit(&s.rejects);
-    ts_buf_deinit(&s.answers);
+    ts_buf_deinit(&s.replies);
     return 0;
 }

@@ -1,9 +1,11 @@
-"""Seeds that follow from what is in the tree: make_seeds.py LIST DEPENDENCIES TARGET...
+"""Generates seeds for the fuzz targets: make_seeds.py LIST DEPENDENCIES TARGET...
 
-Writes them to seeds/TARGET/ beside LIST; into LIST their names, into DEPENDENCIES, for ninja, what they were made from.
-The same tree gives the same files. Real profiles lie in seeds/decode/; here each is given every shape that a sender may
-choose. The rows of tests/support/texts.py are one input each, for the framer several of them are a stream. The
-configuration's come from its sample, so a new key is among them without anybody's doing.
+Writes them to seeds/TARGET/ beside LIST, their names to LIST, and the files they were made from to DEPENDENCIES, for
+ninja. The output depends only on the source tree.
+
+- decode: each real profile in seeds/decode/, in every form that a sender may use; each row of tests/support/texts.py
+- framer: streams of several of those rows
+- config: each setting of the sample configuration, so that new keys are included automatically
 """
 import json
 import pathlib
@@ -25,7 +27,7 @@ COMPACT, SPACED = (",", ":"), (", ", ": ")
 
 
 def shuffled(value, rng):
-    """Objects with their members in another order, also inside."""
+    """The value with the members of all objects, nested ones too, in random order."""
     if isinstance(value, list):
         return [shuffled(one, rng) for one in value]
     if not isinstance(value, dict):
@@ -36,15 +38,15 @@ def shuffled(value, rng):
 
 
 def listed(profile):
-    """The list form, whichever it has."""
+    """The profile with its functions as a list."""
     functions = profile["func_profiles"]
     if isinstance(functions, dict):
         functions = [{"func_name": name, **members} for name, members in functions.items()]
     return {**profile, "func_profiles": functions}
 
 
-def shapes(message, rng):
-    """(name, value) of each way in which one profile may be sent."""
+def forms(message, rng):
+    """(name, value) for each form in which the profile may be sent."""
     stamp, profile = message["timestamp"], message["profile"]
     functions = profile["func_profiles"]
     bare = [{name: members[name] for name in ("func_name", "cumtime") if name in members}
@@ -73,10 +75,10 @@ def shapes(message, rng):
 def decode_seeds():
     rng = random.Random(8137)
     for path in sorted(PROFILES.glob("real-*.json")):
-        for name, value in shapes(json.loads(path.read_bytes()), rng):
+        for name, value in forms(json.loads(path.read_bytes()), rng):
             yield f"{path.stem}-{name}", json.dumps(value, separators=SPACED)
             yield f"{path.stem}-{name}-compact", json.dumps(value, separators=COMPACT)
-            # Lone surrogates have no UTF-8; they stay as escapes in the two above.
+            # UTF-8 has no lone surrogates; the two above contain them as escapes.
             text = json.dumps(value, separators=SPACED, ensure_ascii=False, indent=1)
             yield f"{path.stem}-{name}-indented", text.encode("utf-8", "replace")
     for number, row in enumerate(support.texts.ROWS):
@@ -84,15 +86,15 @@ def decode_seeds():
 
 
 def framer_seeds():
-    """max_message, the number of cuts, the cuts, and a stream of some rows of the table, in turn with blank lines."""
+    """max_message, the number of lengths, the lengths of pieces, and a stream of rows and blank lines."""
     rng = random.Random(8137)
     texts = [row.text for row in support.texts.ROWS if len(row.text) < 250 and b"\n" not in row.text]
     for number in range(40):
         lines = [rng.choice(texts) + rng.choice((b"\n", b"\r\n", b"\n\n", b"\n \t\r\n")) for _ in range(4)]
-        cuts = bytes(rng.randrange(256) for _ in range(rng.randrange(16)))
+        lengths = bytes(rng.randrange(256) for _ in range(rng.randrange(16)))
         stream = b"".join(lines)[:None if number % 2 else -1]
         limit = rng.choice((255, 255, max(map(len, lines)) - 1, rng.randrange(256)))
-        yield f"stream-{number:02}", bytes((min(limit, 255), len(cuts))) + cuts + stream
+        yield f"stream-{number:02}", bytes((min(limit, 255), len(lengths))) + lengths + stream
 
 
 def config_seeds():
@@ -104,13 +106,13 @@ def config_seeds():
             settings.append((section, *line[1:].split(" =", maxsplit=1)))
     if not settings:
         sys.exit("make_seeds.py: config/timesliced.conf has no line \"#key = value\"")
-    whole = ""
+    complete = ""
     for number, (section, key, value) in enumerate(settings):
-        whole += "" if f"[{section}]\n" in whole else f"[{section}]\n"
-        whole += f"{key} ={value}\n"
+        complete += "" if f"[{section}]\n" in complete else f"[{section}]\n"
+        complete += f"{key} ={value}\n"
         yield f"key-{number:02}-{key}", f"0[{section}]\n{key} ={value}\n"
         yield f"set-{number:02}-{key}", f"1{section}.{key}={value.strip()}\n"
-    yield "whole", "0" + whole
+    yield "complete", "0" + complete
 
 
 def main():
@@ -118,19 +120,19 @@ def main():
     folder = listing.parent / "seeds"
     shutil.rmtree(folder, ignore_errors=True)
     for target in sys.argv[3:]:
-        (folder / target).mkdir(parents=True)  # also of one whose seeds all lie in the tree
+        (folder / target).mkdir(parents=True)  # even if all its seeds are in the source tree
     names = []
     for target, seeds in (("config", config_seeds), ("decode", decode_seeds), ("framer", framer_seeds)):
         for name, text in seeds():
             name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
             path = folder / target / name
-            with open(path, "xb") as out:  # two of one name would hide one
+            with open(path, "xb") as out:  # fails if two seeds have the same name
                 out.write(text if isinstance(text, bytes) else text.encode())
             names.append(f"{target}/{name}\n")
     sources = [pathlib.Path(__file__).resolve(), pathlib.Path(support.texts.__file__).resolve(), SAMPLE,
-               PROFILES, *PROFILES.glob("real-*.json")]  # the folder, too: it changes when a file comes or goes
-    words = (str(path).replace(" ", "\\ ") for path in sources)
-    dependencies.write_text(f"{sys.argv[1]}: {' '.join(words)}\n", encoding="utf-8")
+               PROFILES, *PROFILES.glob("real-*.json")]  # the folder too: it changes when a file is added or deleted
+    paths = (str(path).replace(" ", "\\ ") for path in sources)
+    dependencies.write_text(f"{sys.argv[1]}: {' '.join(paths)}\n", encoding="utf-8")
     listing.write_text("".join(names), encoding="utf-8")
 
 

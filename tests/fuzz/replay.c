@@ -1,6 +1,7 @@
 /*
- * Runs a target of libFuzzer once on each file of the folders given, without libFuzzer: seeds and findings of old stay
- * tests with any compiler. The last name printed is that of the input that ended the program.
+ * Runs a fuzz target once on each file of the given folders, without libFuzzer, so that the seeds and the inputs of
+ * earlier findings are tests with any compiler. Prints the name of each input first: the last name is that of the input
+ * that ended the program.
  */
 #include "tests/fuzz/check.h"
 
@@ -16,7 +17,7 @@ static void fail(const char *path)
     exit(2);
 }
 
-/* In memory that is as long as the file, so that the sanitizer sees a byte read too many. */
+/* Copies the input into memory of the same length, so that the address sanitizer detects reads beyond its end. */
 static void run(const char *path)
 {
     printf("%s\n", path);
