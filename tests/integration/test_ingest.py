@@ -9,7 +9,9 @@ import pytest
 
 from support import senders
 from support.messages import calls, check_counters, error_of, message
-from support.oracle import METRICS, NS, Model, compare_buckets, compare_top, exact_ns, random_messages
+from support.compare import compare_buckets, compare_top
+from support.oracle import METRICS, NS, Model, exact_ns
+from support.random_profiles import random_messages
 
 
 # Members beside the profile.

@@ -1,9 +1,8 @@
 """All sums and queries against a naive model that keeps every profile, and against the code of a notebook.
 
-Profiles arrive out of order, before and after start_time, at the edges of buckets, with unusual names (support.oracle).
+Profiles arrive out of order, before and after start_time, at the edges of buckets, with unusual names.
 """
 import cProfile
-import contextlib
 import dataclasses
 import io
 import itertools
@@ -17,7 +16,10 @@ from fractions import Fraction
 import pytest
 
 from support import senders
-from support.oracle import METRICS, NS, Model, compare_buckets, compare_top, exact_ns, lstrip, random_messages, read_csv
+from support.compare import (compare_buckets, compare_csv, compare_names, compare_top, compare_top_csv, compare_view,
+                             read_csv)
+from support.oracle import METRICS, NS, Model, exact_ns, lstrip
+from support.random_profiles import random_messages
 
 GRIDS = {  # name: (aggregation.time_slice, seconds, aggregation.start_time)
     "10s": ("10s", "10", "0"),
@@ -94,95 +96,6 @@ def random_query(rng, model, spread, kind):
         params.append(("fill", "true"))
     rng.shuffle(params)
     return params, wanted
-
-
-def compare_csv(rows, names, response, by):
-    """The CSV and the JSON of a query are equal. In CSV a missing file name looks like an empty one."""
-    place = ("function",) if by == "function" else ("function", "file_name", "line_number", "raw_name")
-    assert set(names) == {"kind", "bucket", "value", *place}
-    assert names[0] == "kind"
-    expected, got = Counter(), Counter()
-    for row in response["functions"]:
-        for bucket, value in zip(response["buckets"], row["values"]):
-            key = ("function", Fraction(bucket), *("" if row[name] is None else str(row[name]) for name in place))
-            expected[key] += Fraction(value)
-    for bucket, value in zip(response["buckets"], response["other"]["values"]):
-        expected["other", Fraction(bucket)] += Fraction(value)
-    for row in rows:
-        assert row["kind"] in ("function", "other")
-        key = (row["kind"], Fraction(row["bucket"]))
-        if row["kind"] == "function":
-            key += tuple(row[name] for name in place)
-        got[key] += Fraction(Decimal(row["value"]))
-    assert set(got) <= set(expected)
-    assert {key: v for key, v in got.items() if v} == {key: v for key, v in expected.items() if v}
-
-
-def compare_top_csv(rows, names, response):
-    assert names == ["kind", "function", "cumtime", "tottime", "ncalls", "pcalls"]
-    functions = [row for row in rows if row["kind"] == "function"]
-    assert [row["function"] for row in functions] == [row["function"] for row in response["functions"]]
-    for text, row in zip(functions, response["functions"]):
-        assert [Fraction(Decimal(text[m])) for m in METRICS] == [Fraction(row[m]) for m in METRICS]
-    rest = [row for row in rows if row["kind"] != "function"]
-    assert len(rest) <= 1 and all(row["kind"] == "other" for row in rest)
-    if response["other"]["functions"]:
-        assert [Fraction(Decimal(rest[0][m])) for m in METRICS] == [Fraction(response["other"][m]) for m in METRICS]
-
-
-def compare_view(daemon, model):
-    """Compares the view bucket_totals, whose seconds are doubles, to the precision of a double."""
-    _, rows = model.select()
-    expected = {(n, function): cell for function, row in rows.items() for n, cell in row.items()}
-    with contextlib.closing(daemon.read_db()) as connection:
-        columns = [column[1] for column in connection.execute("PRAGMA table_info(bucket_totals)")]
-        assert columns == ["bucket", "width", "function", *METRICS]
-        connection.execute("PRAGMA trusted_schema=OFF")
-        query = f"SELECT bucket, width, function, {', '.join(METRICS)} FROM bucket_totals"
-        found = connection.execute(query).fetchall()
-
-    def near(value, true):
-        return abs(Fraction(value) - true) <= max(Fraction(1, 2 * NS), abs(true) / 2**50)
-
-    got = {}
-    for bucket, width, function, *values in found:
-        n = round((Fraction(bucket) - model.start) / model.slice)
-        assert near(bucket, model.begin(n)), (bucket, n)
-        assert near(width, model.slice)
-        assert (n, function) not in got, f"{function!r} appears twice in bucket {bucket}"
-        got[n, function] = values
-    assert set(got) == set(expected)
-    for key, (cumtime, tottime, ncalls, pcalls) in got.items():
-        cell = expected[key]
-        assert near(cumtime, Fraction(cell["cumtime"], NS)) and near(tottime, Fraction(cell["tottime"], NS)), key
-        assert (ncalls, pcalls) == (cell["ncalls"], cell["pcalls"]), key
-
-
-def compare_names(daemon, model):
-    """/v1/functions and /v1/labels list every location and label set once, with the first and last bucket."""
-    places = {}
-    for _, _, place, _ in model.facts:
-        places.setdefault(lstrip(place[0]), set()).add(place)
-    got = {}
-    for row in daemon.get_json("/v1/functions")["functions"]:
-        assert row["function"] not in got
-        found = [(p["raw_name"], p["file_name"], p["line_number"]) for p in row["locations"]]
-        assert len(found) == len(set(found))
-        got[row["function"]] = set(found)
-    assert got == places
-    sets = {}
-    for bucket, labels, head in model.heads:
-        sets.setdefault(labels, []).append((bucket, head["profiles"]))
-    seen = {}
-    for row in daemon.get_json("/v1/labels")["labels"]:
-        key = tuple(sorted(row["labels"].items()))
-        assert key not in seen
-        seen[key] = (Fraction(row["first_bucket"]), Fraction(row["last_bucket"]), row["profiles"])
-    expected = {}
-    for labels, heads in sets.items():
-        buckets, profiles = zip(*heads)
-        expected[labels] = (model.begin(min(buckets)), model.begin(max(buckets)), sum(profiles))
-    assert seen == expected
 
 
 def compare_everything(daemon, model, rng, spread=6, queries=25):

@@ -10,7 +10,9 @@ import pytest
 from support import control, senders
 from support.daemon import wait_until
 from support.messages import calls, check_counters, error_of, message, padded
-from support.oracle import Model, compare_buckets, random_messages
+from support.compare import compare_buckets
+from support.oracle import Model
+from support.random_profiles import random_messages
 
 STREAMS = ["tcp", "unix"]
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"]

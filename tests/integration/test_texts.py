@@ -16,7 +16,8 @@ import pytest
 
 from support import senders
 from support.daemon import wait_until
-from support.oracle import Model, random_messages
+from support.oracle import Model
+from support.random_profiles import random_messages
 from support.texts import GOOD, ROWS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
