@@ -4,6 +4,8 @@ import os
 import pstats
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -53,6 +55,13 @@ def stats_of(entries):
     stats = pstats.Stats()
     stats.stats = {place: (*row, {}) for place, row in entries.items()}
     return stats
+
+
+def run_python(*arguments, environment=None, **more):
+    """Runs Python with the package and the tests in its path. Returns a CompletedProcess with text output."""
+    return subprocess.run([sys.executable, *arguments], check=False, text=True, timeout=3 * PATIENCE,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
+                          **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
 
 
 def labels_json(labels):

@@ -1,12 +1,9 @@
 """python -m timesliced plot: files, and exit codes."""
-import os
 import struct
-import subprocess
-import sys
 import unittest
 import xml.etree.ElementTree
 
-from helpers import PATIENCE
+from helpers import run_python
 from reading.server import Server
 
 try:
@@ -16,32 +13,24 @@ except ImportError:
 
 
 class PlotCommand(Server):
-    def plot(self, *words):
-        return subprocess.run([sys.executable, "-m", "timesliced", "plot", *words], check=False, text=True,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=3 * PATIENCE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def plot(self, *arguments):
+        return run_python("-m", "timesliced", "plot", *arguments)
 
+    @unittest.skipIf(matplotlib is not None, "matplotlib is installed")
     def test_without_matplotlib(self):
-        try:
-            import matplotlib  # noqa: F401
-        except ImportError:
-            done = self.plot("--control", self.path("c.sock"), "-o", self.path("p.png"))
-            self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stderr, r"\Atimesliced: plots need matplotlib.*\n\Z")
-        else:
-            self.skipTest("matplotlib is installed")
+        done = self.plot("--control", self.path("c.sock"), "-o", self.path("p.png"))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"\Atimesliced: plots need matplotlib.*\n\Z")
 
     def test_wrong_usage(self):
-        for words in ([], ["-o", "x.png", "--metric", "x"], ["-o", "x.png", "--top", "0"]):
-            self.assertEqual(self.plot(*words).returncode, 2, words)
+        for arguments in ([], ["-o", "x.png", "--metric", "x"], ["-o", "x.png", "--top", "0"]):
+            self.assertEqual(self.plot(*arguments).returncode, 2, arguments)
 
 
 @unittest.skipIf(matplotlib is None, "matplotlib is missing")
 class Files(Server):
-    def plot(self, *words):
-        return subprocess.run([sys.executable, "-m", "timesliced", "plot", "--control", self.path("c.sock"), *words],
-                              check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=3 * PATIENCE)
+    def plot(self, *arguments):
+        return run_python("-m", "timesliced", "plot", "--control", self.path("c.sock"), *arguments)
 
     def test_png_and_svg(self):
         for name in ("p.png", "p.svg"):

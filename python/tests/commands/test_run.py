@@ -2,12 +2,10 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
 import unittest
 
-from helpers import PATIENCE, Case, free_port, rows_by_name
+from helpers import Case, free_port, rows_by_name, run_python
 from messages import accept
 from receivers import Acked
 
@@ -62,54 +60,52 @@ class Run(Case):
             pass
         os.symlink(self.path("sub/prog.py"), self.path("link.py"))
 
-    def python(self, *words, address=None):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1",
-                       "TIMESLICED_ADDRESS": address or self.server.address}
-        return subprocess.run([sys.executable, *words], env=environment, cwd=self.folder, check=False, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * PATIENCE)
+    def python(self, *arguments, address=None):
+        return run_python(*arguments, cwd=self.folder, environment={"PYTHONDONTWRITEBYTECODE": "1",
+                                                                "TIMESLICED_ADDRESS": address or self.server.address})
 
-    def same(self, *words):
-        plain = self.python(*words)
-        ours = self.python("-m", "timesliced", "run", *words)
+    def same(self, *arguments):
+        plain = self.python(*arguments)
+        ours = self.python("-m", "timesliced", "run", *arguments)
         self.assertEqual(ours.returncode, plain.returncode, ours.stderr)
         self.assertEqual(ours.stdout, plain.stdout)
         self.assertEqual(ours.stderr, re.sub(r'  File ".*runpy.*\n(?:    .*\n)*', "", plain.stderr))
         return ours
 
     def test_scripts(self):
-        for words in ([], ["a", "--every", "-m", "b"], ["exit", "0"], ["exit", "7"], ["message"], ["raise"],
+        for arguments in ([], ["a", "--every", "-m", "b"], ["exit", "0"], ["exit", "7"], ["message"], ["raise"],
                       ["interrupt"], ["kill"], ["hook"], ["atexit"]):
-            with self.subTest(words):
-                self.same("prog.py", *words)
+            with self.subTest(arguments):
+                self.same("prog.py", *arguments)
         self.assertEqual(self.same("prog.py", "interrupt").returncode, -signal.SIGINT)
         self.same("sub/prog.py", "raise")
         self.same("link.py")
         self.same(self.path("prog.py"))
 
     def test_modules(self):
-        for words in (["pack"], ["pack.inner", "exit", "3"], ["pack", "raise"], ["prog", "-m", "--label"]):
-            with self.subTest(words):
-                self.same("-m", *words)
+        for arguments in (["pack"], ["pack.inner", "exit", "3"], ["pack", "raise"], ["prog", "-m", "--label"]):
+            with self.subTest(arguments):
+                self.same("-m", *arguments)
 
-    def same_code(self, *words):
-        ours = self.python("-m", "timesliced", "run", *words)
-        self.assertEqual(ours.returncode, self.python(*words).returncode)
+    def same_code(self, *arguments):
+        ours = self.python("-m", "timesliced", "run", *arguments)
+        self.assertEqual(ours.returncode, self.python(*arguments).returncode)
 
     def test_missing_or_bad_programs(self):
         with open(self.path("wrong.py"), "w", encoding="ascii") as file:
             file.write("def\n")
-        for words in (["-m", "no_such_module"], ["no_such.py"], ["wrong.py"], ["sub"], ["-m", "sub"]):
-            with self.subTest(words):
-                self.same_code(*words)
-        for words in ([], ["-m"], ["--every", "x", "prog.py"], ["--label", "x", "prog.py"],
+        for arguments in (["-m", "no_such_module"], ["no_such.py"], ["wrong.py"], ["sub"], ["-m", "sub"]):
+            with self.subTest(arguments):
+                self.same_code(*arguments)
+        for arguments in ([], ["-m"], ["--every", "x", "prog.py"], ["--label", "x", "prog.py"],
                       ["--address", "x", "prog.py"]):
-            self.assertEqual(self.python("-m", "timesliced", "run", *words).returncode, 2, words)
+            self.assertEqual(self.python("-m", "timesliced", "run", *arguments).returncode, 2, arguments)
 
     def test_folder(self):
         self.same("pack", "raise")
 
-    def profiles(self, *words):
-        self.python("-m", "timesliced", "run", *words)
+    def profiles(self, *arguments):
+        self.python("-m", "timesliced", "run", *arguments)
         return self.server.lines
 
     def test_profile_and_labels(self):

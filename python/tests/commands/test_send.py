@@ -2,11 +2,9 @@
 import cProfile
 import os
 import pty
-import subprocess
-import sys
 import unittest
 
-from helpers import PATIENCE, Case, free_port, many_functions, measured
+from helpers import Case, free_port, many_functions, measured, run_python
 from messages import accept
 from receivers import Acked
 
@@ -26,10 +24,8 @@ class Send(Case):
             profiles.append(profile)
         return paths, profiles
 
-    def send(self, *words, **more):
-        return subprocess.run([sys.executable, "-m", "timesliced", "send", *words], check=False, text=True,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=3 * PATIENCE,
-                              stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **more})
+    def send(self, *arguments, **more):
+        return run_python("-m", "timesliced", "send", *arguments, **more)
 
     def test_sent(self):
         paths, profiles = self.dumps(5)
@@ -69,8 +65,8 @@ class Send(Case):
         self.assertIn("refused", done.stderr)
 
     def test_wrong_usage(self):
-        for words in ([], ["--address", "x", "f"], ["--timestamp", "1e12", "f"], ["--label", "x", "f"]):
-            self.assertEqual(self.send(*words).returncode, 2, words)
+        for arguments in ([], ["--address", "x", "f"], ["--timestamp", "1e12", "f"], ["--label", "x", "f"]):
+            self.assertEqual(self.send(*arguments).returncode, 2, arguments)
 
     def test_progress_bar_on_a_terminal(self):
         paths, _ = self.dumps(3)

@@ -51,11 +51,11 @@ class FromProfile(unittest.TestCase):
 
     def test_same_values_as_pstats(self):
         profile = many_functions(200)
-        ours = dict(one(profile)[0]["rows"])
+        found = dict(one(profile)[0]["rows"])
         profile.create_stats()
         expected = {place: (calls, primitive, to_ns(tottime), to_ns(cumtime))
                   for place, (primitive, calls, tottime, cumtime, _) in profile.stats.items()}
-        self.assertEqual(ours, expected)
+        self.assertEqual(found, expected)
 
     def test_functions_with_the_same_place_are_summed(self):
         first, second = (lambda n: sum(range(n))), (lambda n: max(range(n)))  # noqa: E731
@@ -102,11 +102,11 @@ class FromProfile(unittest.TestCase):
         recursive(3)
         limits.labels_text({"a": "b"})
         profile.disable()
-        whole = accept(encode(profile, STAMP, "", BIG)[0][0])
+        complete = accept(encode(profile, STAMP, "", BIG)[0][0])
         taken = accept(Encoder().encode(Taken(profile.getstats()), STAMP, "", BIG).messages[0])
-        names = [place[2] for place, _ in whole["rows"]]
+        names = [place[2] for place, _ in complete["rows"]]
         self.assertIn("labels_text", names)
-        self.assertEqual(dict(taken["rows"]), {place: row for place, row in whole["rows"] if place[2] not in (
+        self.assertEqual(dict(taken["rows"]), {place: row for place, row in complete["rows"] if place[2] not in (
             "labels_text", "<method 'disable' of '_lsprof.Profiler' objects>")})
         self.assertEqual(to_ns(taken["profile"]["total_tt"]), sum(row[2] for _, row in taken["rows"]))
 

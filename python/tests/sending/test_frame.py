@@ -8,32 +8,32 @@ from messages import accept
 
 class Split(unittest.TestCase):
     def check(self, profile, limit, labels=""):
-        whole, = encode(profile, STAMP, labels, BIG).messages
-        whole = accept(whole)
+        complete, = encode(profile, STAMP, labels, BIG).messages
+        complete = accept(complete)
         messages = encode(profile, STAMP, labels, limit).messages
         parts = [accept(text) for text in messages]
         if len(parts) == 1:
             self.assertNotIn("part", parts[0])
         else:
             self.assertEqual([part["part"] for part in parts], [[i, len(parts)] for i in range(len(parts))])
-        self.assertEqual([row for part in parts for row in part["rows"]], whole["rows"])
+        self.assertEqual([row for part in parts for row in part["rows"]], complete["rows"])
         for i, part in enumerate(parts):
             self.assertTrue(part["rows"])
             for key in ("timestamp", "labels", "exact"):
-                self.assertEqual(part.get(key), whole.get(key))
-            self.assertEqual(part["profile"].get("total_tt"), whole["profile"]["total_tt"] if i == 0 else None)
+                self.assertEqual(part.get(key), complete.get(key))
+            self.assertEqual(part["profile"].get("total_tt"), complete["profile"]["total_tt"] if i == 0 else None)
         return messages
 
     def test_at_every_limit(self):
         for profile, labels in ((many_functions(60), ""), (many_functions(60), labels_json({"service": "wéb"})),
                                 (pstats.Stats(many_functions(60)).get_stats_profile(), "")):
-            whole, = encode(profile, STAMP, labels, BIG).messages
+            complete, = encode(profile, STAMP, labels, BIG).messages
             previous = 61
-            for limit in [*range(512, len(whole) + 2, 61), len(whole) - 1, len(whole)]:
+            for limit in [*range(512, len(complete) + 2, 61), len(complete) - 1, len(complete)]:
                 messages = self.check(profile, limit, labels)
                 self.assertLessEqual(max(map(len, messages)), limit)
-                self.assertEqual(len(messages) == 1, limit >= len(whole), (limit, len(whole)))
-                if limit < len(whole) - 1:
+                self.assertEqual(len(messages) == 1, limit >= len(complete), (limit, len(complete)))
+                if limit < len(complete) - 1:
                     self.assertLessEqual(len(messages), previous)
                     previous = len(messages)
 

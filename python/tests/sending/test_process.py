@@ -1,14 +1,12 @@
 """Forks, and the end of the process."""
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import unittest
 
 import timesliced
-from helpers import PATIENCE, Case, free_port, many_functions, small, stamps, wait_until
+from helpers import PATIENCE, Case, free_port, many_functions, run_python, small, stamps, wait_until
 from receivers import Acked
 from timesliced.sending import sender
 
@@ -115,14 +113,12 @@ class Fork(Case):
 
 
 class Exit(Case):
-    def run_python(self, text, *arguments):
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-        return subprocess.run([sys.executable, "-c", textwrap.dedent(text), *arguments], env=environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * PATIENCE, check=False)
+    def run_text(self, text, *arguments):
+        return run_python("-c", textwrap.dedent(text), *arguments)
 
     def test_queued_profiles_are_sent(self):
         receiver = self.receiver(Acked())
-        done = self.run_python("""
+        done = self.run_text("""
             import sys, timesliced
             from helpers import many_functions
             client = timesliced.Client(sys.argv[1])
@@ -135,7 +131,7 @@ class Exit(Case):
         self.assertEqual(stamps(receiver.lines), list(range(5)))
 
     def test_missing_daemon_does_not_delay_the_exit(self):
-        done = self.run_python("""
+        done = self.run_text("""
             import sys, timesliced
             from helpers import small
             clients = [timesliced.Client(sys.argv[1]) for _ in range(5)]
@@ -145,7 +141,7 @@ class Exit(Case):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_send_after_the_exit_handler_does_not_raise(self):
-        done = self.run_python("""
+        done = self.run_text("""
             import atexit, sys
             atexit.register(lambda: print(client.send(small())))  # runs after the handler of the package
             import timesliced

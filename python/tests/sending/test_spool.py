@@ -7,14 +7,12 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import textwrap
 import unittest
 from unittest import mock
 
 import timesliced
-from helpers import PATIENCE, Case, free_port, many_functions, small, stamps, wait_until
+from helpers import PATIENCE, Case, free_port, many_functions, run_python, small, stamps, wait_until
 from messages import accept
 from receivers import Acked
 from timesliced.sending import session, spool
@@ -269,11 +267,9 @@ class ExactlyOnce(Case):
 class Clients(Case):
     def crash(self, address, text):
         """Runs `text` in a process that then kills itself with SIGKILL."""
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
         text = "import sys, os, signal, time, timesliced\nfrom helpers import *\n" + textwrap.dedent(text) + (
             "\nos.kill(os.getpid(), signal.SIGKILL)")
-        done = subprocess.run([sys.executable, "-c", text, address, self.path("spool")], env=environment, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=3 * PATIENCE)
+        done = run_python("-c", text, address, self.path("spool"))
         self.assertEqual((done.returncode, done.stderr), (-signal.SIGKILL, ""))
         return done.stdout
 

@@ -11,14 +11,14 @@ from timesliced.taking import budget
 class Budget(unittest.TestCase):
     def test_cost_is_compensated_before_the_next_profile(self):
         one = budget.Budget(1.0, 0.05)
-        taken = 0
+        profiled = 0
         for _ in range(1000):
             if one.allows():
-                taken += 1
+                profiled += 1
                 one.profiled(0.014, "a", 0.004)  # unprofiled: 10 ms
             else:
                 one.worked(0.010, "a")
-        self.assertTrue(50 <= taken <= 77, taken)  # AIM of 5%
+        self.assertTrue(50 <= profiled <= 77, profiled)  # AIM of 5%
 
     def test_observed_cost_counts_if_higher(self):
         one = budget.Budget(1.0, 0.05)

@@ -18,7 +18,7 @@ _BAR_WIDTH = 0.92  # of the width of a bucket
 
 
 class NoMatplotlib(ImportError):
-    """The message tells how to install it."""
+    """The message explains how to install it."""
 
 
 class Layer(NamedTuple):

@@ -1,6 +1,6 @@
 """Sink: the destination of profiles, as the code that takes them sees it. Implemented by sending.sender.Sender.
 
-No method blocks or raises, except labels_json(). All may be called from any thread.
+No method blocks, and only labels_json() raises. All may be called from any thread.
 """
 from typing import Callable, Mapping, Optional, Protocol
 
