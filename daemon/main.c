@@ -22,7 +22,7 @@ static const char help[] = "Usage: timesliced [--config FILE] [--set SECTION.KEY
                            "  --config FILE             read FILE, not /etc/timesliced/timesliced.conf\n"
                            "  --set SECTION.KEY=VALUE   override a setting of the file; can be repeated\n"
                            "  --check-config            report errors in the configuration and exit\n"
-                           "  --show-config             print the configuration in use, with defaults, and exit\n"
+                           "  --show-config             print every key with the value in use, and exit\n"
                            "  --version                 print the version and exit\n"
                            "  --help                    print this help and exit\n"
                            "\n"

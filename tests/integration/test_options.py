@@ -116,6 +116,7 @@ def test_man_page_of_the_daemon_equals_its_help():
     text = page("timesliced.8")
     documented = page_options(section(text, "OPTIONS"))
     shown = options_of(help_of(DAEMON))
+    assert all(len(line) <= 80 for line in help_of(DAEMON).splitlines())
     assert len(shown) == 6
     assert {name: value for name, (value, _) in documented.items()} == shown
     synopsis = section(text, "SYNOPSIS")
