@@ -1,41 +1,44 @@
 /*
  * A task:
  *
- *     FLUSH -> COPY ----------------> answered      backup
- *     FLUSH -> COPY -> WORK --------> answered      regrid
- *     FLUSH -> WORK -> DELETE ------> answered      delete
+ *     COMMIT -> COPY ----------------> reply      backup
+ *     COMMIT -> COPY -> WORK --------> reply      regrid
+ *     COMMIT -> WORK -> DELETE ------> reply      delete
  *
- * FLUSH: the writer commits what was received, so that it is in the copy, or can be deleted. COPY and DELETE are tasks
- * of the writer (maintenance), a step at a time between its commits. WORK is a work item of libuv: it puts the copy
- * onto its grid, or reads which names are meant. What comes back from the writer's thread is handed to the loop by an
- * async handle.
+ * COMMIT: the writer commits what was received, so that it is in the copy or can be deleted. COPY and DELETE are tasks
+ * of the writer, which runs a step at a time between its commits. WORK is a work item of libuv: it moves the copy to
+ * its grid, or selects the names to delete. The completions pass what the writer's thread has done back to the loop.
  *
- * What happens:   the stages above, one at a time; then the reply.
- * What may fail:  no memory (500); no commit, no room for the copy (503 store_unavailable); another one is under way
- *                 (503 busy); what was asked for does not fit (400); the client leaves (the next step ends it).
- * On close:       the writer has ended, so its callbacks have come; a work item is waited for.
+ * What happens:  the stages above, one at a time; then the reply.
+ * Failures:      no memory (500); no commit, no space for the copy (503 store_unavailable); another task is running
+ *                (503 busy); the parameters do not fit the database (400); the client leaves (the next step ends the
+ *                task).
+ * On close:      the writer has ended, so its callbacks have come; a work item is waited for.
  */
 #include "daemon/control/admin.h"
 
 #include "daemon/base/log.h"
+#include "daemon/control/completions.h"
 #include "lib/query/delete.h"
 #include "lib/store/copy.h"
 
+#include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PAGES = 256, ROWS = 2000, BLOCK = 64 * 1024 };
+enum { PAGES = 256, ROWS = 2000 /* of a step */ };
 
 enum kind { BACKUP, REGRID, DELETE };
 
 struct background_task {
+    struct tsd_job job; /* first: a job is a task */
     enum kind kind;
     struct tsd_admin *admin;
-    tsd_reply_cb cb; /* NULL: abandoned */
-    void *data;
+    struct tsd_completion completion;
     atomic_bool canceled;
     struct tsd_flush flush;
     struct tsd_task step;
@@ -47,16 +50,15 @@ struct background_task {
     int rc; /* of the last stage */
     struct ts_store_error error;
     struct ts_query_error refusal;              /* of kind TS_QUERY_NO_ERROR: none */
-    void (*next)(struct background_task *task); /* on the loop, once the stage under way has ended */
+    void (*next)(struct background_task *task); /* on the loop, when the current stage has ended */
 };
 
 struct tsd_admin {
     uv_loop_t *loop;
     struct tsd_state *state;
     struct tsd_writer *writer;
-    struct background_task *task; /* under way */
-    uv_async_t async;
-    atomic_bool ended; /* a stage on the writer's thread */
+    struct background_task *task; /* running; NULL: none */
+    struct tsd_completions completions;
     bool closing;
     void (*on_closed)(void *data);
     void *closed_data;
@@ -74,21 +76,15 @@ static void free_task(struct background_task *task)
     free(task);
 }
 
-/* Takes the reply, which is dropped where nobody waits for it. */
+/* Takes the reply. */
 static void end(struct background_task *task, struct tsd_reply *reply)
 {
     struct tsd_admin *admin = task->admin;
-    tsd_reply_cb cb = task->cb;
-    void *data = task->data;
+    struct tsd_job job = task->job;
+    assert(admin->task == task);
     admin->task = NULL;
     free_task(task);
-    if (cb) {
-        cb(data, reply);
-    } else {
-        if (reply->stream.next)
-            reply->stream.free(reply->stream.data);
-        free(reply->body);
-    }
+    tsd_job_finish(&job, reply);
     check_closed(admin);
 }
 
@@ -96,13 +92,13 @@ static void fail(struct background_task *task)
 {
     struct tsd_reply reply;
     if (task->admin->closing || task->rc == TS_ECANCELED)
-        tsd_reply_error(503, "stopping", NULL, "the daemon is stopping", &reply);
+        tsd_reply_stopping(&reply);
     else if (task->refusal.kind)
         tsd_reply_query_error(&task->refusal, &reply);
     else if (task->rc == TS_EINVAL)
         tsd_reply_error(400, "bad_parameter", "time_slice", task->error.message, &reply);
     else if (task->rc == TS_ENOMEM)
-        tsd_reply_error(500, "internal", NULL, "out of memory", &reply);
+        tsd_reply_no_memory(&reply);
     else
         tsd_reply_error(503, "store_unavailable", NULL, task->error.message, &reply);
     end(task, &reply);
@@ -110,20 +106,18 @@ static void fail(struct background_task *task)
 
 /* ---- Stages ---- */
 
-static void on_async(uv_async_t *async)
+static void on_completed(struct tsd_completion *completion)
 {
-    struct tsd_admin *admin = async->data;
-    if (atomic_exchange(&admin->ended, false) && admin->task)
-        admin->task->next(admin->task);
+    struct background_task *task =
+        (struct background_task *)((char *)completion - offsetof(struct background_task, completion));
+    task->next(task);
 }
 
 /* On the writer's thread. */
 static void stage_ended(struct background_task *task, int rc)
 {
-    struct tsd_admin *admin = task->admin;
     task->rc = rc;
-    atomic_store(&admin->ended, true);
-    uv_async_send(&admin->async);
+    tsd_completions_post(&task->admin->completions, &task->completion);
 }
 
 static void on_flushed(struct tsd_flush *flush, int status)
@@ -200,56 +194,25 @@ static void run_work(struct background_task *task, void (*next)(struct backgroun
     uv_queue_work(task->admin->loop, &task->work, on_work, on_worked); /* fails only without a function */
 }
 
-/* ---- A copy on its way ---- */
-
-struct sending {
-    int fd;
-    int64_t left;
-};
-
-static int send_next(void *data, struct ts_buf *out)
-{
-    struct sending *sending = data;
-    size_t n = sending->left < BLOCK ? (size_t)sending->left : BLOCK;
-    if (!n)
-        return 0;
-    if (ts_buf_reserve(out, n))
-        return TS_ENOMEM;
-    ssize_t got = read(sending->fd, out->data, n);
-    if (got <= 0)
-        return TS_ESTORE;
-    out->len = (size_t)got;
-    sending->left -= got;
-    return 1;
-}
-
-static void free_sending(void *data)
-{
-    struct sending *sending = data;
-    close(sending->fd);
-    free(sending);
-}
+/* ---- From stage to stage ---- */
 
 static void send_copy(struct background_task *task)
 {
-    struct sending *sending = task->rc ? NULL : malloc(sizeof(*sending));
+    struct tsd_reply reply = {.status = 200, .type = TSD_TYPE_SQLITE};
     int64_t len = 0;
-    if (!task->rc && !sending)
-        task->rc = TS_ENOMEM;
+    int fd = -1;
     if (!task->rc)
-        task->rc = ts_copy_open(task->copy, &sending->fd, &len, &task->error);
-    if (task->rc) {
-        free(sending);
-        fail(task);
-        return;
+        task->rc = ts_copy_open(task->copy, &fd, &len, &task->error);
+    if (!task->rc) {
+        task->rc = tsd_body_from_file(fd, len, &reply.body);
+        if (task->rc)
+            close(fd);
     }
-    sending->left = len;
-    struct tsd_reply reply = {
-        .status = 200, .type = TSD_TYPE_SQLITE, .stream = {send_next, free_sending, sending, len}};
-    end(task, &reply);
+    if (task->rc)
+        fail(task);
+    else
+        end(task, &reply);
 }
-
-/* ---- From stage to stage ---- */
 
 static void send_deleted(struct background_task *task)
 {
@@ -261,12 +224,12 @@ static void send_deleted(struct background_task *task)
     struct tsd_reply reply;
     const struct ts_deletion_counts *deleted = ts_deletion_result(task->deletion);
     if (!ts_query_dry_run(task->query))
-        tsd_log_info("deleted by an operator: %llu rows of %llu functions in %llu buckets",
+        tsd_log_info("an operator deleted %llu rows of %llu functions in %llu buckets",
                      (unsigned long long)deleted->rows, (unsigned long long)deleted->functions,
                      (unsigned long long)deleted->buckets);
     ts_buf_init(&out);
     ts_query_put_deletion(task->query, task->deletion, &out);
-    tsd_reply_take(&out, 200, TSD_TYPE_JSON, &reply);
+    tsd_reply_from_buf(&out, 200, TSD_TYPE_JSON, &reply);
     end(task, &reply);
 }
 
@@ -296,24 +259,34 @@ static void after_flush(struct background_task *task)
         run_task(task, step_copy, after_copy);
 }
 
-static bool begin(struct tsd_admin *admin, enum kind kind, struct ts_query *query, int64_t time_slice, tsd_reply_cb cb,
-                  void *data, struct tsd_reply *ret_reply)
+static void on_cancel(struct tsd_job *job)
+{
+    struct background_task *task = (struct background_task *)job;
+    atomic_store(&task->canceled, true);
+}
+
+static struct tsd_job *reject(struct tsd_admin *admin, struct ts_query *query, struct tsd_reply *ret_reply)
+{
+    ts_query_free(query);
+    if (admin->closing)
+        tsd_reply_stopping(ret_reply);
+    else if (admin->task)
+        tsd_reply_error(503, "busy", NULL, "another backup, regrid or deletion is running; try again", ret_reply);
+    else
+        tsd_reply_no_memory(ret_reply);
+    return NULL;
+}
+
+static struct tsd_job *begin(struct tsd_admin *admin, enum kind kind, struct ts_query *query, int64_t time_slice,
+                             tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
     struct background_task *task = admin->closing || admin->task ? NULL : calloc(1, sizeof(*task));
-    if (!task) {
-        ts_query_free(query);
-        if (admin->closing)
-            tsd_reply_error(503, "stopping", NULL, "the daemon is stopping", ret_reply);
-        else if (admin->task)
-            tsd_reply_error(503, "busy", NULL, "another backup, regrid or deletion is under way; try again", ret_reply);
-        else
-            tsd_reply_error(500, "internal", NULL, "out of memory", ret_reply);
-        return false;
-    }
+    if (!task)
+        return reject(admin, query, ret_reply);
+    tsd_job_init(&task->job, cb, data, on_cancel);
     task->kind = kind;
     task->admin = admin;
-    task->cb = cb;
-    task->data = data;
+    task->completion.cb = on_completed;
     task->query = query;
     task->time_slice = time_slice;
     atomic_init(&task->canceled, false);
@@ -322,34 +295,24 @@ static bool begin(struct tsd_admin *admin, enum kind kind, struct ts_query *quer
     task->next = after_flush;
     admin->task = task;
     tsd_writer_flush(admin->writer, &task->flush);
-    return true;
+    return &task->job;
 }
 
-bool tsd_admin_backup(struct tsd_admin *admin, tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
+struct tsd_job *tsd_admin_backup(struct tsd_admin *admin, tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
     return begin(admin, BACKUP, NULL, 0, cb, data, ret_reply);
 }
 
-bool tsd_admin_regrid(struct tsd_admin *admin, int64_t time_slice, tsd_reply_cb cb, void *data,
-                      struct tsd_reply *ret_reply)
+struct tsd_job *tsd_admin_regrid(struct tsd_admin *admin, int64_t time_slice, tsd_reply_cb cb, void *data,
+                                 struct tsd_reply *ret_reply)
 {
     return begin(admin, REGRID, NULL, time_slice, cb, data, ret_reply);
 }
 
-bool tsd_admin_delete(struct tsd_admin *admin, struct ts_query *query, tsd_reply_cb cb, void *data,
-                      struct tsd_reply *ret_reply)
+struct tsd_job *tsd_admin_delete(struct tsd_admin *admin, struct ts_query *query, tsd_reply_cb cb, void *data,
+                                 struct tsd_reply *ret_reply)
 {
     return begin(admin, DELETE, query, 0, cb, data, ret_reply);
-}
-
-bool tsd_admin_cancel(struct tsd_admin *admin, const void *data)
-{
-    struct background_task *task = admin->task;
-    if (!task || task->data != data || !task->cb)
-        return false;
-    task->cb = NULL;
-    atomic_store(&task->canceled, true);
-    return true;
 }
 
 /* ---- Start and close ---- */
@@ -360,26 +323,24 @@ int tsd_admin_start(uv_loop_t *loop, struct tsd_state *state, struct tsd_writer 
     if (!admin)
         return TS_ENOMEM;
     *admin = (struct tsd_admin){.loop = loop, .state = state, .writer = writer};
-    atomic_init(&admin->ended, false);
-    if (uv_async_init(loop, &admin->async, on_async)) {
+    if (tsd_completions_init(&admin->completions, loop)) {
         free(admin);
         return TS_ENOMEM;
     }
-    admin->async.data = admin;
     *ret_admin = admin;
     return 0;
 }
 
-static void on_async_closed(uv_handle_t *handle)
+static void on_completions_closed(void *data)
 {
-    struct tsd_admin *admin = handle->data;
+    struct tsd_admin *admin = data;
     admin->on_closed(admin->closed_data);
 }
 
 static void check_closed(struct tsd_admin *admin)
 {
-    if (admin->closing && !admin->task && !uv_is_closing((uv_handle_t *)&admin->async))
-        uv_close((uv_handle_t *)&admin->async, on_async_closed);
+    if (admin->closing && !admin->task && !tsd_completions_closing(&admin->completions))
+        tsd_completions_close(&admin->completions, on_completions_closed, admin);
 }
 
 void tsd_admin_close(struct tsd_admin *admin, void (*cb)(void *data), void *data)

@@ -7,7 +7,6 @@
 #include "daemon/control/control.h"
 
 #include "daemon/control/http.h"
-#include "daemon/control/queries.h"
 #include "daemon/control/routes.h"
 
 #include <stdlib.h>
@@ -33,9 +32,7 @@ static int listen_on(struct tsd_control *control, uv_loop_t *loop, int fd, bool 
         .fd = fd,
         .tcp = tcp,
         .max_requests = REQUESTS_MAX,
-        .on_request = tsd_routes_request,
-        .on_gone = tsd_routes_gone,
-        .data = &control->routes,
+        .handlers = {.on_request = tsd_routes_request, .on_gone = tsd_routes_gone, .data = &control->routes},
     };
     int rc = tsd_http_start(&config, &control->https[control->n_https]);
     if (!rc)

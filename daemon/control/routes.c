@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One request on its way through. */
+/* The request that is being served. */
 struct context {
     struct tsd_routes *routes;
     struct tsd_request *request;
@@ -19,8 +19,8 @@ struct context {
 
 struct route {
     const char *path;
-    bool post;       /* else GET, and HEAD */
-    bool parameters; /* it takes some */
+    bool post;       /* otherwise GET and HEAD */
+    bool parameters; /* accepts parameters */
     enum ts_query_kind kind;
     void (*serve)(const struct context *context, const struct route *route);
 };
@@ -43,26 +43,27 @@ static void reply_query_error(struct tsd_request *request, const struct ts_query
 static void reply_buf(struct tsd_request *request, struct ts_buf *out, unsigned status, const char *type)
 {
     struct tsd_reply reply;
-    tsd_reply_take(out, status, type, &reply);
+    tsd_reply_from_buf(out, status, type, &reply);
     tsd_request_reply(request, &reply);
 }
 
-/* ---- What takes time ---- */
+/* ---- Requests that take time ---- */
 
-static void on_answer(void *data, const struct tsd_reply *reply)
+static void on_reply(void *data, struct tsd_reply *reply)
 {
     tsd_request_reply(data, reply);
 }
 
-static void wait_for(struct tsd_request *request, struct tsd_job *job, const struct tsd_reply *refusal)
+/* The request waits for the job, or is rejected. */
+static void wait_for(struct tsd_request *request, struct tsd_job *job, struct tsd_reply *rejection)
 {
     if (job)
         tsd_request_set_data(request, job);
     else
-        tsd_request_reply(request, refusal);
+        tsd_request_reply(request, rejection);
 }
 
-/* NULL: it has been answered. */
+/* NULL: an error was replied. */
 static struct ts_query *parse(const struct context *context, const struct route *route)
 {
     struct ts_query *query = NULL;
@@ -81,51 +82,54 @@ static void serve_query(const struct context *context, const struct route *route
     if (!query)
         return;
     bool fresh = ts_query_fresh(query, !tsd_request_tcp(context->request));
-    struct tsd_reply refusal;
-    struct tsd_job *job = tsd_queries_query(routes->queries, query, fresh, on_answer, context->request, &refusal);
-    wait_for(context->request, job, &refusal);
+    struct tsd_reply rejection;
+    struct tsd_job *job = tsd_queries_query(routes->queries, query, fresh, on_reply, context->request, &rejection);
+    wait_for(context->request, job, &rejection);
 }
 
 static void serve_flush(const struct context *context, const struct route *route)
 {
     (void)route;
-    struct tsd_reply refusal;
-    struct tsd_job *job = tsd_queries_flush(context->routes->queries, on_answer, context->request, &refusal);
-    wait_for(context->request, job, &refusal);
+    struct tsd_reply rejection;
+    struct tsd_job *job = tsd_queries_flush(context->routes->queries, on_reply, context->request, &rejection);
+    wait_for(context->request, job, &rejection);
 }
 
-/* A background task is identified by its request. */
 static void serve_backup(const struct context *context, const struct route *route)
 {
-    struct tsd_reply refusal;
     (void)route;
-    if (!tsd_admin_backup(context->routes->admin, on_answer, context->request, &refusal))
-        tsd_request_reply(context->request, &refusal);
+    struct tsd_reply rejection;
+    struct tsd_job *job = tsd_admin_backup(context->routes->admin, on_reply, context->request, &rejection);
+    wait_for(context->request, job, &rejection);
 }
 
 static void serve_regrid(const struct context *context, const struct route *route)
 {
     const struct tsd_url *url = &context->url;
-    struct tsd_reply refusal;
     int64_t width = 0;
     (void)route;
     const char *value = url->n_params == 1 && !strcmp(url->params[0].name, "time_slice") ? url->params[0].value : NULL;
-    if (!value || ts_parse_duration(value, &width) || width <= 0)
+    if (!value || ts_parse_duration(value, &width) || width <= 0) {
         reply_error(context->request, 400, "bad_parameter", "time_slice",
                     "regrid takes one parameter, time_slice: the width of the new grid, such as 60s");
-    else if (!tsd_admin_regrid(context->routes->admin, width, on_answer, context->request, &refusal))
-        tsd_request_reply(context->request, &refusal);
+        return;
+    }
+    struct tsd_reply rejection;
+    struct tsd_job *job = tsd_admin_regrid(context->routes->admin, width, on_reply, context->request, &rejection);
+    wait_for(context->request, job, &rejection);
 }
 
 static void serve_delete(const struct context *context, const struct route *route)
 {
-    struct tsd_reply refusal;
     struct ts_query *query = parse(context, route);
-    if (query && !tsd_admin_delete(context->routes->admin, query, on_answer, context->request, &refusal))
-        tsd_request_reply(context->request, &refusal);
+    if (!query)
+        return;
+    struct tsd_reply rejection;
+    struct tsd_job *job = tsd_admin_delete(context->routes->admin, query, on_reply, context->request, &rejection);
+    wait_for(context->request, job, &rejection);
 }
 
-/* ---- What is known ---- */
+/* ---- Requests answered at once ---- */
 
 static void serve_status(const struct context *context, const struct route *route)
 {
@@ -210,13 +214,13 @@ static void serve(const struct context *context)
     bool tcp = tsd_request_tcp(request);
     const struct route *route = find_route(context->url.path);
     if (tcp && !get) {
-        reply_method(request, "GET, HEAD", "only GET and HEAD are served here; the rest goes to the control socket");
+        reply_method(request, "GET, HEAD", "only GET and HEAD are allowed here; use the control socket");
     } else if (!route || (tcp && route->post)) {
-        reply_error(request, 404, "not_found", NULL, "there is no such path");
+        reply_error(request, 404, "not_found", NULL, "no such resource");
     } else if (route->post ? strcmp(method, "POST") != 0 : !get) {
-        reply_method(request, route->post ? "POST" : "GET, HEAD", "this path does not know that method");
+        reply_method(request, route->post ? "POST" : "GET, HEAD", "method not allowed");
     } else if (!route->parameters && context->url.n_params) {
-        reply_error(request, 400, "bad_parameter", context->url.params[0].name, "this path takes no parameters");
+        reply_error(request, 400, "bad_parameter", context->url.params[0].name, "this resource takes no parameters");
     } else {
         route->serve(context, route);
     }
@@ -239,7 +243,6 @@ void tsd_routes_request(void *data, struct tsd_request *request)
 
 void tsd_routes_gone(void *data, struct tsd_request *request)
 {
-    const struct tsd_routes *all = data;
-    if (!tsd_admin_cancel(all->admin, request))
-        tsd_job_cancel(tsd_request_data(request));
+    (void)data;
+    tsd_job_cancel(tsd_request_data(request));
 }

@@ -1,0 +1,332 @@
+/*
+ * While the receiver has a request, its connection is suspended, which removes it from libmicrohttpd's epoll; so the
+ * sweep also looks whether the peer has left.
+ *
+ * What happens:  request line, headers, body, on_request, reply, response sent, the next request.
+ * Failures:      the peer leaves (on_gone if the receiver has the request); a deadline; a long body (413); no memory
+ * for a request or a response (the connection is closed). On close:      libmicrohttpd closes each connection:
+ * tsd_request_free().
+ */
+#include "daemon/control/requests.h"
+
+#include "daemon/control/response.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    BODY_MAX = 64 * 1024,
+    RECEIVING_MS = 10 * 1000,
+    SENDING_MS = 120 * 1000,
+    SENDING_BYTES_PER_MS = 64, /* the deadline of a long response: a millisecond more for each of them */
+    IDLE_MS = 30 * 1000,
+    ENDED_MS = 1000
+};
+
+enum phase { RECEIVING, WORKING, SENDING, IDLE };
+
+struct tsd_request {
+    struct tsd_requests *requests;
+    struct MHD_Connection *connection;
+    LIST_ENTRY(tsd_request) entry;
+    int fd;
+    enum phase phase;
+    uint64_t since; /* of the phase; the loop's ms */
+
+    /* Of the request. */
+    char *target;
+    const char *method; /* libmicrohttpd's, while the request lives */
+    uint64_t body;      /* bytes received */
+    uint64_t sent;      /* bytes of a body that is sent in pieces */
+    bool begun;         /* its headers have been seen */
+    bool with_receiver;
+    bool suspended;
+    bool broken; /* no memory for a response */
+    unsigned status;
+    struct MHD_Response *response; /* to be queued */
+    void *data;                    /* the receiver's */
+};
+
+static void enter(struct tsd_request *request, enum phase phase)
+{
+    request->phase = phase;
+    request->since = uv_now(request->requests->loop);
+}
+
+/* ---- For the receiver ---- */
+
+bool tsd_request_tcp(const struct tsd_request *request)
+{
+    return request->requests->tcp;
+}
+
+const char *tsd_request_method(const struct tsd_request *request)
+{
+    return request->method;
+}
+
+const char *tsd_request_target(const struct tsd_request *request)
+{
+    return request->target;
+}
+
+void tsd_request_set_data(struct tsd_request *request, void *data)
+{
+    request->data = data;
+}
+
+void *tsd_request_data(const struct tsd_request *request)
+{
+    return request->data;
+}
+
+struct host {
+    unsigned n;
+    const char *value;
+};
+
+static enum MHD_Result find_host(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct host *host = data;
+    (void)kind;
+    if (!strcasecmp(name, MHD_HTTP_HEADER_HOST)) {
+        host->n++;
+        host->value = value;
+    }
+    return MHD_YES;
+}
+
+const char *tsd_request_host(const struct tsd_request *request)
+{
+    struct host host = {0};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, find_host, &host);
+    return host.n == 1 ? host.value : NULL;
+}
+
+static enum MHD_Result queue_response(struct tsd_request *request)
+{
+    struct MHD_Response *response = request->response;
+    request->response = NULL;
+    enter(request, SENDING);
+    enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
+    MHD_destroy_response(response); /* the connection holds its own reference */
+    return result;
+}
+
+void tsd_request_reply(struct tsd_request *request, struct tsd_reply *reply)
+{
+    assert(!request->response && !request->broken);
+    request->with_receiver = false;
+    request->data = NULL;
+    request->response = tsd_response_new(reply, &request->sent, &request->status);
+    request->broken = !request->response;
+    if (request->suspended) { /* on_access() is called again and queues it */
+        struct tsd_requests *requests = request->requests;
+        request->suspended = false;
+        MHD_resume_connection(request->connection);
+        uv_timer_start(requests->run_timer, requests->on_run_timer, 0, 0); /* it takes effect at the next MHD_run() */
+    }
+}
+
+static void reply_too_large(struct tsd_request *request)
+{
+    struct tsd_reply reply;
+    tsd_reply_error(MHD_HTTP_CONTENT_TOO_LARGE, "too_large", NULL, "the body of a request is ignored; 64 KiB at most",
+                    &reply);
+    tsd_request_reply(request, &reply);
+}
+
+/* ---- libmicrohttpd's callbacks ---- */
+
+void *tsd_requests_on_target(void *data, const char *target, struct MHD_Connection *connection)
+{
+    (void)data;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct tsd_request *request = info->socket_context;
+    if (!request)
+        return NULL;
+    free(request->target);
+    request->target = strdup(target);
+    request->body = 0;
+    request->sent = 0;
+    request->begun = false;
+    if (request->phase == IDLE)
+        enter(request, RECEIVING);
+    return request;
+}
+
+static enum MHD_Result begin(struct tsd_request *request, const char *method)
+{
+    request->begun = true;
+    request->method = method;
+    const char *length =
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
+        return MHD_YES;
+    reply_too_large(request);
+    return request->broken ? MHD_NO : queue_response(request);
+}
+
+static enum MHD_Result pass_to_receiver(struct tsd_request *request)
+{
+    const struct tsd_request_handlers *handlers = &request->requests->handlers;
+    enter(request, WORKING);
+    request->with_receiver = true;
+    if (request->body > BODY_MAX) /* sent in chunks, whose total is known only now */
+        reply_too_large(request);
+    else
+        handlers->on_request(handlers->data, request);
+    if (request->broken)
+        return MHD_NO;
+    if (request->response)
+        return queue_response(request);
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+    return MHD_YES;
+}
+
+/* Called without a body first, then for each piece of it, then once more when the request is complete; and again after
+ * the connection was resumed. */
+enum MHD_Result tsd_requests_on_access(void *data, struct MHD_Connection *connection, const char *url,
+                                       const char *method, const char *version, const char *upload, size_t *upload_size,
+                                       void **context)
+{
+    (void)data, (void)connection, (void)url, (void)version, (void)upload;
+    struct tsd_request *request = *context;
+    if (!request || !request->target || request->broken)
+        return MHD_NO;
+    if (request->response)
+        return queue_response(request);
+    if (!request->begun)
+        return begin(request, method);
+    if (!*upload_size)
+        return pass_to_receiver(request);
+    request->body += *upload_size;
+    *upload_size = 0;
+    return MHD_YES;
+}
+
+static void tell_gone(struct tsd_request *request)
+{
+    const struct tsd_request_handlers *handlers = &request->requests->handlers;
+    assert(request->with_receiver);
+    request->with_receiver = false;
+    handlers->on_gone(handlers->data, request);
+    request->data = NULL;
+}
+
+/* Makes the connection ready for its next request. */
+static void reset(struct tsd_request *request)
+{
+    if (request->with_receiver)
+        tell_gone(request);
+    if (request->response)
+        MHD_destroy_response(request->response);
+    request->response = NULL;
+    request->method = NULL;
+    free(request->target);
+    request->target = NULL;
+    request->begun = false;
+}
+
+void tsd_requests_on_completed(void *data, struct MHD_Connection *connection, void **context,
+                               enum MHD_RequestTerminationCode code)
+{
+    (void)data, (void)connection, (void)code;
+    struct tsd_request *request = *context;
+    if (!request)
+        return;
+    reset(request);
+    enter(request, IDLE);
+}
+
+struct tsd_request *tsd_request_new(struct tsd_requests *requests, struct MHD_Connection *connection)
+{
+    struct tsd_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return NULL;
+    request->requests = requests;
+    request->connection = connection;
+    request->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    enter(request, RECEIVING);
+    LIST_INSERT_HEAD(&requests->list, request, entry);
+    requests->n++;
+    return request;
+}
+
+struct tsd_request *tsd_request_free(struct tsd_request *request)
+{
+    reset(request);
+    LIST_REMOVE(request, entry);
+    assert(request->requests->n > 0);
+    request->requests->n--;
+    free(request);
+    return NULL;
+}
+
+/* ---- Deadlines ---- */
+
+/* libmicrohttpd sees the end of both directions at its next run, and closes the connection. */
+static void shut_down(struct tsd_request *request)
+{
+    shutdown(request->fd, SHUT_RDWR);
+}
+
+/* A peer that waits for a reply has closed, not merely ended its side: a Unix socket tells the two apart. TCP does not;
+ * a peer that half-closes there is assumed to have left, as web servers do. */
+static bool has_left(const struct tsd_request *request)
+{
+    struct pollfd peer = {.fd = request->fd, .events = request->requests->tcp ? POLLRDHUP : 0};
+    return request->with_receiver && poll(&peer, 1, 0) > 0;
+}
+
+/* No request will follow: the peer has ended its side. libmicrohttpd does not notice if the end came together with the
+ * last bytes, because its epoll is edge-triggered. */
+static bool has_ended(const struct tsd_request *request, uint64_t age)
+{
+    struct pollfd peer = {.fd = request->fd, .events = POLLRDHUP};
+    return (request->phase == RECEIVING || request->phase == IDLE) && age >= ENDED_MS && poll(&peer, 1, 0) > 0;
+}
+
+static void leave(struct tsd_request *request)
+{
+    struct tsd_reply reply;
+    tell_gone(request);
+    tsd_reply_error(MHD_HTTP_SERVICE_UNAVAILABLE, "canceled", NULL, "the connection was closed", &reply);
+    tsd_request_reply(request, &reply); /* nobody reads it, but it completes the request */
+}
+
+static bool is_late(const struct tsd_request *request, uint64_t age)
+{
+    static const uint64_t limits[] = {
+        [RECEIVING] = RECEIVING_MS, [WORKING] = UINT64_MAX / 2, [SENDING] = SENDING_MS, [IDLE] = IDLE_MS};
+    uint64_t more = request->phase == SENDING ? request->sent / SENDING_BYTES_PER_MS : 0;
+    return age >= limits[request->phase] + more;
+}
+
+void tsd_requests_sweep(struct tsd_requests *requests)
+{
+    struct tsd_request *request;
+    LIST_FOREACH (request, &requests->list, entry) {
+        uint64_t age = uv_now(requests->loop) - request->since;
+        if (has_left(request))
+            leave(request);
+        else if (is_late(request, age) || has_ended(request, age))
+            shut_down(request);
+    }
+}
+
+void tsd_requests_make_room(struct tsd_requests *requests)
+{
+    struct tsd_request *oldest = NULL;
+    struct tsd_request *request;
+    LIST_FOREACH (request, &requests->list, entry) {
+        if (request->phase == IDLE && (!oldest || request->since <= oldest->since))
+            oldest = request;
+    }
+    if (oldest)
+        shut_down(oldest);
+}
