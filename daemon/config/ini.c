@@ -235,6 +235,7 @@ static char *next_line(char *out, int room, void *stream)
     /* Any indentation becomes one space. */
     size_t len = (size_t)(end - first);
     size_t used = 0;
+    (void)room;
     assert((size_t)room == TSD_INI_LINE_MAX + sizeof(" \r\n"));
     check_line(p, first, len);
     if (p->rc)

@@ -313,5 +313,5 @@ const char *tsd_config_source(const char *file)
 {
     if (file)
         return file;
-    return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : "no file " DEFAULT_FILE ", so the defaults";
+    return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : "defaults, because " DEFAULT_FILE " does not exist";
 }

@@ -66,7 +66,7 @@ static int append(struct ts_plan *plan, const struct ts_level *level, int64_t fr
 }
 
 /* For the assertion: do the segments cover exactly [from, to) in ascending order? */
-static bool covers(const struct ts_plan *plan, int64_t from, int64_t to)
+static TS_FOR_ASSERT bool covers(const struct ts_plan *plan, int64_t from, int64_t to)
 {
     int64_t at = from;
     for (size_t i = 0; i < plan->n; i++) {

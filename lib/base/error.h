@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define TS_MUST_USE __attribute__((warn_unused_result))
+#define TS_FOR_ASSERT __attribute__((unused)) /* called by assert() only */
 #define TS_PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
 
 enum {

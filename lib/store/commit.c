@@ -23,7 +23,7 @@ static bool is_empty(const struct ts_store_batch *batch)
 }
 
 /* New numbers follow the largest one: `last` is 0 while that is not known. */
-static bool follows(uint32_t first, uint32_t n, uint32_t last)
+static TS_FOR_ASSERT bool follows(uint32_t first, uint32_t n, uint32_t last)
 {
     return n == 0 || (first > 0 && (last == 0 || first == last + 1) && first <= UINT32_MAX - (n - 1));
 }

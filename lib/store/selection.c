@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_ascending(const uint32_t *items, size_t n)
+static TS_FOR_ASSERT bool is_ascending(const uint32_t *items, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         if (items[i - 1] >= items[i])
