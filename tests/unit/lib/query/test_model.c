@@ -27,6 +27,7 @@ enum { N_SETS = sizeof(sets) / sizeof(sets[0]) };
 static const char *const names[] = {"send", "_send", "__send",       "main", "", "__",
                                     "a\"b", "x_",    "\xe6\x97\xa5", "Send", "m"};
 static const char *const files[] = {NULL, "", "/a.py", "~"};
+static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
 static const char *const globs[] = {"*", "s*", "__?e*", "*n*", "main", "nothing", "*\"*", "_", "??*"};
 
 struct request {
@@ -136,7 +137,6 @@ static void put_quotient(struct ts_buf *out, ts_i128 ns, ts_i128 calls)
 
 static void put_model_row(struct ts_buf *out, const struct request *request, const struct model_row *row, size_t n)
 {
-    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
     if (request->kind == TS_QUERY_BUCKETS) {
         ts_buf_puts(out, ", \"total\": ");
         put_i128(out, row->totals[request->metric], request->metric);
@@ -212,146 +212,231 @@ static void put_begin(struct ts_buf *out, const struct fixture *f, const struct 
     ts_put_seconds(out, (ts_i128)wide * request->factor * f->grid.time_slice + f->grid.start_time);
 }
 
-/* The expected response. */
-static void model(const struct fixture *f, const struct request *request, struct ts_buf *out)
+/* ---- The expected response ---- */
+
+enum { BUCKETS_MAX = 64, ROWS_MAX = 128 };
+
+struct profile_totals {
+    ts_i128 profiles, exact, total_tt, missing;
+};
+
+struct model {
+    const struct fixture *f;
+    const struct request *request;
+    bool has_from, has_to;
+    int64_t from, to; /* buckets of the response */
+    int64_t buckets[BUCKETS_MAX];
+    struct profile_totals totals[BUCKETS_MAX];
+    struct profile_totals all;
+    size_t n_buckets;
+    struct model_row rows[ROWS_MAX];
+    size_t n_rows;
+};
+
+/* The bucket of the response that contains a bucket of the store. */
+static int64_t wide(const struct model *m, int64_t bucket)
 {
-    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
-    int64_t columns[64];
-    size_t n_columns = 0;
-    static struct model_row rows[128];
-    size_t n_rows = 0;
-    ts_i128 width = (ts_i128)f->grid.time_slice * request->factor;
-    bool has_from = request->has_from, has_to = request->has_to, found = false;
-    int64_t from = (int64_t)floor_div((ts_i128)request->from - f->grid.start_time, width);
-    int64_t to = (int64_t)-floor_div((ts_i128)f->grid.start_time - request->to, width);
+    return (int64_t)floor_div(bucket, m->request->factor);
+}
+
+static bool has_profile(const struct model *m, int64_t bucket)
+{
+    for (size_t i = 0; i < m->f->n_profiles; i++) {
+        const struct profiles *added = &m->f->profiles[i];
+        if (wide(m, added->bucket) == bucket && is_selected(m->f, m->request, added->bucket, added->labels))
+            return true;
+    }
+    return false;
+}
+
+static void find_buckets(struct model *m)
+{
+    const struct request *request = m->request;
+    ts_i128 width = (ts_i128)m->f->grid.time_slice * request->factor;
+    bool found = false;
     int64_t first = 0, last = 0;
-    for (size_t i = 0; i < f->n_profiles; i++) {
-        int64_t wide = (int64_t)floor_div(f->profiles[i].bucket, request->factor);
-        if (!is_selected(f, request, f->profiles[i].bucket, f->profiles[i].labels))
+    for (size_t i = 0; i < m->f->n_profiles; i++) {
+        int64_t bucket = wide(m, m->f->profiles[i].bucket);
+        if (!is_selected(m->f, request, m->f->profiles[i].bucket, m->f->profiles[i].labels))
             continue;
-        first = !found || wide < first ? wide : first;
-        last = !found || wide > last ? wide : last;
+        first = !found || bucket < first ? bucket : first;
+        last = !found || bucket > last ? bucket : last;
         found = true;
     }
-    if (!has_from && found)
-        from = first, has_from = true;
-    if (!has_to && found)
-        to = last + 1, has_to = true;
-    if (found || (request->fill && has_from && has_to)) {
-        for (int64_t wide = found && !request->fill ? first : from; wide < (found && !request->fill ? last + 1 : to);
-             wide++) {
-            bool any = request->fill;
-            for (size_t i = 0; i < f->n_profiles; i++)
-                any = any || (floor_div(f->profiles[i].bucket, request->factor) == wide &&
-                              is_selected(f, request, f->profiles[i].bucket, f->profiles[i].labels));
-            if (any) {
-                assert_true(n_columns < 64);
-                columns[n_columns++] = wide;
-            }
-        }
-    }
-    for (size_t i = 0; i < f->n_facts; i++) {
-        const struct fact *fact = &f->facts[i];
-        struct model_row key;
-        char raw[64];
-        const struct ts_str *raw_name = &f->locations.items[fact->location].raw_name;
-        snprintf(raw, sizeof(raw), "%.*s", (int)raw_name->len, raw_name->data);
-        if (!is_selected(f, request, fact->bucket, fact->labels))
+    m->has_from = request->has_from || found;
+    m->has_to = request->has_to || found;
+    m->from = request->has_from ? (int64_t)floor_div((ts_i128)request->from - m->f->grid.start_time, width) : first;
+    m->to = request->has_to ? (int64_t)-floor_div((ts_i128)m->f->grid.start_time - request->to, width) : last + 1;
+    if (!m->has_from || !m->has_to)
+        return;
+    for (int64_t bucket = request->fill ? m->from : first; bucket < (request->fill ? m->to : last + 1); bucket++) {
+        if (!request->fill && !has_profile(m, bucket))
             continue;
-        if (request->glob >= 0 && !matches(bare(globs[request->glob]), bare(raw)))
-            continue;
-        make_key(f, request, fact, &key);
-        size_t at = 0;
-        while (at < n_rows && strcmp(rows[at].key, key.key) != 0)
-            at++;
-        assert_true(at < 128);
-        if (at == n_rows)
-            rows[n_rows++] = key;
-        int64_t values[4] = {fact->sums.cumtime, fact->sums.tottime, fact->sums.ncalls, fact->sums.pcalls};
-        for (int m = 0; m < 4; m++)
-            rows[at].totals[m] += values[m];
-        for (size_t c = 0; c < n_columns; c++)
-            rows[at].values[c] += floor_div(fact->bucket, request->factor) == columns[c] ? values[request->metric] : 0;
+        assert_true(m->n_buckets < BUCKETS_MAX);
+        m->buckets[m->n_buckets++] = bucket;
     }
+}
 
-    ts_i128 profiles[65] = {0}, exact[65] = {0}, total_tt[65] = {0}, missing[65] = {0};
-    for (size_t i = 0; i < f->n_profiles; i++) {
-        const struct profiles *added = &f->profiles[i];
-        if (!is_selected(f, request, added->bucket, added->labels))
+static void add_to(struct profile_totals *totals, const struct ts_profile_sums *sums)
+{
+    totals->profiles += sums->profiles;
+    totals->exact += sums->exact_profiles;
+    totals->total_tt += sums->total_tt;
+    totals->missing += sums->parts_expected - sums->parts_received;
+}
+
+static void add_up_profiles(struct model *m)
+{
+    for (size_t i = 0; i < m->f->n_profiles; i++) {
+        const struct profiles *added = &m->f->profiles[i];
+        if (!is_selected(m->f, m->request, added->bucket, added->labels))
             continue;
-        for (size_t c = 0; c < 65; c++) {
-            if (c < 64 && (c >= n_columns || floor_div(added->bucket, request->factor) != columns[c]))
-                continue;
-            profiles[c] += added->sums.profiles;
-            exact[c] += added->sums.exact_profiles;
-            total_tt[c] += added->sums.total_tt;
-            missing[c] += added->sums.parts_expected - added->sums.parts_received;
+        add_to(&m->all, &added->sums);
+        for (size_t j = 0; j < m->n_buckets; j++) {
+            if (wide(m, added->bucket) == m->buckets[j])
+                add_to(&m->totals[j], &added->sums);
         }
     }
+}
+
+static struct model_row *find_row(struct model *m, const struct fact *fact)
+{
+    struct model_row key;
+    make_key(m->f, m->request, fact, &key);
+    for (size_t i = 0; i < m->n_rows; i++) {
+        if (strcmp(m->rows[i].key, key.key) == 0)
+            return &m->rows[i];
+    }
+    assert_true(m->n_rows < ROWS_MAX);
+    m->rows[m->n_rows] = key;
+    return &m->rows[m->n_rows++];
+}
+
+static void add_up_facts(struct model *m)
+{
+    const struct request *request = m->request;
+    for (size_t i = 0; i < m->f->n_facts; i++) {
+        const struct fact *fact = &m->f->facts[i];
+        const struct ts_str *raw_name = &m->f->locations.items[fact->location].raw_name;
+        int64_t values[4] = {fact->sums.cumtime, fact->sums.tottime, fact->sums.ncalls, fact->sums.pcalls};
+        char raw[64];
+        snprintf(raw, sizeof(raw), "%.*s", (int)raw_name->len, raw_name->data);
+        if (!is_selected(m->f, request, fact->bucket, fact->labels) ||
+            (request->glob >= 0 && !matches(bare(globs[request->glob]), bare(raw))))
+            continue;
+        struct model_row *row = find_row(m, fact);
+        for (int j = 0; j < 4; j++)
+            row->totals[j] += values[j];
+        for (size_t j = 0; j < m->n_buckets; j++)
+            row->values[j] += wide(m, fact->bucket) == m->buckets[j] ? values[request->metric] : 0;
+    }
+}
+
+static void put_end(const struct model *m, const char *name, bool known, int64_t bucket, struct ts_buf *out)
+{
+    ts_buf_printf(out, "\"%s\": ", name);
+    if (known)
+        put_begin(out, m->f, m->request, bucket);
+    else
+        ts_buf_puts(out, "null");
+}
+
+static void put_lists(const struct model *m, struct ts_buf *out)
+{
+    static const char *const names_of_lists[] = {"buckets", "profiles", "exact_profiles", "total_tt", "parts_missing"};
+    for (int list = 0; list < 5; list++) {
+        ts_buf_printf(out, ", \"%s\": [", names_of_lists[list]);
+        for (size_t i = 0; i < m->n_buckets; i++) {
+            const struct profile_totals *totals = &m->totals[i];
+            ts_i128 missing = totals->missing < 0 ? -totals->missing : totals->missing;
+            ts_buf_puts(out, i ? ", " : "");
+            if (list == 0)
+                put_begin(out, m->f, m->request, m->buckets[i]);
+            else if (list == 3)
+                ts_put_seconds(out, totals->total_tt);
+            else
+                put_i128(out, list == 1 ? totals->profiles : list == 2 ? totals->exact : missing, 2);
+        }
+        ts_buf_puts(out, "]");
+    }
+}
+
+static void put_head(const struct model *m, struct ts_buf *out)
+{
+    const char *metric = metrics[m->request->metric];
+    bool is_buckets = m->request->kind == TS_QUERY_BUCKETS;
     ts_buf_puts(out, "{");
-    if (request->kind == TS_QUERY_BUCKETS) {
+    if (is_buckets) {
         ts_buf_puts(out, "\"start_time\": ");
-        ts_put_seconds(out, f->grid.start_time);
+        ts_put_seconds(out, m->f->grid.start_time);
         ts_buf_puts(out, ", \"time_slice\": ");
-        ts_put_seconds(out, width);
-        ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metrics[request->metric],
-                      request->metric < 2 ? "seconds" : "calls");
+        ts_put_seconds(out, (ts_i128)m->f->grid.time_slice * m->request->factor);
+        ts_buf_printf(out, ", \"metric\": \"%s\", \"unit\": \"%s\", ", metric,
+                      m->request->metric < 2 ? "seconds" : "calls");
     }
-    ts_buf_puts(out, "\"from\": ");
-    has_from ? put_begin(out, f, request, from) : ts_buf_puts(out, "null");
-    ts_buf_puts(out, ", \"to\": ");
-    has_to ? put_begin(out, f, request, to) : ts_buf_puts(out, "null");
-    if (request->kind == TS_QUERY_BUCKETS) {
-        static const char *const lists[] = {"buckets", "profiles", "exact_profiles", "total_tt", "parts_missing"};
-        for (int list = 0; list < 5; list++) {
-            ts_buf_printf(out, ", \"%s\": [", lists[list]);
-            for (size_t c = 0; c < n_columns; c++) {
-                ts_buf_puts(out, c ? ", " : "");
-                if (list == 0)
-                    put_begin(out, f, request, columns[c]);
-                else if (list == 3)
-                    ts_put_seconds(out, total_tt[c]);
-                else
-                    put_i128(out,
-                             list == 1   ? profiles[c]
-                             : list == 2 ? exact[c]
-                                         : (missing[c] < 0 ? -missing[c] : missing[c]),
-                             2);
-            }
-            ts_buf_puts(out, "]");
-        }
+    put_end(m, "from", m->has_from, m->from, out);
+    ts_buf_puts(out, ", ");
+    put_end(m, "to", m->has_to, m->to, out);
+    if (is_buckets) {
+        put_lists(m, out);
     } else {
         ts_buf_puts(out, ", \"profiles\": ");
-        put_i128(out, profiles[64], 2);
+        put_i128(out, m->all.profiles, 2);
         ts_buf_puts(out, ", \"total_tt\": ");
-        ts_put_seconds(out, total_tt[64]);
-        ts_buf_printf(out, ", \"metric\": \"%s\"", metrics[request->metric]);
+        ts_put_seconds(out, m->all.total_tt);
+        ts_buf_printf(out, ", \"metric\": \"%s\"", metric);
     }
-    ts_buf_puts(out, ", \"functions\": [");
-    size_t n_shown = request->top && request->top < n_rows ? request->top : n_rows;
-    for (size_t i = 0; i < n_shown; i++) {
-        struct model_row *best = NULL;
-        for (size_t j = 0; j < n_rows; j++) {
-            if (!rows[j].shown && (!best || model_order(&rows[j], best, request->metric) < 0))
-                best = &rows[j];
-        }
-        assert_non_null(best);
-        best->shown = true;
-        ts_buf_puts(out, i ? ", " : "");
-        ts_buf_puts(out, best->key);
-        put_model_row(out, request, best, n_columns);
+}
+
+/* The first row, in the order of the response, that is not shown yet. */
+static struct model_row *next_row(struct model *m)
+{
+    struct model_row *best = NULL;
+    for (size_t i = 0; i < m->n_rows; i++) {
+        if (!m->rows[i].shown && (!best || model_order(&m->rows[i], best, m->request->metric) < 0))
+            best = &m->rows[i];
     }
+    assert_non_null(best);
+    best->shown = true;
+    return best;
+}
+
+static void put_rows(struct model *m, struct ts_buf *out)
+{
+    size_t top = m->request->top;
+    size_t n_shown = top && top < m->n_rows ? top : m->n_rows;
     struct model_row other = {0};
-    for (size_t j = 0; j < n_rows; j++) {
-        for (int m = 0; m < 4 && !rows[j].shown; m++)
-            other.totals[m] += rows[j].totals[m];
-        for (size_t c = 0; c < n_columns && !rows[j].shown; c++)
-            other.values[c] += rows[j].values[c];
+    ts_buf_puts(out, ", \"functions\": [");
+    for (size_t i = 0; i < n_shown; i++) {
+        const struct model_row *row = next_row(m);
+        ts_buf_puts(out, i ? ", " : "");
+        ts_buf_puts(out, row->key);
+        put_model_row(out, m->request, row, m->n_buckets);
     }
-    ts_buf_printf(out, "], \"other\": {\"functions\": %zu", n_rows - n_shown);
-    put_model_row(out, request, &other, n_columns);
+    for (size_t i = 0; i < m->n_rows; i++) {
+        const struct model_row *row = &m->rows[i];
+        for (int j = 0; j < 4 && !row->shown; j++)
+            other.totals[j] += row->totals[j];
+        for (size_t j = 0; j < m->n_buckets && !row->shown; j++)
+            other.values[j] += row->values[j];
+    }
+    ts_buf_printf(out, "], \"other\": {\"functions\": %zu", m->n_rows - n_shown);
+    put_model_row(out, m->request, &other, m->n_buckets);
     ts_buf_puts(out, "}");
 }
+
+static void model_response(const struct fixture *f, const struct request *request, struct ts_buf *out)
+{
+    static struct model m;
+    m = (struct model){.f = f, .request = request};
+    find_buckets(&m);
+    add_up_profiles(&m);
+    add_up_facts(&m);
+    put_head(&m, out);
+    put_rows(&m, out);
+}
+
+/* ---- Random stores and queries ---- */
 
 static void random_store(struct fixture *f, unsigned long long *seed)
 {
@@ -411,7 +496,6 @@ static void random_request(const struct fixture *f, unsigned long long *seed, st
 
 static void write_request(const struct request *a, const struct fixture *f, struct ts_buf *out)
 {
-    static const char *const metrics[] = {"cumtime", "tottime", "ncalls", "pcalls"};
     static const char *const bys[] = {"function", "location", "label.service", "label.host"};
     ts_buf_printf(out, "by=%s&metric=%s", bys[a->by], metrics[a->metric]);
     if (a->glob >= 0)
@@ -453,7 +537,7 @@ static void responses_equal_those_of_the_model(void **state)
             ts_buf_init(&expected);
             random_request(f, &seed, &request);
             write_request(&request, f, &params);
-            model(f, &request, &expected);
+            model_response(f, &request, &expected);
             ts_buf_putc(&expected, '\0');
             expect_response(f, (enum ts_query_kind)request.kind, params.data, expected.data);
             ts_buf_deinit(&params);
