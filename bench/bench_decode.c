@@ -1,9 +1,9 @@
 /*
- * The decoder beside cJSON, in one process, on the same messages, in turns: bench_decode FILE [RUNS]
+ * The decoder and cJSON alternately in one process, with the same messages: bench_decode FILE [RUNS]
  *
- * FILE has one message on each line. cJSON parses, and cumtime alone is read; ts_decode gives everything, checked. Both
- * sum cumtime, and the sums must agree, so that neither can have skipped anything. A run goes on for RUN_SECONDS of CPU
- * time; printed are medians of the runs as one line of JSON, and how far the ratio of two adjacent runs strayed.
+ * FILE has one message per line. With cJSON, only cumtime is read; ts_decode() validates and returns everything. Both
+ * sum cumtime, and the sums must be equal, so neither can skip anything. A run takes RUN_SECONDS of CPU time. Prints
+ * the medians of the runs, and the lowest and highest ratio of two adjacent runs, as one line of JSON.
  */
 #include "lib/profile/profile.h"
 
@@ -75,7 +75,7 @@ out:
     return rc;
 }
 
-static int with_ours(void *context, const char *bytes, size_t len, struct result *result)
+static int decode_with_ts(void *context, const char *bytes, size_t len, struct result *result)
 {
     const struct ts_profile *profile;
     struct ts_fault fault;
@@ -90,8 +90,8 @@ static int with_ours(void *context, const char *bytes, size_t len, struct result
     return 0;
 }
 
-/* The mapping or the list under `profile`, of either form of a message. */
-static int with_cjson(void *context, const char *bytes, size_t len, struct result *result)
+/* Finds the functions in both forms of a message, whether they are an object or a list. */
+static int decode_with_cjson(void *context, const char *bytes, size_t len, struct result *result)
 {
     (void)context;
     cJSON *root = cJSON_ParseWithLength(bytes, len);
@@ -113,7 +113,7 @@ static int with_cjson(void *context, const char *bytes, size_t len, struct resul
     return rc;
 }
 
-/* Gives functions per CPU-second, and what one pass over the corpus came to. */
+/* ret_rate: functions per CPU-second; ret_pass: the result of one pass over the corpus. */
 static int run(decode_fn decode, void *context, const struct corpus *corpus, double *ret_rate, struct result *ret_pass)
 {
     struct result pass = {0};
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     }
     struct corpus corpus;
     if (read_corpus(argv[1], &corpus)) {
-        fprintf(stderr, "bench_decode: %s cannot be read, or is no lines\n", argv[1]);
+        fprintf(stderr, "bench_decode: %s cannot be read or has no lines\n", argv[1]);
         return 1;
     }
     int rc = 1;
@@ -165,13 +165,14 @@ int main(int argc, char **argv)
     if (!decoder)
         goto out;
     for (int i = 0; i < runs; i++) {
-        if (run(with_ours, decoder, &corpus, &ours[i], &a) || run(with_cjson, NULL, &corpus, &theirs[i], &b)) {
-            fprintf(stderr, "bench_decode: a message that is not taken\n");
+        if (run(decode_with_ts, decoder, &corpus, &ours[i], &a) ||
+            run(decode_with_cjson, NULL, &corpus, &theirs[i], &b)) {
+            fprintf(stderr, "bench_decode: a message was rejected\n");
             goto out;
         }
         if (a.functions != b.functions || fabs(a.cumtime - b.cumtime) > 1e-6) {
-            fprintf(stderr, "bench_decode: the decoders do not agree: %zu functions, %f s; %zu functions, %f s\n",
-                    a.functions, a.cumtime, b.functions, b.cumtime);
+            fprintf(stderr, "bench_decode: the results differ: %zu functions, %f s; %zu functions, %f s\n", a.functions,
+                    a.cumtime, b.functions, b.cumtime);
             goto out;
         }
         ratio[i] = ours[i] / theirs[i];

@@ -45,7 +45,8 @@ def measured(profile):
 
 def stored(one, number, source):
     begin = STAMP + SLICE * number
-    response = one.ask("GET", "/v1/top", {"by": "location", "from": begin, "to": begin + SLICE, "label.source": source})
+    response = one.request("GET", "/v1/top",
+                           {"by": "location", "from": begin, "to": begin + SLICE, "label.source": source})
     return {(row["raw_name"], row["file_name"], row["line_number"]):
             (row["ncalls"], row["pcalls"], ns(row["tottime"]), ns(row["cumtime"])) for row in response["functions"]}
 

@@ -62,7 +62,7 @@ def measure(build):
                     sums[which][what] += seconds
         sender.flush(10)
         stats = sender.stats
-        routes = {row["labels"].get("route") for row in one.ask("GET", "/v1/labels")["labels"]}
+        routes = {row["labels"].get("route") for row in one.request("GET", "/v1/labels")["labels"]}
         sender.close()
     requests = PAIRS * REQUESTS
     (wall, cpu), with_middleware, without = sums

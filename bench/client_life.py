@@ -48,7 +48,7 @@ def fork(build):
         every.stop()
         delivered = client.close(20)
         span = (time.monotonic() - begin) * (WORKERS + 1)
-        rows = {row["function"]: row for row in one.ask("GET", "/v1/top")["functions"]}
+        rows = {row["function"]: row for row in one.request("GET", "/v1/top")["functions"]}
     calls = {name: row["ncalls"] for name, row in rows.items() if name.startswith("work_of_")}
     expected = {f"work_of_{number}": 500 * (number + 1) for number in range(WORKERS)}
     expected["work_of_parent"] = 1500

@@ -1,16 +1,16 @@
-"""Real profiles to measure with: cProfile over workloads of the standard library, as messages of every form.
+"""Generates the corpus: real profiles of standard library workloads, as messages in all forms.
 
     /usr/bin/python3 bench/corpus.py FOLDER [PROFILES [SEED]]
 
-Which workloads make up a profile, and the order of shuffled members, go by the seed; the times are real ones.
-FOLDER gets, with one message on each line:
+The seed determines the workloads of each profile and the order of shuffled members; the times are measured. Writes to
+FOLDER, one message per line:
 
     spaced.jsonl     json.dumps((timestamp, dataclasses.asdict(stats_profile)))
     compact.jsonl    the same without spaces, as orjson prints it
     list.jsonl       {"timestamp": ..., "profile": ...} with the functions as a list
-    shuffled.jsonl   the first form, the members of every object in random order
-    datagrams.jsonl  the first form's profiles, split with `part` into datagrams of up to 60,000 bytes
-    small.jsonl      the same, up to 1,400 bytes
+    shuffled.jsonl   the first form with the members of every object in random order
+    datagrams.jsonl  the same profiles, split with `part` into datagrams of up to 60,000 bytes
+    small.jsonl      the same with up to 1,400 bytes
 """
 import argparse
 import ast
@@ -127,7 +127,7 @@ WORKLOADS = (syntax_trees, tokens, differences, printing, documents, options, pa
 
 
 def profile(rng):
-    """(timestamp, StatsProfile as a dict) of some of the workloads; the timestamps lie within a minute: six buckets."""
+    """(timestamp, StatsProfile as a dict) of random workloads. The timestamps are within one minute, in six buckets."""
     profiler = cProfile.Profile()
     chosen = rng.sample(WORKLOADS, WORKLOADS_EACH)
     profiler.enable()
@@ -152,8 +152,8 @@ def shuffled(value, rng):
 
 
 def split(timestamp, stats, limit):
-    """The messages that a profile becomes where none may be over `limit` bytes: each filled as far as it goes."""
-    room = limit - 125  # what is around the functions
+    """The messages, each of up to `limit` bytes, into which a profile is split."""
+    room = limit - 125  # the rest of the message, around the functions
     groups, size = [[]], 0
     for name, entry in stats["func_profiles"].items():
         text = f"{json.dumps(name)}: {json.dumps(entry)}"
@@ -177,7 +177,7 @@ def main():
     rng = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else SEED)
     folder.mkdir(parents=True, exist_ok=True)
     for workload in WORKLOADS:
-        workload()  # what only a first call does, imports and caches, is in no profile
+        workload()  # imports and caches, so that no profile contains them
     profiles = [profile(rng) for _ in range(count)]
     write(folder, "spaced", map(json.dumps, profiles))
     write(folder, "compact", (json.dumps(one, separators=(",", ":")) for one in profiles))

@@ -1,9 +1,9 @@
-"""Measures the whole daemon, from sockets to store: the real program, in a folder of its own, on ports of its own.
+"""Measures the daemon, from its sockets to the store. Starts it in a temporary folder on ephemeral ports.
 
-    /usr/bin/python3 bench/daemon.py BUILD CORPUS WHAT [ARGUMENT...]
+    /usr/bin/python3 bench/daemon.py BUILD CORPUS MEASUREMENT [ARGUMENT...]
 
-WHAT is the name of a function below. CPU time is the daemon's own (/proc/PID/stat), its commits among it, the kernel's
-share for its sockets too; what the senders use is not in it.
+MEASUREMENT is one of tcp, plain, acknowledged, udp, visible, memory. CPU time is that of the daemon (/proc/PID/stat),
+with its commits and the kernel's work on its sockets, without the senders.
 """
 import json
 import multiprocessing
@@ -36,7 +36,7 @@ class Daemon:
         self.settings = {
             "store.path": self.folder / "bench.db", "control.socket": self.folder / "c",
             "ingest.udp": "127.0.0.1:0", "ingest.tcp": "127.0.0.1:0",
-            # The corpus has one minute of its own, for ever.
+            # The timestamps of the corpus are fixed, in one minute of the past.
             "aggregation.retention": "10s:290y", "aggregation.max_future": "off",
             **{key.replace("__", "."): value for key, value in settings.items()}}
 
@@ -69,33 +69,33 @@ class Daemon:
                 self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def ask(self, method, path, params=()):
-        answer = control.request(self.settings["control.socket"], method, path, params)
-        if answer.status != 200:
-            raise SystemExit(f"{method} {path}: {answer!r}")
-        return answer.json
+    def request(self, method, path, params=()):
+        response = control.request(self.settings["control.socket"], method, path, params)
+        if response.status != 200:
+            raise SystemExit(f"{method} {path}: {response!r}")
+        return response.json
 
     def status(self):
-        return self.ask("GET", "/v1/status")
+        return self.request("GET", "/v1/status")
 
     def flush(self):
-        """Until all that was received is committed: one answer waits for 1.8 s at most, a commit of very much takes longer."""
+        """Waits until everything received is committed. One request waits for up to 1.8 s only."""
         end = time.monotonic() + COMMIT_SECONDS
         while control.request(self.settings["control.socket"], "POST", "/v1/flush").status != 200:
             if time.monotonic() > end:
-                raise SystemExit("the store does not commit")
+                raise SystemExit(f"the store did not commit within {COMMIT_SECONDS} s")
         return self.status()
 
     def port(self, name):
         return int(self.listeners[name].rsplit(":", 1)[1])
 
     def cpu(self):
-        """(user, system) seconds so far."""
+        """(user, system) seconds."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
     def memory(self):
-        """MiB that are resident now, and at the most so far."""
+        """Resident memory in MiB: (current, peak)."""
         lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines
                  if line.startswith(("VmRSS", "VmHWM"))}
@@ -106,7 +106,7 @@ class Daemon:
 
 
 def send_all(daemon, data, times, rate=0):
-    """rate: bytes a second at most; 0: as fast as it goes."""
+    """rate: the limit in bytes per second; 0: none."""
     with daemon.tcp() as sock:
         start, sent = time.monotonic(), 0
         for _ in range(times):
@@ -116,11 +116,11 @@ def send_all(daemon, data, times, rate=0):
                 if rate:
                     time.sleep(max(0, start + sent / rate - time.monotonic()))
         sock.shutdown(socket.SHUT_WR)
-        if answer := sock.recv(1000):
-            raise SystemExit(f"the daemon answered: {answer}")
+        if reply := sock.recv(1000):
+            raise SystemExit(f"the daemon replied: {reply}")
 
 
-def used(daemon, before, status, seconds):
+def result_of(daemon, before, status, seconds):
     user, system = (now - then for now, then in zip(daemon.cpu(), before))
     if any(status["rejected"].values()):
         raise SystemExit(f"rejected: {status['rejected']}")
@@ -129,12 +129,12 @@ def used(daemon, before, status, seconds):
 
 
 def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8, mb_per_second=0):
-    """Millions of functions per CPU-second; every byte that is sent must have been counted. Of all connections together
-    mb_per_second at most, where it is given."""
+    """Million functions per CPU-second. The daemon must have counted every function. mb_per_second: the limit of all
+    connections together; 0: none."""
     data = (pathlib.Path(corpus) / f"{form}.jsonl").read_bytes()
     connections = int(connections)
     with Daemon(build, ingest__threads=threads, ingest__udp="off") as daemon:
-        send_all(daemon, data, 1)  # names are known, buffers have their size
+        send_all(daemon, data, 1)  # warm up: names are known, buffers are allocated
         each = daemon.flush()["entries"]
         times = max(1, round(int(functions) / each / connections))
         before, start = daemon.cpu(), time.monotonic()
@@ -148,20 +148,20 @@ def tcp(build, corpus, form, threads=1, functions=12_000_000, connections=8, mb_
         if status["entries"] != each * (1 + connections * times):
             raise SystemExit(f"sent {each * (1 + connections * times)} functions, counted {status['entries']}")
         status["entries"] -= each
-        result = used(daemon, before, status, time.monotonic() - start)
+        result = result_of(daemon, before, status, time.monotonic() - start)
         result["mb_per_second"] = len(data) * connections * times / result["seconds"] / 1e6
         return result
 
 
 def send_numbered(daemon, messages, times, client, report):
-    """The messages, `times` over; with a client's name as an acknowledged stream, until the last ack. No copy is made."""
+    """Sends the messages `times` times, without copying them. client: acknowledged, and waits for the last ack."""
     with daemon.tcp() as sock:
         number, reader = 0, sock.makefile("rb")
         if client:
             sock.sendall(json.dumps({"hello": {"client": client}}).encode() + b"\n")
             reader.readline()
             acks = threading.Thread(target=lambda: report.append(json.loads(list(reader)[-1])["ack"]))
-            acks.start()  # reads them as they come
+            acks.start()  # reads them while messages are sent
         for _ in range(times):
             for at in range(0, len(messages), PIECES):
                 pieces = []
@@ -176,12 +176,12 @@ def send_numbered(daemon, messages, times, client, report):
             acks.join()
             if report[-1] != number:
                 raise SystemExit(f"acknowledged: {report[-1]} of {number}")
-        elif answer := reader.read():
-            raise SystemExit(f"the daemon answered: {answer}")
+        elif reply := reader.read():
+            raise SystemExit(f"the daemon replied: {reply}")
 
 
-def numbered(build, corpus, acknowledged, functions=12_000_000, connections=4):
-    """Acknowledged streams, or the same messages over plain ones; a commit syncs (durability=power)."""
+def numbered(build, corpus, is_acknowledged, functions=12_000_000, connections=4):
+    """Acknowledged or plain streams of the same messages; every commit syncs (durability=power)."""
     lines = (pathlib.Path(corpus) / "spaced.jsonl").read_bytes().splitlines()
     messages = []
     for line in lines:  # [timestamp, profile] -> an object without its brace
@@ -193,36 +193,36 @@ def numbered(build, corpus, acknowledged, functions=12_000_000, connections=4):
         times = max(1, round(functions / each / connections))
         before, start, report = daemon.cpu(), time.monotonic(), []
         senders = [threading.Thread(target=send_numbered, args=(daemon, messages, times, n and f"client-{n}", report))
-                   for n in (range(1, connections + 1) if acknowledged else [None] * connections)]
+                   for n in (range(1, connections + 1) if is_acknowledged else [None] * connections)]
         for sender in senders:
             sender.start()
         for sender in senders:
             sender.join()
         seconds = time.monotonic() - start
         status = daemon.flush()
-        if status["entries"] != each * (1 + connections * times) or acknowledged and len(report) != connections:
-            raise SystemExit(f"counted {status['entries']}, acknowledged to the end {len(report)}")
+        if status["entries"] != each * (1 + connections * times) or is_acknowledged and len(report) != connections:
+            raise SystemExit(f"counted {status['entries']}, completely acknowledged streams: {len(report)}")
         status["entries"] -= each
-        result = used(daemon, before, status, seconds)
+        result = result_of(daemon, before, status, seconds)
         result["wall"] = status["entries"] / seconds / 1e6
         return result
 
 
 def udp(build, corpus, name, rate, seconds, threads=1, sockets=1):
-    """The same over UDP, at a rate that is given: what arrived and what did not."""
+    """The same over UDP at a given rate, with the number of datagrams lost."""
     with Daemon(build, ingest__threads=threads, ingest__tcp="off") as daemon:
         before, start = daemon.cpu(), time.monotonic()
         command = [daemon.build / "bench" / "udp_send", daemon.port("udp"), rate, seconds,
                    pathlib.Path(corpus) / f"{name}.jsonl", sockets]
         sent = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-        status = daemon.flush()  # commits what the sockets still hold
-        result = used(daemon, before, status, time.monotonic() - start)
+        status = daemon.flush()  # also reads what is queued in the sockets
+        result = result_of(daemon, before, status, time.monotonic() - start)
         return {**result, "sent": sent["sent"], "sent_rate": sent["rate"], "bytes": sent["bytes"] / sent["sent"],
                 "lost": sent["sent"] - status["received"], "dropped": status["datagrams_dropped"]}
 
 
 def pace(port, data, rate):
-    """Sends whole messages at `rate` bytes a second until it is ended."""
+    """Sends complete messages at `rate` bytes per second until the process is terminated."""
     lines = data.splitlines(keepends=True)
     with socket.create_connection(("127.0.0.1", port)) as sock:
         start, sent = time.monotonic(), 0
@@ -235,7 +235,7 @@ def pace(port, data, rate):
 
 
 def visible(build, corpus, mb_per_second):
-    """Milliseconds from a message's send over TCP to an answer of /v1/top that has it, under a load that is given."""
+    """Milliseconds from sending a message over TCP until /v1/top has it, under a given load."""
     data = (pathlib.Path(corpus) / "spaced.jsonl").read_bytes()
     with Daemon(build) as daemon:
         send_all(daemon, data, 1)
@@ -252,7 +252,7 @@ def visible(build, corpus, mb_per_second):
                     message = json.dumps([1732272000, {"total_tt": 0.5, "func_profiles": entry}]).encode() + b"\n"
                     sent = time.monotonic()
                     sock.sendall(message)
-                    while not daemon.ask("GET", "/v1/top", {"function": f"probe_{n}"})["functions"]:
+                    while not daemon.request("GET", "/v1/top", {"function": f"probe_{n}"})["functions"]:
                         pass
                     times.append((time.monotonic() - sent) * 1e3)
                     time.sleep(0.013)
@@ -266,11 +266,11 @@ def visible(build, corpus, mb_per_second):
 
 
 def memory(build, _corpus):
-    """100,000 locations in one bucket: memory, and what a row costs to commit, new and again."""
+    """100,000 locations in one bucket: memory, and the time to commit a row with a new and with a known location."""
     with Daemon(build, store__flush_interval="1h") as daemon:
         empty = daemon.memory()[0]
         result, rows, spent = {"empty": empty}, 0, 0.0
-        for turn in ("new", "again", "again"):
+        for kind in ("new", "known", "known"):
             with daemon.tcp() as sock:
                 for n in range(200):
                     functions = {f"function_{n}_{i}": {
@@ -283,18 +283,26 @@ def memory(build, _corpus):
             before = daemon.memory()[0]
             status = daemon.flush()
             store = status["store"]
-            result[f"{turn}_us"] = (float(store["commit_seconds"]) - spent) / (store["rows"] - rows) * 1e6
-            result[f"{turn}_rows"] = store["rows"] - rows
+            result[f"{kind}_us"] = (float(store["commit_seconds"]) - spent) / (store["rows"] - rows) * 1e6
+            result[f"{kind}_rows"] = store["rows"] - rows
             rows, spent = store["rows"], float(store["commit_seconds"])
-            result[f"{turn}_live"], result[f"{turn}_committed"] = before, daemon.memory()[0]
+            result[f"{kind}_live"], result[f"{kind}_committed"] = before, daemon.memory()[0]
         result["most"], result["locations"] = daemon.memory()[1], status["locations"]
         return result
 
 
-WHAT = {"tcp": tcp, "plain": lambda build, corpus: numbered(build, corpus, False),
-        "acknowledged": lambda build, corpus: numbered(build, corpus, True), "udp": udp, "visible": visible, "memory": memory}
+def plain(build, corpus):
+    return numbered(build, corpus, False)
+
+
+def acknowledged(build, corpus):
+    return numbered(build, corpus, True)
+
+
+MEASUREMENTS = {"tcp": tcp, "plain": plain, "acknowledged": acknowledged, "udp": udp, "visible": visible,
+                "memory": memory}
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or sys.argv[3] not in WHAT:
-        sys.exit(f"usage: daemon.py BUILD CORPUS {'|'.join(WHAT)} [ARGUMENT...]")
-    print(json.dumps(WHAT[sys.argv[3]](*sys.argv[1:3], *sys.argv[4:])))
+    if len(sys.argv) < 4 or sys.argv[3] not in MEASUREMENTS:
+        sys.exit(f"usage: daemon.py BUILD CORPUS {'|'.join(MEASUREMENTS)} [ARGUMENT...]")
+    print(json.dumps(MEASUREMENTS[sys.argv[3]](*sys.argv[1:3], *sys.argv[4:])))

@@ -1,4 +1,6 @@
-"""What the notebook does: json.loads, groupby, a Counter of cumtime by name. Prints million functions per CPU-second.
+"""The baseline: aggregation as in a notebook, with json.loads, groupby and a Counter of cumtime by name.
+
+Prints million functions per CPU-second.
 
     /usr/bin/python3 bench/notebook.py SPACED.jsonl [SECONDS]
 """
@@ -12,7 +14,7 @@ TIME_SLICE = 10
 
 
 def buckets(lines):
-    """{bucket: Counter} of messages in any order, and how many functions they held."""
+    """({bucket: Counter of cumtime}, number of functions) of messages in any order."""
     profiles = sorted(map(json.loads, lines), key=lambda message: message[0])
     sums, functions = {}, 0
     for bucket, group in groupby(profiles, key=lambda message: message[0] // TIME_SLICE):

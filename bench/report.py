@@ -1,9 +1,9 @@
-"""Runs every measurement in turns and prints one table, ratios first.
+"""Runs all measurements in rounds and prints one table, ratios first.
 
     /usr/bin/python3 bench/report.py BUILD CORPUS [ROUNDS]
 
-What is compared is measured in the same round, one after the other; a ratio is the median of the rounds' own ratios, in
-brackets the lowest and the highest. Other figures are medians of the rounds.
+A ratio compares measurements of the same round. The table has the median of the rounds' ratios, with the lowest and the
+highest in brackets. Other values are medians of the rounds.
 """
 import json
 import os
@@ -18,7 +18,7 @@ import daemon
 import notebook
 import statsd
 
-UDP_RATE = 15000  # datagrams/s of up to 60 kB: below what one core takes, so that none is lost
+UDP_RATE = 15000  # datagrams/s of up to 60 kB: slow enough for one core that none is lost
 LOSS = ((10000, 2), (25000, 2), (50000, 10), (75000, 2), (100000, 2), (150000, 2), (200000, 2))  # datagrams/s, seconds
 SHUFFLED_FUNCTIONS = 5_000_000
 
@@ -41,8 +41,8 @@ def progress(text):
 
 
 def measure(build, folder, rounds):
-    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "half", "two_half", "plain", "acked", "udp", "udp_two",
-                                 "memory", "visible")}
+    runs = {name: [] for name in ("notebook", *corpus.FORMS, "two", "half", "two_half", "plain", "acknowledged", "udp",
+                                 "udp_two", "memory", "visible")}
     for n in range(rounds):
         progress(f"round {n + 1} of {rounds}")
         runs["notebook"].append(notebook.measure(folder / "spaced.jsonl", 1.0))
@@ -53,8 +53,8 @@ def measure(build, folder, rounds):
         half = runs["spaced"][-1]["mb_per_second"] / 2
         runs["half"].append(daemon.tcp(build, folder, "spaced", mb_per_second=half))
         runs["two_half"].append(daemon.tcp(build, folder, "spaced", threads=2, mb_per_second=half))
-        runs["plain"].append(daemon.numbered(build, folder, False))
-        runs["acked"].append(daemon.numbered(build, folder, True))
+        runs["plain"].append(daemon.plain(build, folder))
+        runs["acknowledged"].append(daemon.acknowledged(build, folder))
         runs["udp"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2))
         runs["udp_two"].append(daemon.udp(build, folder, "datagrams", UDP_RATE, 2, threads=2, sockets=16))
         runs["memory"].append(daemon.memory(build, folder))
@@ -75,59 +75,61 @@ def rows(runs):
     yield "**ratios**", "", ""
     for form, goal in zip(corpus.FORMS, (12, 12, 10, 4)):
         measured = ratio(rates(runs[form]), runs["notebook"])
-        yield f"daemon over TCP, {form}, against the notebook", measured, f">= {goal}x"
+        yield f"daemon over TCP, {form}, vs. the notebook", measured, f">= {goal}x"
     for form in corpus.FORMS:
         one = runs["decoder"][form]
-        yield (f"decoder against cJSON parse, {form}",
+        yield (f"decoder vs. cJSON parse, {form}",
                f"{one['ratio']:.2f}x ({one['ratio_low']:.2f} to {one['ratio_high']:.2f})",
                ">= 30x" if form == "spaced" else "")
-    for key, words in (("wall", "a second"), ("rate", "a CPU-second")):
-        yield (f"acknowledged streams against plain ones, durability=power, functions {words}",
-               ratio([one[key] for one in runs["acked"]], [one[key] for one in runs["plain"]]), ">= 0.7x")
-    yield "daemon over UDP (60 kB datagrams) against TCP", ratio(rates(runs["udp"]), spaced), ">= 0.8x"
-    yield ("CPU per function, TCP at half load, 2 ingest threads against 1",
+    for key, per in (("wall", "second"), ("rate", "CPU-second")):
+        yield (f"acknowledged streams vs. plain streams, durability=power, functions per {per}",
+               ratio([one[key] for one in runs["acknowledged"]], [one[key] for one in runs["plain"]]), ">= 0.7x")
+    yield "daemon over UDP (60 kB datagrams) vs. TCP", ratio(rates(runs["udp"]), spaced), ">= 0.8x"
+    yield ("CPU per function, TCP at half load, 2 ingest threads vs. 1",
            ratio(rates(runs["half"]), rates(runs["two_half"])), "<= 1.15x")
-    yield ("the same as fast as it goes, 2 threads and the senders on 2 cores", ratio(spaced, rates(runs["two"])), "")
-    yield "CPU per function, UDP, 2 ingest threads against 1", ratio(rates(runs["udp"]), rates(runs["udp_two"])), ""
+    yield ("the same at full load, 2 threads and the senders on 2 cores", ratio(spaced, rates(runs["two"])), "")
+    yield "CPU per function, UDP, 2 ingest threads vs. 1", ratio(rates(runs["udp"]), rates(runs["udp_two"])), ""
     if runs["statsd"]:
-        yield ("daemon over TCP, spaced, against statsd (Node) over TCP, cumtime alone",
+        yield ("daemon over TCP, spaced, vs. statsd (Node) over TCP, only cumtime",
                f"{median(runs['spaced'], 'rate') / runs['statsd'][0]:.1f}x", "")
     yield "**million functions per CPU-second**", "", ""
     yield "the notebook", f"{statistics.median(runs['notebook']):.2f}", ""
-    yield "statsd (Node), one counter a function", f"{runs['statsd'][0]:.2f}" if runs["statsd"] else "not there", ""
+    statsd_rate = f"{runs['statsd'][0]:.2f}" if runs["statsd"] else "not available"
+    yield "statsd (Node), one counter per function", statsd_rate, ""
     for name, form in ((f"daemon over TCP, {form}", form) for form in corpus.FORMS):
-        yield name, in_words(runs[form]), ""
-    yield "daemon over TCP, spaced, 2 threads", in_words(runs["two"]), ""
-    yield "daemon over TCP, spaced, at half load", in_words(runs["half"]), ""
-    yield "daemon over TCP, spaced, at half load, 2 threads", in_words(runs["two_half"]), ""
-    yield "daemon over TCP, acknowledged", in_words(runs["acked"]), ""
-    yield "daemon over UDP", in_words(runs["udp"]), ""
-    yield "daemon over UDP, 2 threads", in_words(runs["udp_two"]), ""
+        yield name, rate_text(runs[form]), ""
+    yield "daemon over TCP, spaced, 2 threads", rate_text(runs["two"]), ""
+    yield "daemon over TCP, spaced, at half load", rate_text(runs["half"]), ""
+    yield "daemon over TCP, spaced, at half load, 2 threads", rate_text(runs["two_half"]), ""
+    yield "daemon over TCP, acknowledged", rate_text(runs["acknowledged"]), ""
+    yield "daemon over UDP", rate_text(runs["udp"]), ""
+    yield "daemon over UDP, 2 threads", rate_text(runs["udp_two"]), ""
     for form in corpus.FORMS:
         one = runs["decoder"][form]
-        yield f"decoder alone, {form}", f"{one['decoder']:.2f} ({one['decoder_mb']:.0f} MB/s)", ""
-        yield f"cJSON parse and cumtime alone, {form}", f"{one['cjson']:.2f} ({one['cjson_mb']:.0f} MB/s)", ""
+        yield f"decoder, {form}", f"{one['decoder']:.2f} ({one['decoder_mb']:.0f} MB/s)", ""
+        yield f"cJSON parse, only cumtime read, {form}", f"{one['cjson']:.2f} ({one['cjson_mb']:.0f} MB/s)", ""
     yield "**UDP loss**, datagrams of up to 1,400 B, 1 thread", "", ""
     for (rate, seconds), one in zip(LOSS, runs["loss"]):
         yield (f"{rate:,}/s for {seconds} s (sent: {one['sent_rate']:,.0f}/s, {one['bytes']:,.0f} B)",
                f"{one['lost']:,} of {one['sent']:,} lost", "0" if rate == 50000 else "")
-    yield "**from send to visible**, over TCP, at half load", "", ""
+    yield "**from sending to visible in a query**, over TCP, at half load", "", ""
     load = median(runs["visible"], "functions_per_second")
-    yield f"p50, with {load:.1f} million functions/s coming in", f"{median(runs['visible'], 'p50'):.0f} ms", ""
+    yield f"p50, while {load:.1f} million functions/s are received", f"{median(runs['visible'], 'p50'):.0f} ms", ""
     yield "p99", f"{median(runs['visible'], 'p99'):.0f} ms", "<= 100 ms"
     yield "**100,000 locations in one bucket**", "", ""
     memory = runs["memory"]
-    yield "resident, nothing received", f"{median(memory, 'empty'):.1f} MiB", ""
-    yield "resident, not committed yet", f"{median(memory, 'new_live'):.1f} MiB", "<= 64 MiB"
-    yield "resident, committed, and all sent and committed twice more", f"{median(memory, 'most'):.1f} MiB", "<= 64 MiB"
+    yield "resident memory, nothing received", f"{median(memory, 'empty'):.1f} MiB", ""
+    yield "resident memory, before the commit", f"{median(memory, 'new_live'):.1f} MiB", "<= 64 MiB"
+    yield ("peak of resident memory, the same received and committed three times", f"{median(memory, 'most'):.1f} MiB",
+           "<= 64 MiB")
     yield "commit, a row with a new location", f"{median(memory, 'new_us'):.2f} µs", ""
-    yield "commit, a row of a location that is there", f"{median(memory, 'again_us'):.2f} µs", ""
+    yield "commit, a row with a known location", f"{median(memory, 'known_us'):.2f} µs", ""
 
 
-def in_words(results):
+def rate_text(results):
     functions = median(results, "functions") / 1e9
     return f"{median(results, 'rate'):.2f} (user {median(results, 'user') / functions:.0f} ns, " \
-           f"system {median(results, 'system') / functions:.0f} ns a function)"
+           f"system {median(results, 'system') / functions:.0f} ns per function)"
 
 
 def main():
@@ -137,7 +139,7 @@ def main():
     print(f"{rounds} rounds, {runs['decoder']['spaced']['functions']} functions of "
           f"{runs['decoder']['spaced']['bytes_per_function']:.0f} bytes in the corpus, {os.cpu_count()} cores, Python "
           f"{platform.python_version()}, load at the end {os.getloadavg()[0]:.1f}\n")
-    print("| what | measured | goal |\n| --- | --- | --- |")
+    print("| measurement | result | goal |\n| --- | --- | --- |")
     for row in rows(runs):
         print("| " + " | ".join(row).replace("|  |", "| |").replace("|  |", "| |").strip() + " |")
 

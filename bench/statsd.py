@@ -1,9 +1,9 @@
-"""statsd (Node, from npm) on the same corpus: one counter line a function, over TCP, in millions a CPU-second.
+"""statsd (Node) with the same corpus: one counter line per function over TCP, in millions per CPU-second.
 
     /usr/bin/python3 bench/statsd.py FOLDER SPACED.jsonl [SECONDS]
 
-It is installed into FOLDER by npm where it is not there yet. Prints null where Node or npm is missing, or nothing can be
-installed. A line carries cumtime alone, where a profile's entry has five figures.
+npm installs it into FOLDER if it is missing. Prints null if Node or npm is missing or the installation fails. A line
+contains only cumtime; an entry of a profile has five values.
 """
 import json
 import os
@@ -16,19 +16,19 @@ import time
 
 VERSION = "0.9.0"
 TICKS = os.sysconf("SC_CLK_TCK")
-QUIET = 0.5  # seconds without any CPU time used: all is read
+QUIET = 0.5  # seconds; if no CPU time was used for so long, everything has been read
 INSTALL_SECONDS = 60
 
 
 def install(folder):
-    """The program to run, or None."""
+    """The path of the program, or None."""
     program = folder / "node_modules" / "statsd" / "stats.js"
     if not shutil.which("node") or not shutil.which("npm"):
         return None
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts", "--prefix", folder,
-                   f"statsd@{VERSION}"]
+        command = ["npm", "install", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts", "--prefix",
+                   folder, f"statsd@{VERSION}"]
         try:
             subprocess.run(command, check=True, timeout=INSTALL_SECONDS, stdout=sys.stderr, stdin=subprocess.DEVNULL)
         except (subprocess.SubprocessError, OSError) as error:
@@ -46,13 +46,13 @@ def free_ports(n):
 
 
 def lines(path):
-    """The facts of the corpus as statsd's protocol has them, and how many."""
-    facts = []
+    """(the functions of the corpus in statsd's protocol, their number)"""
+    counters = []
     for line in open(path, encoding="utf-8"):
         for name, entry in json.loads(line)[1]["func_profiles"].items():
             key = "".join(c if c not in ":|@\n" else "_" for c in name.lstrip("_"))
-            facts.append(f"{key}:{entry['cumtime']}|c\n")
-    return "".join(facts).encode(), len(facts)
+            counters.append(f"{key}:{entry['cumtime']}|c\n")
+    return "".join(counters).encode(), len(counters)
 
 
 def cpu(pid):
@@ -91,16 +91,16 @@ def measure(folder, path, seconds=3.0):
     config.write_text(json.dumps({"servers": [{"server": "./servers/tcp", "address": "127.0.0.1", "port": port}],
                                   "mgmt_address": "127.0.0.1", "mgmt_port": management, "backends": [],
                                   "flushInterval": 1000}), encoding="utf-8")
-    data, facts = lines(path)
+    data, count = lines(path)
     process = subprocess.Popen(["node", program, config], cwd=program.parent, stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with connect(process, port) as sock:
-            sock.sendall(data)  # compiled, names known
+            sock.sendall(data)  # warm up: code is compiled and names are known
             before, start, sent = wait_quiet(process.pid), time.monotonic(), 0
             while time.monotonic() - start < seconds:
                 sock.sendall(data)
-                sent += facts
+                sent += count
             return sent / (wait_quiet(process.pid) - before) / 1e6
     finally:
         process.kill()

@@ -1,10 +1,10 @@
 /*
- * Sends the lines of a file as datagrams over loopback, at a steady rate: udp_send PORT RATE SECONDS FILE [SOCKETS]
+ * Sends the lines of a file as datagrams over loopback at a constant rate: udp_send PORT RATE SECONDS FILE [SOCKETS]
  *
- * RATE is datagrams a second. What is due is sent in batches (sendmmsg), so that the sender costs little of a machine
- * that it shares with the daemon; a sender that fell behind by more than eight batches leaves the rest out. Several
- * sockets are several source ports, which is what spreads datagrams over a group of receivers. Prints as JSON how many
- * were sent and at what rate.
+ * RATE is datagrams per second. Datagrams are sent in batches (sendmmsg), because the sender shares the machine with
+ * the daemon. If it falls behind by more than eight batches, it skips the excess. Several sockets have several source
+ * ports; the kernel distributes datagrams over the daemon's sockets by source port. Prints the number sent, their bytes
+ * and the rate, as JSON.
  */
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -60,7 +60,7 @@ static int open_socket(const char *port)
     return fd;
 }
 
-/* Gives how many were sent. A refusal (ECONNREFUSED, after the daemon's end) is an error: nobody would count those. */
+/* Returns the number sent. ECONNREFUSED, after the daemon has exited, is an error. */
 static unsigned send_batch(int fd, size_t first, unsigned n)
 {
     struct mmsghdr batch[BATCH];
@@ -86,27 +86,27 @@ int main(int argc, char **argv)
         return 2;
     }
     if (read_lines(argv[4])) {
-        fprintf(stderr, "udp_send: %s holds no lines\n", argv[4]);
+        fprintf(stderr, "udp_send: %s cannot be read or has no lines\n", argv[4]);
         return 1;
     }
     int fds[SOCKETS_MAX];
     for (int i = 0; i < n_sockets; i++)
         fds[i] = open_socket(argv[1]);
     size_t sent = 0;
-    double missed = 0, bytes = 0, start = now(), elapsed;
-    for (unsigned turn = 0; (elapsed = now() - start) < seconds; turn++) {
-        double due = elapsed * rate - missed - (double)sent;
+    double skipped = 0, bytes = 0, start = now(), elapsed;
+    for (unsigned i = 0; (elapsed = now() - start) < seconds; i++) {
+        double due = elapsed * rate - skipped - (double)sent;
         if (due < 1) {
             nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
             continue;
         }
         if (due > 8 * BATCH) {
-            missed += due - 8 * BATCH;
+            skipped += due - 8 * BATCH;
             due = 8 * BATCH;
         }
-        unsigned n = send_batch(fds[turn % (unsigned)n_sockets], sent, due < BATCH ? (unsigned)due : BATCH);
-        for (unsigned i = 0; i < n; i++)
-            bytes += (double)lines[(sent + i) % n_lines].iov_len;
+        unsigned n = send_batch(fds[i % (unsigned)n_sockets], sent, due < BATCH ? (unsigned)due : BATCH);
+        for (unsigned j = 0; j < n; j++)
+            bytes += (double)lines[(sent + j) % n_lines].iov_len;
         sent += n;
     }
     printf("{\"sent\": %zu, \"bytes\": %.0f, \"rate\": %.0f}\n", sent, bytes, (double)sent / elapsed);
