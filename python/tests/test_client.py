@@ -49,6 +49,26 @@ class Client(Case):
             reader.join()
         self.assertEqual(descriptors(), before)
 
+    def test_client_is_dropped_but_still_used(self):
+        """Decorated functions, middleware and every() continue to send; the thread ends when they are dropped too."""
+        receiver = self.receiver(Acked())
+
+        def work(*_):
+            return []
+        used = [timesliced.Client(receiver.address).profiled(work),
+                timesliced.Client(receiver.address).wsgi(work, max_overhead=None)]
+        every = timesliced.Client(receiver.address).every(3600)
+        gc.collect()
+        work()
+        every.stop()
+        for n, function in enumerate(used, 2):
+            function({}, None)
+            wait_until(lambda: len(receiver.lines) == n)
+        del used, function, every
+        gc.collect()
+        wait_until(lambda: len(background_threads()) == self.before[1])
+        wait_until(lambda: len(receiver.byes) == 3)
+
     def test_send_then_close_just_before_the_worker_ends(self):
         """After the worker found the queue empty, and before it checks whether the client is closed."""
         for receiver in (self.receiver(Acked()), self.receiver(Datagrams())):

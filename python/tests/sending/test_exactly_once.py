@@ -12,7 +12,7 @@ from timesliced.sending import session, spool
 
 
 class Daemon:
-    """What matters of the real one: it commits what it received, in order, and knows the last number of each client."""
+    """A model of the daemon: commits what it received, in order, and stores the last number of each client."""
 
     def __init__(self):
         self.last = {}  # client: committed number
@@ -20,7 +20,7 @@ class Daemon:
         self.received = []  # (client, number, message), not committed
 
     def hello(self, client):
-        """Answered once everything received is committed."""
+        """Returns last_seq, after a commit of everything received."""
         self.commit()
         return self.last.get(client, 0)
 

@@ -50,7 +50,7 @@ def _checked(line: bytes) -> bytes:
 
 
 def _content(line: bytes) -> bytes:
-    """What _checked() was given, without the line feed. b"" if it is damaged."""
+    """The argument of _checked(), without the line feed; b"" if the line is damaged."""
     crc = _CRC.match(line)
     if crc is None:
         return b""
