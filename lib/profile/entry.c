@@ -1,10 +1,10 @@
 /*
- * func_profiles: the functions of a profile, an object by name or a list.
+ * func_profiles: the functions of a profile, as an object by name or as a list.
  *
- * An entry is filled in where it will stay; one with a fault is given up by not counting it, since the message is
- * rejected then anyway. A fault may be met before func_name is: ts_note_function() adds the name to it.
+ * An entry is written directly into the profile's array. An entry with a fault is not counted there, since the message
+ * will be rejected. If a fault is found before func_name is read, ts_note_function() adds the name to it later.
  *
- * Before each entry the fast path (lib/profile/fast.c) takes all those that are in the shape it knows.
+ * Before each entry the fast path (lib/profile/fast.c) reads as many entries as have the form it knows.
  */
 #include "lib/base/array.h"
 #include "lib/profile/decoder.h"
@@ -100,10 +100,10 @@ static bool parse_line_number(struct ts_decoder *decoder, struct ts_entry *entry
     if (ts_json_next(&decoder->json) == TS_JSON_NULL)
         return ts_json_skip(&decoder->json);
     int64_t value = 0;
-    bool taken = false;
-    if (!ts_parse_integer(decoder, "line_number", INT32_MAX, &value, &taken))
+    bool valid = false;
+    if (!ts_parse_integer(decoder, "line_number", INT32_MAX, &value, &valid))
         return false;
-    if (taken)
+    if (valid)
         entry->line_number = (int32_t)value;
     return true;
 }
@@ -140,14 +140,14 @@ static bool parse_member(struct ts_decoder *decoder, struct ts_entry *entry, enu
     case M_FUNC_NAME:
         if (listed)
             return parse_func_name(decoder, entry);
-        break; /* the object form has the name already */
+        break; /* in the object form the key is the name */
     case M_OTHER:
         break;
     }
     return ts_json_skip(&decoder->json);
 }
 
-/* The entry at json->at; its name where the form is an object, NULL where it is a list. */
+/* The entry at json->at. name: in the object form, its key; NULL: in the list form. */
 static bool parse_entry(struct ts_decoder *decoder, const struct ts_str *name)
 {
     struct ts_json *json = &decoder->json;

@@ -1,246 +1,30 @@
 /*
- * The fast path through func_profiles: entries as CPython prints them, compared with constants, not tokenised.
+ * The fast path through func_profiles: reads entries in the form that json.dumps prints, by comparing them with
+ * constants instead of tokenising.
  *
- * One of lib/profile/fast.c's variants: TS_FAST_RUN names it, the compiler's flags (or TS_PORTABLE) say which
- * instructions it may use.
+ * Compiled once for each variant (lib/profile/fast.c chooses one): TS_FAST_RUN is its name, and the compiler's flags,
+ * or TS_PORTABLE, determine the instructions it may use.
  *
- * json.dumps(asdict(stats_profile)) gives every entry the same members in the same order with the same spacing; so do
- * its compact form and the list form of our own client. An entry that has that shape and nothing wrong with it is taken
- * here; at the first byte that differs nothing of it has been taken, and the general path (lib/profile/entry.c) reads
- * that entry from its beginning. So the fast path never judges: every fault, escape, other order or other spacing is
- * the general path's, and the two cannot disagree about an entry that both take unless a value is read differently,
- * which tests and a fuzz target hold together. Every byte is still checked: strings for control characters and UTF-8,
- * numbers for their grammar.
+ * json.dumps(asdict(stats_profile)) prints the same members of every entry in the same order and spacing; so do its
+ * compact form and the list form of our own client. An entry of this form without a fault is read here. At the first
+ * byte that differs the entry is discarded, and the general path (lib/profile/entry.c) reads it from its beginning. So
+ * the fast path never reports a fault, and the two paths can only disagree if they read a valid value differently; unit
+ * tests and a fuzz target compare them. Every byte is still checked: strings for control characters and UTF-8, numbers
+ * for their grammar.
  *
- * Bounds. Constants and numbers are read without asking for the end of the text before each byte: an entry is only
- * begun, and gone on with behind each of its strings, while MARGIN bytes are left, more than all of them together can
- * take. The last entries of a message go the general path.
+ * Bounds: an entry is only begun, and continued after each of its strings, if TS_FAST_MARGIN bytes are left. That is
+ * more than its constants and numbers can need, so they are read without checking for the end of the text. The last
+ * entries of a message are read by the general path.
  *
- * An entry whose members are all there but in another order (a dict built otherwise) is taken too, member by member.
+ * An entry with all members in another order is read too, member by member.
  */
-#include "lib/base/ascii.h"
-#include "lib/base/json_scan.h"
-#include "lib/base/number.h"
-#include "lib/profile/block64.h"
 #include "lib/profile/decoder.h"
+#include "lib/profile/fast_value.h"
 #include "lib/profile/recall.h"
 
-#include <string.h>
+enum { MARGIN = TS_FAST_MARGIN };
 
-enum {
-    MARGIN = TS_FAST_MARGIN,
-    WHOLE_MAX = 10,    /* digits before the point */
-    FRACTION_MAX = 24, /* behind it; repr() of a double gives 17 significant ones */
-    CALLS_MAX = 16
-};
-
-/* Compares without a call: n is a constant from 1 to 32. */
-static inline __attribute__((always_inline)) bool same(const char *p, const char *constant, size_t n)
-{
-    uint64_t a;
-    uint64_t b;
-    uint64_t differ = 0;
-    if (n < 8) {
-        for (size_t i = 0; i < n; i++)
-            differ |= (uint64_t)(p[i] ^ constant[i]);
-        return differ == 0;
-    }
-    for (size_t i = 0; i + 8 <= n; i += 8) {
-        memcpy(&a, p + i, 8);
-        memcpy(&b, constant + i, 8);
-        differ |= a ^ b;
-    }
-    memcpy(&a, p + (n - 8), 8);
-    memcpy(&b, constant + (n - 8), 8);
-    return (differ | (a ^ b)) == 0;
-}
-
-/* Steps over a constant, or leaves the function. */
-#define EXPECT(p, constant) \
-    do { \
-        if (!same(p, constant, sizeof(constant) - 1)) \
-            return NULL; \
-        (p) += sizeof(constant) - 1; \
-    } while (0)
-/* The constant in the spacing of the text. */
-#define EXPECT_SPACED(p, spaced, with, without) \
-    do { \
-        if (spaced) \
-            EXPECT(p, with); \
-        else \
-            EXPECT(p, without); \
-    } while (0)
-
-/* The string whose first byte is at p, byte by byte where need be; gives the byte behind its closing quote. */
-static __attribute__((noinline)) const char *parse_any_string(const char *p, const char *end, size_t max,
-                                                              struct ts_str *ret)
-{
-    const char *begin = p;
-    for (;;) {
-        p = ts_json_scan(p, end);
-        if (p == end)
-            return NULL;
-        if (*p == '"')
-            break;
-        if ((unsigned char)*p < 0x80) /* an escape or a control character */
-            return NULL;
-        size_t n = ts_utf8_len(p, end);
-        if (!n)
-            return NULL;
-        p += n;
-    }
-    *ret = (struct ts_str){begin, (size_t)(p - begin)};
-    return ret->len <= max ? p + 1 : NULL;
-}
-
-/* Most strings are short and ASCII. */
-static inline const char *parse_string(const char *p, const char *end, size_t max, struct ts_str *ret)
-{
-    unsigned n = ts_plain64(p);
-    if (n == TS_BLOCK || p[n] != '"')
-        return parse_any_string(p, end, max, ret);
-    *ret = (struct ts_str){p, n};
-    return p + n + 1;
-}
-
-/* Up to 8 digits at p: their value, and how many; more than 8 give 8. */
-static inline uint64_t parse_8_digits(const char *p, unsigned *ret_n)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word;
-    memcpy(&word, p, 8);
-    word ^= ones * '0';
-    /* Above 9 the sum reaches the top bit; a carry out of a byte reaches only those behind it. */
-    uint64_t others = ((word + ones * 0x76) | word) & ones << 7;
-    unsigned n = others ? (unsigned)__builtin_ctzll(others) >> 3 : 8;
-    *ret_n = n;
-    if (!n)
-        return 0;
-    word <<= 64 - 8 * n; /* leading zeros, and what was no digit is out */
-    word = word * 10 + (word >> 8);
-    const uint64_t pairs = UINT64_C(0x000000FF000000FF);
-    return ((word & pairs) * (100 + (UINT64_C(1000000) << 32)) +
-            (word >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
-           32;
-#else
-    uint64_t value = 0;
-    unsigned n = 0;
-    for (; n < 8 && ts_is_digit(p[n]); n++)
-        value = value * 10 + (unsigned)(p[n] - '0');
-    *ret_n = n;
-    return value;
-#endif
-}
-
-/* A number of seconds of any length; gives the byte behind it. */
-static __attribute__((noinline)) const char *parse_long_seconds(const char *p, int64_t *ret_ns)
-{
-    const char *text = p;
-    p += *p == '-';
-    const char *digits = p;
-    while (ts_is_digit(*p) && p - digits < WHOLE_MAX)
-        p++;
-    if (p == digits || (*digits == '0' && p - digits > 1))
-        return NULL;
-    if (*p == '.') {
-        digits = ++p;
-        while (ts_is_digit(*p) && p - digits < FRACTION_MAX)
-            p++;
-        if (p == digits)
-            return NULL;
-    }
-    if (ts_number_ns(text, (size_t)(p - text), TS_HALF_EVEN, TS_TIME_MAX_NS, ret_ns))
-        return NULL;
-    return p; /* a further digit or an exponent here is not what the next constant begins with */
-}
-
-/* A number of seconds; gives the byte behind it. */
-static inline const char *parse_seconds(const char *p, int64_t *ret_ns)
-{
-    static const uint32_t powers[8] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100};
-    /* What get_stats_profile() makes of most times. */
-    if (same(p, "0.0,", 4)) {
-        *ret_ns = 0;
-        return p + 3;
-    }
-    const char *text = p;
-    bool negative = *p == '-';
-    p += negative;
-    unsigned n;
-    uint64_t value = parse_8_digits(p, &n);
-    if (n == 8)
-        return parse_long_seconds(text, ret_ns);
-    if (!n || (*p == '0' && n > 1))
-        return NULL;
-    value *= 1000000000; /* of 7 digits: within TS_TIME_MAX_NS, with any fraction */
-    p += n;
-    if (*p == '.') {
-        uint64_t fraction = parse_8_digits(++p, &n);
-        if (!n)
-            return NULL;
-        if (n == 8) {
-            if (!ts_is_digit(p[8])) {
-                fraction *= 10;
-            } else if (!ts_is_digit(p[9])) {
-                fraction = fraction * 10 + (unsigned)(p[8] - '0');
-                p++;
-            } else {
-                return parse_long_seconds(text, ret_ns);
-            }
-            value += fraction;
-        } else {
-            value += fraction * powers[n];
-        }
-        p += n;
-    }
-    *ret_ns = negative ? -(int64_t)value : (int64_t)value;
-    return p;
-}
-
-/* Digits of a count; gives the byte behind them. */
-static inline const char *parse_digits(const char *p, uint64_t *ret)
-{
-    unsigned n;
-    *ret = parse_8_digits(p, &n);
-    if (n == 8) {
-        for (; n < CALLS_MAX && ts_is_digit(p[n]); n++)
-            *ret = *ret * 10 + (unsigned)(p[n] - '0');
-    }
-    return n ? p + n : NULL;
-}
-
-/* What is between the quotes of ncalls, and the closing one. */
-static inline const char *parse_calls(const char *p, struct ts_entry *entry)
-{
-    uint64_t n;
-    uint64_t primitive;
-    p = parse_digits(p, &n);
-    if (!p || n > TS_CALLS_MAX)
-        return NULL;
-    primitive = n;
-    if (*p == '/') {
-        p = parse_digits(p + 1, &primitive);
-        if (!p || primitive > n)
-            return NULL;
-    }
-    entry->ncalls = (int64_t)n;
-    entry->pcalls = (int64_t)primitive;
-    return *p == '"' ? p + 1 : NULL;
-}
-
-static inline const char *parse_line_number(const char *p, struct ts_entry *entry)
-{
-    uint64_t line;
-    const char *digits = p;
-    p = parse_digits(p, &line);
-    if (!p || line > INT32_MAX || (*digits == '0' && p - digits > 1))
-        return NULL;
-    entry->line_number = (int32_t)line;
-    return p;
-}
-
-/* From the quote that ends the name to the brace that ends the entry. */
+/* The members after the name, from the text of ncalls to the closing brace of the entry. */
 static inline __attribute__((always_inline)) const char *parse_members(const char *p, const char *end, bool spaced,
                                                                        struct ts_entry *entry)
 {
@@ -252,7 +36,7 @@ static inline __attribute__((always_inline)) const char *parse_members(const cha
     p = parse_seconds(p, &entry->tottime);
     if (!p)
         return NULL;
-    /* The list form of our client leaves the quotients out. */
+    /* The list form of our client omits the percall members. */
     bool percall = p[spaced ? 3 : 2] == 'p';
     if (percall) {
         EXPECT_SPACED(p, spaced, ", \"percall_tottime\": ", ",\"percall_tottime\":");
@@ -279,7 +63,7 @@ static inline __attribute__((always_inline)) const char *parse_members(const cha
     return p && *p == '}' ? p + 1 : NULL;
 }
 
-/* One entry, the comma before it included where it is not the first; gives the byte behind its brace. */
+/* One entry, with the comma before it unless it is the first. */
 static inline __attribute__((always_inline)) const char *parse_entry(const char *p, const char *end, bool first,
                                                                      bool listed, bool spaced, struct ts_entry *entry)
 {
@@ -313,7 +97,7 @@ enum {
     PERCALL_CUMTIME = 128
 };
 
-/* The member whose name begins at p, up to its value; gives its bit, or 0. */
+/* Skips a member's name, up to its value. Returns its bit; 0: another name. */
 static inline unsigned parse_key(const char **at, bool spaced)
 {
 #define KEY(bit, name) \
@@ -372,7 +156,7 @@ static inline const char *parse_value(const char *p, const char *end, unsigned b
     }
 }
 
-/* One entry whose members come in any order, each at most once; gives the byte behind its brace. */
+/* One entry with its members in any order, each at most once. */
 static inline const char *parse_unordered(const char *p, const char *end, bool first, bool listed, bool spaced,
                                           struct ts_entry *entry)
 {
@@ -405,14 +189,14 @@ static inline const char *parse_unordered(const char *p, const char *end, bool f
     }
 }
 
-/* As many entries of one shape as follow each other. False: no memory. */
+/* Reads entries until one has another form. False: no memory. */
 static inline __attribute__((always_inline)) bool parse_run(struct ts_decoder *decoder, bool listed, bool spaced)
 {
     struct ts_json *json = &decoder->json;
-    bool ordered = true; /* until an entry is not: those behind it will not be either */
+    bool ordered = true; /* once an entry is not, the next ones will not be either */
     for (;;) {
         struct ts_profile *profile = &decoder->profile;
-        /* An ordered entry has all its members: nothing of its place needs to be cleared. */
+        /* An ordered entry sets every member, so that the entry need not be cleared first. */
         struct ts_entry *entry =
             profile->n_entries < decoder->cap_entries ? &profile->entries[profile->n_entries] : ts_next_entry(decoder);
         if (!entry)
@@ -426,7 +210,7 @@ static inline __attribute__((always_inline)) bool parse_run(struct ts_decoder *d
         if (!next)
             next = parse_unordered(json->at, json->end, json->first, listed, spaced, entry);
         if (!next)
-            return true; /* what was filled in of the entry is cleared by the general path */
+            return true; /* the general path clears the entry before it reads it */
         ts_recall_find(&decoder->recall, entry);
         json->at = next;
         json->first = false;

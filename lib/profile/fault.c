@@ -1,12 +1,12 @@
-/* What is wrong with a message, in words. Texts are bounded, and never cut inside a character. */
+/* Texts of faults, for senders and operators. They are bounded, and never cut inside a UTF-8 character. */
 #include "lib/profile/decoder.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Without the part of a character that a cut at len may have left at the end. */
-static size_t whole_characters(const char *text, size_t len)
+/* The length without a character that is incomplete because the text was cut at len. */
+static size_t complete_characters(const char *text, size_t len)
 {
     size_t start = len;
     while (start > 0 && len - start < 3 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
@@ -32,17 +32,17 @@ void ts_note(struct ts_decoder *decoder, int code, size_t offset, const char *fo
     if (len < 0)
         noted->text[0] = '\0';
     else if ((size_t)len >= sizeof(noted->text))
-        noted->text[whole_characters(noted->text, sizeof(noted->text) - 1)] = '\0';
+        noted->text[complete_characters(noted->text, sizeof(noted->text) - 1)] = '\0';
 }
 
 void ts_note_type(struct ts_decoder *decoder, int code, enum ts_json_type type, const char *member, const char *needed)
 {
-    static const char *const words[] = {
+    static const char *const names[] = {
         [TS_JSON_NONE] = "nothing",    [TS_JSON_OBJECT] = "an object", [TS_JSON_LIST] = "a list",
         [TS_JSON_STRING] = "a string", [TS_JSON_NUMBER] = "a number",  [TS_JSON_TRUE] = "true",
         [TS_JSON_FALSE] = "false",     [TS_JSON_NULL] = "null",
     };
-    ts_note(decoder, code, ts_json_offset(&decoder->json), "%s is %s, %s is needed", member, words[type], needed);
+    ts_note(decoder, code, ts_json_offset(&decoder->json), "%s is %s, %s is needed", member, names[type], needed);
 }
 
 void ts_note_function(struct ts_decoder *decoder, struct ts_str name)
@@ -87,7 +87,7 @@ void ts_fault_write(struct ts_fault *fault, size_t offset, struct ts_str functio
 {
     char name[TS_SHOWN];
     fault->offset = offset;
-    /* Longest: 9 + 63 + 2 + 143 + 27 bytes; fits into fault->message whole. */
+    /* At most 9 + 63 + 2 + 143 + 27 bytes: it always fits. */
     if (function.data)
         snprintf(fault->message, sizeof(fault->message), "function %s: %s (byte %zu)", ts_shown(function, name), text,
                  offset);

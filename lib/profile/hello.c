@@ -1,8 +1,8 @@
 /*
- * What is not a profile on a stream: a hello and a bye.
+ * Lines of a stream that are no profiles: a hello and a bye.
  *
- * A hello's text has been walked by ts_decode() already, for syntax; its value is walked again here, with the same
- * decoder, so that labels and faults are read and worded as in a profile.
+ * ts_decode() has checked the syntax of a hello already. Its value is read here with the same decoder, so that labels
+ * and faults are treated as in a profile.
  */
 #include "lib/base/ascii.h"
 #include "lib/profile/decoder.h"

@@ -1,12 +1,13 @@
 /*
- * Recognising locations while a message is read: a table of recently seen ones, in front of an intern table.
+ * The recall cache: recognises locations while a message is read, in front of an intern table.
  *
- * Profiles name the same few hundred locations over and over. A cheap key of some bytes of the name, of the file name
- * and of the line leads to one candidate, which is then compared in full; no hash over all bytes, no search. A key that
- * two locations share, or that was made to be shared, costs only a miss, and the intern table's seeded hash decides.
+ * Profiles repeat the same few hundred locations. A cheap key, computed from some bytes of the name, of the file name
+ * and from the line, leads to one candidate, which is then compared completely: no hash of all bytes, no search. If two
+ * locations have the same key, even on purpose, it costs a miss only; the caller then looks it up in the intern table,
+ * whose hash is seeded.
  *
- * For the fast path: strings must have TS_BLOCK readable bytes from their first one, which a message's have there and
- * the intern table's always.
+ * For the fast path only: strings must have TS_BLOCK readable bytes from their first one. Those of a message have them
+ * there (TS_FAST_MARGIN), and those of the intern table always (TS_INTERN_SLACK).
  */
 #ifndef TS_PROFILE_RECALL_H
 #define TS_PROFILE_RECALL_H
@@ -17,12 +18,16 @@
 #include "lib/profile/profile.h"
 
 struct ts_recall {
-    const struct ts_intern *table; /* NULL: nothing is known */
+    const struct ts_intern *table; /* NULL: no cache */
     uint32_t *recent;              /* number + 1, by key; 0: none */
     uint32_t mask;
 };
 
-/* The first 8 bytes at most, moved up against the end of the word. */
+/* See ts_decoder_recall_from() and ts_decoder_learn(). */
+int ts_recall_start(struct ts_recall *recall, const struct ts_intern *table) TS_MUST_USE;
+void ts_recall_learn(struct ts_recall *recall, const struct ts_entry *entry, uint32_t number);
+
+/* The first 8 bytes of a string; of a shorter one all of them, shifted to the high end of the word. */
 static inline uint64_t ts_recall_word(const char *p, size_t len)
 {
     uint64_t word;
@@ -31,7 +36,7 @@ static inline uint64_t ts_recall_word(const char *p, size_t len)
     return len ? word << cut : 0;
 }
 
-/* Not 0. */
+/* Never 0. */
 static inline uint32_t ts_recall_key(struct ts_str name, struct ts_str file, int32_t line)
 {
     uint64_t first = ts_recall_word(name.data, name.len);
@@ -44,12 +49,12 @@ static inline uint32_t ts_recall_key(struct ts_str name, struct ts_str file, int
     return (uint32_t)(hash ^ hash >> 32) | 1;
 }
 
-/* Fills in what of an entry depends on its location. */
+/* Sets `recalled` if the location is in the cache, and the key with which it can be learned. */
 static inline void ts_recall_find(const struct ts_recall *recall, struct ts_entry *entry)
 {
     const struct ts_intern *table = recall->table;
     if (!table || !entry->file_name.data)
-        return; /* without a file: rare enough to be looked for the slow way */
+        return; /* entries without a file are rare */
     entry->key = ts_recall_key(entry->raw_name, entry->file_name, entry->line_number);
     uint32_t number = recall->recent[entry->key >> 1 & recall->mask];
     if (!number)

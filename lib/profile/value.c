@@ -1,23 +1,24 @@
-/* The single values of a message: strings, names, times, counts. See lib/profile/decoder.h for how faults are kept. */
+/* Single values of a message: strings, names, times, counts. Faults are noted as lib/profile/decoder.h describes. */
 #include "lib/base/ascii.h"
 #include "lib/base/int.h"
 #include "lib/base/number.h"
 #include "lib/profile/decoder.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER_SHOWN = 24 }; /* bytes of a number in a message */
 
 /*
- * No string grows by reading its escapes, so what is left of the message from the first such string on is room enough
- * for it and all later ones.
+ * Unescaping never makes a string longer. So the length of the rest of the message, from its first string with escapes
+ * on, is enough for that string and all later ones.
  */
 static bool arena_reserve(struct ts_decoder *decoder, size_t need)
 {
     if (need <= decoder->arena_cap - decoder->arena_len)
         return true;
-    /* Only the first of a message can come here: nothing is in the arena yet. */
+    assert(decoder->arena_len == 0); /* only the first one of a message can need more */
     size_t cap = need > decoder->arena_cap * 2 ? need : decoder->arena_cap * 2;
     char *arena = malloc(cap);
     if (!arena) {
@@ -88,7 +89,7 @@ bool ts_parse_seconds(struct ts_decoder *decoder, const char *member, int64_t *r
     return true;
 }
 
-/* What a number too large for seconds was probably meant as: today's date in other units. */
+/* The unit that a number too large for seconds probably has: today's date in other units. */
 static const char *timestamp_hint(const struct ts_json_number *number)
 {
     switch (ts_number_magnitude(number->text, number->len)) {
@@ -124,7 +125,7 @@ bool ts_parse_timestamp(struct ts_decoder *decoder, int64_t *ret_ns)
     return true;
 }
 
-bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_taken)
+bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t max, int64_t *ret_value, bool *ret_valid)
 {
     enum ts_json_type type = ts_json_next(&decoder->json);
     if (type != TS_JSON_NUMBER) {
@@ -143,11 +144,11 @@ bool ts_parse_integer(struct ts_decoder *decoder, const char *member, int64_t ma
         ts_note(decoder, TS_OUT_OF_RANGE, offset, "%s is %.*s%s, beyond its limits of 0 and %lld", member,
                 shown_len(&number), number.text, shown_more(&number), (long long)max);
     else
-        *ret_taken = true;
+        *ret_valid = true;
     return true;
 }
 
-/* The digits of *text from the front, past any number of zeros. 0, TS_BAD_SHAPE (none) or TS_OUT_OF_RANGE. */
+/* Reads and removes the digits at the beginning of *text. 0, TS_BAD_SHAPE (there are none) or TS_OUT_OF_RANGE. */
 static int read_calls(struct ts_str *text, int64_t *ret_value)
 {
     size_t n = 0;
@@ -160,7 +161,7 @@ static int read_calls(struct ts_str *text, int64_t *ret_value)
     return rc;
 }
 
-/* "n" or "n/p". Where the form is wrong, that counts before the size of the numbers. */
+/* "n" or "n/p". A wrong form is reported rather than the size of the numbers. */
 static void read_calls_text(struct ts_decoder *decoder, size_t offset, struct ts_str text, int64_t *ret_ncalls,
                             int64_t *ret_pcalls)
 {
@@ -204,8 +205,8 @@ bool ts_parse_calls(struct ts_decoder *decoder, int64_t *ret_ncalls, int64_t *re
             ts_note_type(decoder, TS_BAD_SHAPE, type, "ncalls", "a string like \"7\" or \"7/3\"");
         return ts_json_skip(&decoder->json);
     }
-    bool taken = false;
-    if (!ts_parse_integer(decoder, "ncalls", TS_CALLS_MAX, ret_ncalls, &taken))
+    bool valid = false;
+    if (!ts_parse_integer(decoder, "ncalls", TS_CALLS_MAX, ret_ncalls, &valid))
         return false;
     *ret_pcalls = *ret_ncalls;
     return true;
@@ -219,4 +220,18 @@ bool ts_member_twice(struct ts_decoder *decoder, unsigned *seen, unsigned bit, s
     }
     ts_note(decoder, TS_BAD_SHAPE, offset, "%s is given twice in one object", member);
     return true;
+}
+
+bool ts_next_member(struct ts_decoder *decoder, struct ts_str *ret_name, size_t *ret_offset)
+{
+    struct ts_json_string key;
+    if (!ts_json_member(&decoder->json, &key) || !ts_parse_text(decoder, &key, ret_name))
+        return false;
+    *ret_offset = (size_t)(key.bytes - 1 - decoder->json.begin);
+    return true;
+}
+
+bool ts_can_continue(const struct ts_decoder *decoder)
+{
+    return !decoder->json.error && !decoder->no_memory;
 }
