@@ -136,7 +136,7 @@ def main():
     build, folder = map(pathlib.Path, sys.argv[1:3])
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     runs = measure(build, folder, rounds)
-    print(f"{rounds} rounds, {runs['decoder']['spaced']['functions']} functions of "
+    print(f"Rounds: {rounds}, {runs['decoder']['spaced']['functions']} functions of "
           f"{runs['decoder']['spaced']['bytes_per_function']:.0f} bytes in the corpus, {os.cpu_count()} cores, Python "
           f"{platform.python_version()}, load at the end {os.getloadavg()[0]:.1f}\n")
     print("| measurement | result | goal |\n| --- | --- | --- |")
