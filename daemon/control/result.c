@@ -83,6 +83,7 @@ static bool reply_in_pieces(struct tsd_result *result, struct ts_query *query, s
     *held += pieces->size;
     tsd_result_init(result);
     *ret_reply = (struct tsd_reply){.status = 200, .type = type, .body = {next_piece, free_pieces, pieces, .len = -1}};
+    /* cppcheck-suppress memleak -- the body owns it */
     return true;
 }
 
