@@ -29,6 +29,7 @@ check_arrows = load_script()
 
 PYTHON_WINGS = {
     "": ("sending", "reading/control.py"),
+    "worker.py": ("sending",),
     "sending": (),
     "reading": (),
 }
@@ -296,6 +297,12 @@ class Python(TreeTest):
         self.assert_offence({"python/timesliced/a.py": "from .reading import results\n"},
                             "python/timesliced/a.py:1: python/timesliced/ must not import "
                             "python/timesliced/reading/results.py")
+
+    def test_module_with_an_entry_of_its_own(self):
+        self.assert_clean({"python/timesliced/worker.py": "from .sending import queue\n"})
+        self.assert_offence({"python/timesliced/worker.py": "from .reading import control\n"},
+                            "python/timesliced/worker.py:1: python/timesliced/ must not import "
+                            "python/timesliced/reading/control.py (it may import sending)")
 
     def test_import_inside_a_function_counts(self):
         self.assert_offence({"python/timesliced/sending/a.py": "def f():\n    from ..client import Client\n"},
