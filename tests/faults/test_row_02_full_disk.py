@@ -57,8 +57,7 @@ def stored_wide(daemon):
 
 
 def test_full_disk_with_plain_streams_and_datagrams(small_disk, new_daemon, report):
-    """Senders of streams have to wait, datagrams above the limit are counted, and everything received is stored later.
-    """
+    """Senders of streams have to wait, datagrams above the limit are counted, and all received messages are stored."""
     daemon = new_daemon({"store.path": small_disk / "t.db", "ingest.memory_limit": "2M",
                          "store.flush_interval": "100ms"})
     daemon.db = small_disk / "t.db"

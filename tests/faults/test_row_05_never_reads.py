@@ -111,8 +111,7 @@ def test_unread_responses_of_acknowledged_streams_use_limited_memory(start_daemo
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_late_reader_receives_the_last_ack(start_daemon, scale, report, kind):
-    """A client reads only after all its messages are stored: the last acknowledgement or the end of the stream follows.
-    """
+    """A client that reads only after its messages are stored receives the last ack or the end of the stream."""
     daemon = start_daemon()
     number = scale.choose(20_000, 200_000)
     problems = []

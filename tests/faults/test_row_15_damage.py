@@ -139,7 +139,7 @@ def test_deeper_damage_does_not_crash(new_daemon, scale, report, intact):
                 code = daemon.stop()
                 if code not in (0, 1):
                     problems.append(f"{n}: exit code {code} on SIGTERM")
-        daemon.checked = True  # not its database
+        daemon.checked = True  # its check would fail because of the damage
         daemon.discard(quiet=True)
     report("15 deeper damage", tries, problems,
            f"no crash; {rejected} rejected at the start, {reported} reported by /healthz")
@@ -193,6 +193,6 @@ def test_healthz_reports_damage_after_an_unclean_stop(new_daemon, scale, report,
             daemon.stop()
         elif daemon.process.returncode != EX_CONFIG:
             problems.append(f"{n}: exit code {daemon.process.returncode}")
-        daemon.checked = True  # not its database
+        daemon.checked = True  # its check would fail because of the damage
         daemon.discard(quiet=True)
     report("15 damage found after an unclean stop", tries, problems, f"{reported} reported by /healthz")

@@ -1,6 +1,6 @@
 """Row 16: reload of an invalid configuration under load. No connection is closed, and nothing is lost.
 
-tests/integration/test_lifecycle.py, test_reload_of_an_invalid_file_changes_nothing, checks what is in force then.
+tests/integration/test_lifecycle.py checks that such a reload changes no setting.
 """
 import signal
 import socket

@@ -69,7 +69,6 @@ def test_duplicates_are_acknowledged_but_not_counted(start_daemon):
 
 
 def test_content_of_a_duplicate_is_not_checked(start_daemon):
-    """The content of a line whose number was already accepted is not checked."""
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()

@@ -13,7 +13,8 @@ from support.daemon import query, wait_until
 from support.history import SLOW, Load, calls, disagreements, fill, message, send
 
 
-# Backups.
+# Backups, regrids and deletions.
+
 
 def backup(daemon, path=None):
     response = daemon.post("/v1/backup")
@@ -154,7 +155,8 @@ def test_kill_during_a_background_task_leaves_consistent_levels(start_daemon, pa
     assert disagreements(daemon.db) == []
 
 
-# Large answers.
+# Large responses.
+
 
 def connections(daemon):
     """The number of connected peers of all its stream sockets."""

@@ -154,8 +154,7 @@ def test_flush_interval_commits_without_queries(start_daemon):
 
 
 def test_concurrent_queries_share_commits(start_daemon):
-    """Each query follows a message that it must include. There are at most 20 commits a second; many queries share one.
-    """
+    """Each query must include a message sent just before. There are at most 20 commits a second; queries share them."""
     daemon = start_daemon(ingest__threads=2, store__flush_interval="1h")
     clients, rounds = 12, 8
 

@@ -103,7 +103,6 @@ def test_exit_codes_of_the_tool_are_documented():
 
 
 def test_man_page_of_the_tool_has_the_examples_of_its_help():
-    """The man page has the examples of --help."""
     documented = section(page("timeslicectl.1"), "EXAMPLES").replace("\\\\\n    ", "").replace("\\\n    ", "")
     examples = re.findall(r"^  (timeslicectl [a-z]+ .*)$", help_of(CTL).split("Examples:")[1], re.M)
     assert re.findall(r"^timeslicectl .*$", documented, re.M) == examples and examples

@@ -204,7 +204,6 @@ def test_any_order_gives_the_same_responses(start_daemon):
 
 
 def test_sums_calculated_by_hand(start_daemon):
-    """A small example with sums calculated by hand."""
     daemon = start_daemon()
     stream = senders.Stream(daemon)
     stream.send(b'{"timestamp": 9.999999999, "profile": {"total_tt": 0.3, "func_profiles": {"__a": {"ncalls": "3/2",'

@@ -43,8 +43,7 @@ def test_empty_streams_count_nothing(start_daemon, kind):
 
 @pytest.mark.parametrize("kind", STREAMS)
 def test_lines_split_at_every_byte_are_joined(start_daemon, kind):
-    """Each line arrives in two sends, split one byte further each time: in a key, an escape, a character, the line end.
-    """
+    """Each line arrives in two pieces, split one byte later each time: in keys, escapes, characters, the line end."""
     daemon = start_daemon()
     text = message(3, name='_é😀"\\\n', timestamp=5.25).decode()
     text = text.replace("\\u00e9", "é").replace("\\ud83d\\ude00", "😀").encode()

@@ -79,7 +79,7 @@ def test_texts_cover_every_code():
 
 
 def test_result_does_not_depend_on_earlier_messages(decode):
-    """The result does not depend on earlier messages: the rows in random order, each one twice."""
+    """Decodes the rows in random order, each one twice."""
     order = list(ROWS)
     random.Random(1).shuffle(order)
     results = decode([row.text for row in order for _ in range(2)])
