@@ -48,10 +48,8 @@ def run_with_failure(daemon, slots, which, n):
     setattr(slots, which, n)
     problems = []
     plain = Plain(daemon, slots)
-    daemon.spawn()
     try:
-        wait_until(lambda: daemon.process.poll() is not None or daemon.control.exists())
-        if daemon.process.poll() is None:
+        if daemon.try_start():
             plain.run()
             daemon.process.send_signal(signal.SIGTERM)
     except (OSError, json.JSONDecodeError):

@@ -54,7 +54,7 @@ def test_ingest_calls_no_malloc_after_warm_up(new_daemon, tmp_path, send, shuffl
     counter.write_bytes(bytes(8))
     daemon = new_daemon({"store.flush_interval": "1h"})
     daemon.spawn(env={"LD_PRELOAD": str(COUNTER), "MALLOC_COUNT": str(counter), "PATH": "/usr/bin"})
-    support.wait_until(daemon.control.exists)
+    daemon.wait_ready()
 
     def count(n):
         """The number of malloc calls for n messages and a status request."""

@@ -73,6 +73,9 @@ class Daemon:
     def start(self):
         """Starts the daemon and waits until its control socket responds."""
         self.spawn()
+        return self.wait_ready()
+
+    def wait_ready(self):
         self.checked = False
         end = time.monotonic() + TIMEOUT
         while True:
