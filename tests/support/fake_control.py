@@ -3,12 +3,14 @@
 The fake serves canned responses over HTTP on a Unix socket, complete or interrupted, in every form of transfer.
 $TIMESLICECTL names the binary; by default it is build/ctl/timeslicectl.
 """
+import functools
 import http.server
 import json
 import os
 import pathlib
 import pty
 import re
+import signal
 import socket
 import socketserver
 import struct
@@ -136,9 +138,10 @@ def ctl(*args, daemon=None, env=None, **options):
 
 
 def start_ctl(*args, daemon):
-    """Starts timeslicectl without waiting for it."""
+    """Starts timeslicectl without waiting for it. A background job of a shell ignores SIGINT, timeslicectl must not."""
     return subprocess.Popen([BINARY, "--socket", daemon.path, *map(str, args)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env=environment())
+                            stderr=subprocess.PIPE, env=environment(),
+                            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
 
 
 def columns(text):
