@@ -32,7 +32,7 @@ void ts_counters_clear(struct ts_counters *counters)
     counters->saturated = 0;
 }
 
-/* The slot of the key, or the free one where it belongs. */
+/* The slot that has the key, or the free one for it. */
 static uint32_t row_slot(const struct ts_counters *c, int64_t bucket, uint32_t labels, uint32_t location)
 {
     uint32_t mask = c->n_slots - 1;
@@ -57,7 +57,7 @@ static uint32_t profile_slot(const struct ts_counters *c, int64_t bucket, uint32
     return slot;
 }
 
-/* An empty index for n rows, filled to half at most; NULL where the present one will do. */
+/* An empty index for n rows, at most half full; NULL: the current one is large enough. */
 static int grow_slots(uint32_t n_slots, size_t n, uint32_t **ret_slots, uint32_t *ret_n)
 {
     size_t to = n_slots ? n_slots : 128;
@@ -126,7 +126,7 @@ static unsigned add_one(int64_t *to, int64_t from)
     return reached;
 }
 
-/* Top bit clear: within a quarter of the range of either sign. Two such numbers have a sum that is not at a bound. */
+/* The top bit is clear for numbers within a quarter of the range: the sum of two of them cannot saturate. */
 static inline uint64_t far_out(int64_t a)
 {
     return (uint64_t)a + (UINT64_C(1) << 62);
@@ -134,7 +134,7 @@ static inline uint64_t far_out(int64_t a)
 
 unsigned ts_sums_add(struct ts_sums *to, const struct ts_sums *from)
 {
-    /* Nearly always, and then one branch serves for all. */
+    /* The usual case, decided by one branch for all sums. */
     uint64_t far = far_out(to->cumtime) | far_out(from->cumtime) | far_out(to->tottime) | far_out(from->tottime) |
                    far_out(to->ncalls) | far_out(from->ncalls) | far_out(to->pcalls) | far_out(from->pcalls);
     if (!(far >> 63)) {

@@ -1,8 +1,9 @@
 /*
- * Additive accumulators: (bucket, label set, location) -> sums, and (bucket, label set) -> profile sums.
+ * Counters: (bucket, label set, location) -> sums, and (bucket, label set) -> profile sums.
  *
- * Rows lie densely in arrays in order of first arrival; open-addressing index tables of 32-bit numbers point into
- * them. Draining is a walk over the arrays. All sums saturate (ts_sat_add) and count it. One thread at a time.
+ * Rows are stored in arrays in order of arrival; an open-addressing index of 32-bit numbers points into each array.
+ * Readers iterate over the arrays. Sums saturate (ts_sat_add), and saturated additions are counted. Used by one thread
+ * at a time.
  */
 #ifndef TS_AGGREGATE_COUNTERS_H
 #define TS_AGGREGATE_COUNTERS_H
@@ -52,15 +53,15 @@ struct ts_counters {
     uint32_t *profile_slots;
     uint32_t n_profile_slots;
     uint64_t seed;      /* of the hashes */
-    uint64_t saturated; /* additions that did not fit */
+    uint64_t saturated; /* additions that saturated */
 };
 
 void ts_counters_init(struct ts_counters *counters);
 void ts_counters_deinit(struct ts_counters *counters); /* twice is safe */
 void ts_counters_clear(struct ts_counters *counters);  /* empties, keeps the memory, resets saturated */
 
-/* Makes room so that the next `entries` calls of add and one of add_profile cannot fail: a message is taken whole or
- * not. */
+/* Makes room, so that the next `entries` calls of add and one of add_profile cannot fail. So a message is added
+ * completely or not at all. */
 int ts_counters_reserve(struct ts_counters *counters, size_t entries) TS_MUST_USE;
 void ts_counters_add(struct ts_counters *counters, int64_t bucket, uint32_t labels, uint32_t location,
                      const struct ts_sums *sums);
@@ -75,10 +76,10 @@ int ts_counters_merge(struct ts_counters *counters, const struct ts_counters *fr
 
 /* Bytes of one row of sums, with its share of the index. */
 #define TS_SUM_ROW_BYTES (sizeof(struct ts_sum_row) + 2 * sizeof(uint32_t))
-/* Bytes of what is in the counters now, with its share of the index. Memory kept for reuse does not count. */
+/* Bytes of the rows with their share of the index. Memory that is kept for reuse is not included. */
 size_t ts_counters_used(const struct ts_counters *counters);
 
-/* Adds one set of sums into another; gives how many of them saturated. */
+/* Adds one set of sums to another. Returns how many of the additions saturated. */
 unsigned ts_sums_add(struct ts_sums *to, const struct ts_sums *from);
 unsigned ts_profile_sums_add(struct ts_profile_sums *to, const struct ts_profile_sums *from);
 

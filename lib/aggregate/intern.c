@@ -50,7 +50,7 @@ static bool same_str(struct ts_str a, struct ts_str b)
     return a.len == b.len && !a.data == !b.data && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* The slot that holds the key, or the free one where it belongs. The table has slots. */
+/* The slot that has the key, or the free one for it. n_slots > 0. */
 static uint32_t find_slot(const struct ts_intern *table, const struct ts_location *key, uint32_t hash)
 {
     uint32_t mask = table->n_slots - 1;
@@ -132,7 +132,7 @@ static struct ts_str copy_str(struct ts_intern *table, struct ts_str str)
     return (struct ts_str){bytes, str.len};
 }
 
-/* Few files have many functions: those seen last are kept once. */
+/* Many functions are in few files: the last file names are stored once. */
 static struct ts_str copy_file_name(struct ts_intern *table, struct ts_str name)
 {
     if (!name.data)
@@ -193,7 +193,7 @@ int ts_bounded_load(struct ts_bounded *bounded, const struct ts_location *key, u
     return ts_intern_add(&bounded->table, key, ret_id);
 }
 
-/* Brings the names up to date with the table; most tables are never full, and never need them. */
+/* Adds the names of new locations. Most tables are never full and need none. */
 static int learn_names(struct ts_bounded *bounded)
 {
     while (bounded->named < bounded->table.n) {

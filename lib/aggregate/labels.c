@@ -37,7 +37,7 @@ static bool is_key_byte(char c)
     return ts_is_letter(c) || ts_is_digit(c) || c == '_';
 }
 
-/* \" \\ \n and \u00xx of a control character; at stands after the backslash. */
+/* An escape: \" \\ \n, or \u00xx of a control character. `at` is after the backslash. */
 static bool read_escape(struct ts_labels_reader *reader, struct ts_buf *value)
 {
     static const char hex[] = "0123456789abcdef";
@@ -61,7 +61,7 @@ static bool read_escape(struct ts_labels_reader *reader, struct ts_buf *value)
     return true;
 }
 
-/* A string; at stands after its opening quote. */
+/* A string. `at` is after its opening quote. */
 static bool read_value(struct ts_labels_reader *reader, struct ts_buf *value)
 {
     while (reader->at < reader->end) {

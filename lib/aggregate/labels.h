@@ -1,11 +1,11 @@
-/* Label sets in the one form in which they are stored: {"key": "value", "key": "value"}, keys ascending. */
+/* Reads and writes label sets in their canonical form, as stored: {"key": "value", "key": "value"}, keys ascending. */
 #ifndef TS_AGGREGATE_LABELS_H
 #define TS_AGGREGATE_LABELS_H
 
 #include "lib/base/buf.h"
 #include "lib/base/label.h"
 
-/* Appends the stored form of labels that ascend by key. */
+/* Appends the canonical form. The labels are ascending by key. */
 void ts_labels_write(const struct ts_label *labels, size_t n, struct ts_buf *out);
 
 struct ts_labels_reader {
@@ -16,8 +16,8 @@ struct ts_labels_reader {
 
 void ts_labels_reader_init(struct ts_labels_reader *reader, const char *json, size_t len);
 /*
- * The next pair: 1, 0 at the end of the set, TS_EINVAL where it is not of that form, TS_ENOMEM. ret_key is a view of
- * the set; value is overwritten with the decoded bytes.
+ * Reads the next pair. 1; 0: the end of the set; TS_EINVAL: not the canonical form; TS_ENOMEM. ret_key is a view of the
+ * set; value is overwritten with the decoded bytes.
  */
 int ts_labels_next(struct ts_labels_reader *reader, struct ts_str *ret_key, struct ts_buf *value) TS_MUST_USE;
 

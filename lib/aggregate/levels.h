@@ -2,8 +2,8 @@
  * Levels of retention: the same sums in buckets of several widths, each level kept for its own time.
  *
  * Level 0 is the finest, as wide as time_slice. The width of every other configured level is a multiple of all narrower
- * ones; all have the same origin. One transaction adds a delta to every level that takes its time. For each level we
- * track which buckets are *complete*, that is, contain everything the database has for their time:
+ * ones; all have the same origin. One transaction adds a delta to every level that still keeps its time. For each
+ * level we track which buckets are *complete*, that is, contain everything the database has for their time:
  *
  *              since                  built                  live
  *     ..deleted..|======complete======|......to be built......|======complete======>
@@ -93,8 +93,7 @@ int64_t ts_level_next_complete(const struct ts_levels *levels, const struct ts_l
 
 /* The first bucket that is younger than `keep` at this horizon (ns since the epoch). */
 int64_t ts_level_first_kept(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
-/* Is this the configured level that is kept longest? Of several, the widest. It takes data of any age not yet pruned.
- */
+/* Is this the configured level that is kept longest; of several, the widest? It accepts data of any age. */
 bool ts_level_is_longest(const struct ts_levels *levels, const struct ts_level *level);
 /* How far `since` may advance at this horizon: not past anything that another level has yet to be built from. */
 int64_t ts_level_bound(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);

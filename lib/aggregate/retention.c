@@ -137,7 +137,7 @@ static void keep_levels(struct ts_levels *levels, const struct ts_retention *ret
                 level->kind = TS_LEVEL_RETIRING;
             continue;
         }
-        if (level->kind == TS_LEVEL_INTERNAL) { /* a configured level takes deltas directly: build it again */
+        if (level->kind == TS_LEVEL_INTERNAL) { /* a configured level gets deltas directly: build it again */
             level->kind = TS_LEVEL_DEAD;
             continue;
         }

@@ -26,7 +26,7 @@ struct ts_levels_callbacks {
     int64_t (*last_bucket)(void *data, const struct ts_level *level);
     /* A change, as one line for the log. */
     void (*on_log)(void *data, const char *message);
-    /* The level is now the longest one and must take data older than `since`: delete its rows before that, now. */
+    /* The level is now the longest one and must accept data older than `since`: delete its rows before that, now. */
     void (*purge)(void *data, const struct ts_level *level);
     /* Add the source's rows of the buckets [from, to) to the level, now. They are few: most often part of one bucket.
      */

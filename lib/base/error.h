@@ -1,9 +1,9 @@
 /*
- * Errors, in two tiers.
+ * Two kinds of result codes.
  *
- * Negative: fatal to the operation; a caller that cannot add anything passes the number on unchanged.
- * Positive: a documented result that the caller must handle. Those of a message are enum ts_reject, whose
- * names are part of the outside contract.
+ * Negative: the operation failed; callers pass the code on unchanged unless they can handle it.
+ * Positive: a documented result that the caller must handle. For a message it is an enum ts_reject, whose names are
+ * part of the contract (docs/interfaces.md).
  */
 #ifndef TS_BASE_ERROR_H
 #define TS_BASE_ERROR_H
@@ -17,14 +17,14 @@
 enum {
     TS_OK = 0,
     TS_ENOMEM = -1, /* an allocation failed */
-    TS_ESTORE = -2, /* the store refuses for now: busy, full, unreadable; try again later */
+    TS_ESTORE = -2, /* the store rejects it for now: busy, full, unreadable; retry later */
     TS_ESYNC = -3, /* the store cannot be trusted to keep later commits (a failed sync, moved files): end the process */
     TS_EREFUSED = -4, /* the database must not be used: another grid, schema, program or daemon, or damaged */
-    TS_EINVAL = -5,   /* the text given is not of the form asked for */
-    TS_ECANCELED = -6 /* told to stop */
+    TS_EINVAL = -5,   /* the text or value does not have the required form */
+    TS_ECANCELED = -6 /* interrupted by its owner */
 };
 
-/* Why a message was not taken. The order is that of the contract's list; 0 is not a code. */
+/* Why a message was rejected, in the order of the list in docs/interfaces.md. 0 is no code. */
 enum ts_reject {
     TS_BAD_JSON = 1,
     TS_BAD_UTF8,

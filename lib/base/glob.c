@@ -1,6 +1,6 @@
 /*
- * See query_glob.h. A class, [a-cx], lies in the token array as one CLASS token, followed by its RANGE tokens; a
- * literal, a question mark and a star are one token each. A "[" that nothing closes is a literal.
+ * A literal, a question mark and a star are one token each. A class such as [a-cx] is a CLASS token followed by its
+ * RANGE tokens. A "[" that is not closed is a literal.
  */
 #include "lib/base/glob.h"
 
@@ -43,14 +43,14 @@ static void put(struct ts_glob *glob, enum kind kind, uint32_t low, uint32_t hig
     glob->tokens[glob->n++] = (struct ts_glob_token){.kind = kind, .low = low, .high = high};
 }
 
-/* The code points from..end-1 are what stands between the brackets. */
+/* Appends the class whose inside is the code points from..end-1. */
 static void put_class(struct ts_glob *glob, const uint32_t *from, const uint32_t *end)
 {
     size_t head = glob->n;
     bool negated = from < end && *from == '!';
     put(glob, negated ? CLASS_NOT : CLASS, 0, 0);
     for (const uint32_t *p = from + negated; p < end; p++) {
-        /* A hyphen between two makes a range; a range the wrong way round holds nothing. */
+        /* A hyphen between two code points makes a range; a descending range is empty. */
         if (end - p > 2 && p[1] == '-') {
             put(glob, RANGE, p[0], p[2]);
             p += 2;
@@ -61,7 +61,7 @@ static void put_class(struct ts_glob *glob, const uint32_t *from, const uint32_t
     glob->tokens[head].low = (uint32_t)(glob->n - head - 1);
 }
 
-/* The "]" that closes the class whose inside begins at p; one right at the beginning is a member. NULL: none. */
+/* The "]" that closes the class whose inside begins at p. One at the very beginning is a member. NULL: none. */
 static const uint32_t *class_end(const uint32_t *p, const uint32_t *end)
 {
     if (p < end && *p == '!')
@@ -75,7 +75,7 @@ static const uint32_t *class_end(const uint32_t *p, const uint32_t *end)
 
 static void compile(struct ts_glob *glob, const uint32_t *p, const uint32_t *end)
 {
-    bool unclosed = false; /* what does not close here does not close further on */
+    bool unclosed = false; /* there is no further "]", so no later class is closed either */
     for (; p < end; p++) {
         const uint32_t *close = NULL;
         switch (*p) {
@@ -114,7 +114,7 @@ int ts_glob_compile(struct ts_str pattern, struct ts_glob *ret_glob)
         if (points[n] == UINT32_MAX)
             return TS_EINVAL;
     }
-    /* No code point needs more than one token: a class has one more than members, and two brackets. */
+    /* No code point needs more than one token: a class has one more than its members, but also two brackets. */
     struct ts_glob glob = {.tokens = calloc(n + 1, sizeof(*glob.tokens))};
     if (!glob.tokens)
         return TS_ENOMEM;
@@ -154,7 +154,7 @@ bool ts_glob_match(const struct ts_glob *glob, struct ts_str name)
     const struct ts_glob_token *after_star = NULL;
     const char *at = name.data;
     const char *end = at + name.len;
-    const char *retry = NULL; /* where the star's next attempt begins */
+    const char *retry = NULL; /* the beginning of the star's next attempt */
     while (at < end) {
         if (token < last && token->kind == STAR) {
             after_star = ++token;
@@ -167,7 +167,7 @@ bool ts_glob_match(const struct ts_glob *glob, struct ts_str name)
             token += token_len(token);
             at = next;
         } else if (after_star) {
-            /* An earlier star cannot help: the last one could take all that it could. */
+            /* No need to retry an earlier star: the last one can match the same characters. */
             (void)ts_utf8_next(&retry, end);
             token = after_star;
             at = retry;

@@ -1,9 +1,9 @@
 /*
- * Patterns for function names, with the meaning of Python's fnmatch.fnmatchcase: * ? [seq] [!seq] over code points, the
- * whole name, nothing special about dots, slashes or backslashes.
+ * Patterns for function names, as in Python's fnmatch.fnmatchcase: * ? [seq] [!seq], by code points, matching the
+ * complete name; dots, slashes and backslashes are ordinary characters.
  *
- * A pattern is compiled once. Matching remembers the last star only, so it takes at most (length of the pattern) x
- * (length of the name) steps, whatever the pattern.
+ * A pattern is compiled once. Matching backtracks to the last star only, so any pattern needs at most (length of the
+ * pattern) x (length of the name) steps.
  */
 #ifndef TS_BASE_GLOB_H
 #define TS_BASE_GLOB_H
@@ -23,12 +23,12 @@ struct ts_glob {
     size_t n;
 };
 
-/* TS_EINVAL where the pattern is not UTF-8 or too long, TS_ENOMEM. */
+/* TS_EINVAL if the pattern is not UTF-8 or too long, TS_ENOMEM. */
 int ts_glob_compile(struct ts_str pattern, struct ts_glob *ret_glob) TS_MUST_USE;
 void ts_glob_deinit(struct ts_glob *glob); /* twice is safe */
 bool ts_glob_match(const struct ts_glob *glob, struct ts_str name);
 
-/* The code point at *at, which moves past it. A byte that is not UTF-8 gives UINT32_MAX and is skipped alone. */
+/* The code point at *at; moves *at past it. UINT32_MAX for a byte that is not UTF-8; only that byte is skipped. */
 uint32_t ts_utf8_next(const char **at, const char *end);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Two hashes for tables in memory: fast, and seeded per table, so that a sender who knows the code cannot make all keys
- * meet in one slot. A seed comes from the table's address, which the kernel randomises: lib has no clock and no
- * globals. The mixing is wyhash's idea (Wang Yi): multiply 64 x 64 to 128 bits and fold.
+ * Two hashes for tables in memory: fast, and seeded for each table, so that a sender who knows the code cannot choose
+ * keys that collide. The seed is derived from the table's address, which the kernel randomises: lib has no clock and no
+ * globals. The mixing follows wyhash (Wang Yi): multiply 64 x 64 to 128 bits, and fold.
  */
 #ifndef TS_BASE_HASH_H
 #define TS_BASE_HASH_H

@@ -12,7 +12,7 @@ int64_t ts_floor_div(ts_i128 a, int64_t b)
 
 int64_t ts_sat_add(int64_t a, int64_t b)
 {
-    /* A sum that reached its bound says "at least this"; taking something away again would make it a wrong number. */
+    /* A sum at its bound means "at least this"; subtracting from it would make it wrong. */
     if (a == INT64_MAX || b == INT64_MAX)
         return INT64_MAX;
     if (a == INT64_MIN || b == INT64_MIN)

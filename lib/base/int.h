@@ -12,7 +12,7 @@ __extension__ typedef __int128 ts_i128;
 /* floor(a / b) for b > 0, clamped to 64 bits. */
 int64_t ts_floor_div(ts_i128 a, int64_t b);
 
-/* a + b, clamped to INT64_MAX or INT64_MIN. An operand that is already clamped wins: the sum stays "at least this". */
+/* a + b, clamped to INT64_MAX or INT64_MIN. If an operand is already one of these, the sum is that operand. */
 int64_t ts_sat_add(int64_t a, int64_t b);
 
 #endif

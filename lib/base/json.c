@@ -1,6 +1,6 @@
 /*
- * See lib/base/json.h. Nearly all bytes of a profile lie in strings; those are searched for their end, an escape, a
- * control character and a byte beyond ASCII all at once (lib/base/json_scan.h).
+ * Nearly all bytes of a profile are in strings. One search finds the end of a string, an escape, a control character or
+ * a byte beyond ASCII, whichever comes first (lib/base/json_scan.h).
  */
 #include "lib/base/json.h"
 
@@ -28,7 +28,7 @@ size_t ts_utf8_len(const char *text, const char *end)
     if (p[0] < 0xE0)
         return (p[1] & 0xC0) == 0x80 ? 2 : 0;
     size_t need = p[0] < 0xF0 ? 3 : 4;
-    /* The second byte is what keeps out overlong forms, surrogates and what lies past U+10FFFF. */
+    /* The range of the second byte excludes overlong forms, surrogates and code points above U+10FFFF. */
     unsigned char low = p[0] == 0xE0 ? 0xA0 : p[0] == 0xF0 ? 0x90 : 0x80;
     unsigned char high = p[0] == 0xED ? 0x9F : p[0] == 0xF4 ? 0x8F : 0xBF;
     if (left < need || p[1] < low || p[1] > high || (p[2] & 0xC0) != 0x80 || (need == 4 && (p[3] & 0xC0) != 0x80))
@@ -43,11 +43,11 @@ __attribute__((cold, noinline)) static bool fail(struct ts_json *json, int code,
         json->offset = (size_t)(at - json->begin);
         json->why = why;
     }
-    json->at = json->end; /* every later call finds the end, and the error that is there already */
+    json->at = json->end; /* every later call finds the end and keeps this error */
     return false;
 }
 
-/* The byte at `at`, or the end of the text, is not what the grammar asks for. */
+/* The byte at `at`, or the end of the text, is not allowed here. */
 __attribute__((cold, noinline)) static bool unexpected(struct ts_json *json, const char *at, const char *why)
 {
     if (json->error)
@@ -57,7 +57,7 @@ __attribute__((cold, noinline)) static bool unexpected(struct ts_json *json, con
     return fail(json, TS_BAD_JSON, at, at == json->end ? "the text ends too early" : why);
 }
 
-/* After an error at == end, so that nothing here needs to ask for it. */
+/* After an error at == end, so it needs no check of its own. */
 static inline const char *skip_space(struct ts_json *json)
 {
     const char *p = json->at;
@@ -132,7 +132,7 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Checks the escape at p, gives the byte behind it, NULL after an error. */
+/* Checks the escape at p. Returns the position after it; NULL after an error. */
 static const char *check_escape(struct ts_json *json, const char *p)
 {
     p++;
@@ -152,7 +152,7 @@ static const char *check_escape(struct ts_json *json, const char *p)
 }
 
 /* The string whose opening quote is at json->at. */
-static inline bool take_string(struct ts_json *json, struct ts_json_string *ret_string)
+static inline bool read_string(struct ts_json *json, struct ts_json_string *ret_string)
 {
     const char *begin = json->at + 1;
     const char *end = json->end;
@@ -189,7 +189,7 @@ bool ts_json_string(struct ts_json *json, struct ts_json_string *ret_string)
 {
     if (UNLIKELY(json->error))
         return false;
-    return take_string(json, ret_string);
+    return read_string(json, ret_string);
 }
 
 static inline const char *skip_digits(const char *p, const char *end)
@@ -297,7 +297,7 @@ bool ts_json_member(struct ts_json *json, struct ts_json_string *ret_name)
     }
     if (UNLIKELY(p == json->end || *p != '"'))
         return unexpected(json, p, "a name in double quotes is needed here");
-    if (UNLIKELY(!take_string(json, ret_name)))
+    if (UNLIKELY(!read_string(json, ret_name)))
         return false;
     p = skip_space(json);
     if (UNLIKELY(p == json->end || *p != ':'))
@@ -363,7 +363,7 @@ static char *put_utf8(char *out, unsigned c)
     return out;
 }
 
-/* The character whose four digits are at *p; moves *p behind it, and behind the other half of a pair. */
+/* The character whose four digits are at *p. Moves *p past it, and past the second half of a surrogate pair. */
 static unsigned read_unicode(const char **p, const char *end)
 {
     unsigned c = read_hex4(*p);
@@ -415,7 +415,7 @@ size_t ts_json_unescape(const struct ts_json_string *string, char *out)
         case 'u':
             to = put_utf8(to, read_unicode(&p, end));
             break;
-        default: /* the quote, the backslash and the slash mean themselves */
+        default: /* a quote, a backslash or a slash */
             *to++ = c;
             break;
         }

@@ -1,18 +1,18 @@
 /*
- * Finding the end of the plain part of a string: what the general parser and the direct way both spend most of their
- * time on. 16 bytes at a time where there is SSE2, else 8 in one word.
+ * Finds the end of the plain part of a string, in which the parser and the fast path of the decoder spend most of their
+ * time. 16 bytes at a time with SSE2, else 8.
  */
 #ifndef TS_BASE_JSON_SCAN_H
 #define TS_BASE_JSON_SCAN_H
 
 #include <stdint.h>
 #include <string.h>
-#if defined(__SSE2__) && !defined(TS_PORTABLE) /* the tests run both ways */
+#if defined(__SSE2__) && !defined(TS_PORTABLE) /* the tests run both variants */
 #include <emmintrin.h>
 #define TS_HAVE_SSE2 1
 #endif
 
-/* The first byte that is a quote, a backslash, a control character or beyond ASCII; end where there is none. */
+/* The first byte that is a quote, a backslash, a control character or beyond ASCII; end if there is none. */
 static inline const char *ts_json_scan(const char *p, const char *end)
 {
 #ifdef TS_HAVE_SSE2
@@ -34,7 +34,7 @@ static inline const char *ts_json_scan(const char *p, const char *end)
     for (; end - p >= 8; p += 8) {
         uint64_t word;
         memcpy(&word, p, 8);
-        /* x - 1 borrows into the top bit where a byte is 0; a false hit beside a true one only ends the loop. */
+        /* x - 1 sets the top bit of a byte that is 0. It may also set that of the next byte: the loop ends anyway. */
         uint64_t quote = word ^ ones * '"';
         uint64_t backslash = word ^ ones * '\\';
         if ((word | (word - ones * ' ') | (quote - ones) | (backslash - ones)) & tops)

@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-/* Beyond any number of digits that fits into memory, and far from overflow when those are added. */
+/* More digits than fit into memory, and far enough from overflow to add to. */
 #define EXPONENT_HELD INT64_C(1000000000000000000)
 
-/* The digits of the text, whole and fraction in one row, and where its decimal point would stand. */
+/* The digits of the text, those before the point and of the fraction in one sequence, and where its point is. */
 struct decimal {
     const char *whole;
     int64_t n_whole;
@@ -55,7 +55,7 @@ static inline unsigned digit_at(const struct decimal *d, int64_t i)
     return (unsigned)((i < d->n_whole ? d->whole[i] : d->fraction[i - d->n_whole]) - '0');
 }
 
-/* The first digit that is not 0; the number of digits where there is none. */
+/* The index of the first digit that is not 0; the number of digits if there is none. */
 static int64_t first_digit(const struct decimal *d)
 {
     int64_t n = d->n_whole + d->n_fraction;
@@ -66,9 +66,9 @@ static int64_t first_digit(const struct decimal *d)
 }
 
 /*
- * Any number of digits, any exponent. The value is 0.DDD... * 10^point seconds with D from the first digit that is not
- * 0, so it has point + 9 digits of whole nanoseconds; the next digit and whether anything follows it decide the
- * rounding.
+ * Any number of digits, any exponent. The value is 0.DDD... * 10^point seconds, where D begins with the first digit
+ * that is not 0. So point + 9 digits are integer nanoseconds; the next digit, and whether a digit other than 0 follows
+ * it, determine the rounding.
  */
 static int general_ns(const struct decimal *d, enum ts_rounding rounding, uint64_t limit, int64_t *ret_ns)
 {
@@ -85,7 +85,7 @@ static int general_ns(const struct decimal *d, enum ts_rounding rounding, uint64
     for (int64_t k = 0; k < places; k++, i++)
         value = value * 10 + (i < n ? digit_at(d, i) : 0);
     unsigned next = places >= 0 && i < n ? digit_at(d, i) : 0;
-    bool rest = false; /* below a tenth of a nanosecond the first digit is part of it already */
+    bool rest = false; /* below a tenth of a nanosecond the first digit already belongs to it */
     for (i += places >= 0; !rest && i < n; i++)
         rest = digit_at(d, i) != 0;
     if (value > limit || (value == limit && (next || rest)))
@@ -99,7 +99,7 @@ static int general_ns(const struct decimal *d, enum ts_rounding rounding, uint64
 int ts_number_ns(const char *text, size_t len, enum ts_rounding rounding, int64_t limit_ns, int64_t *ret_ns)
 {
     static const uint32_t powers[10] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
-    /* The usual case needs no rounding: at most ten digits, a point, at most nine. The products stay below 2^64. */
+    /* Usually no rounding is needed: at most ten digits, a point, at most nine. The products are below 2^64. */
     const char *p = text;
     const char *end = text + len;
     bool negative = *p == '-';
@@ -108,7 +108,7 @@ int ts_number_ns(const char *text, size_t len, enum ts_rounding rounding, int64_
     const char *begin = p;
     uint64_t value = 0;
     size_t places = 0;
-    if (len <= 21) { /* longer ones are not of that form */
+    if (len <= 21) { /* no longer text has this form */
         for (; p < end && ts_is_digit(*p); p++)
             value = value * 10 + (unsigned)(*p - '0');
         if (p - begin <= 10) {

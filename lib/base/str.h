@@ -1,4 +1,4 @@
-/* Bytes owned by somebody else. */
+/* A view of bytes that something else owns. */
 #ifndef TS_BASE_STR_H
 #define TS_BASE_STR_H
 

@@ -1,8 +1,9 @@
 /*
- * Durations, times and sizes as people write them. Decimal text becomes integers digit by digit, in 128 bits: there is
- * no floating point, so "0.1s" is 100,000,000 ns and what is no whole number of nanoseconds is refused, not rounded.
+ * Decimal text is converted to integers digit by digit in 128 bits, without floating point: "0.1s" is 100,000,000 ns,
+ * and fractions of a nanosecond are rejected, not rounded.
  *
- * Every parser reads its whole text: no spaces, no signs but where a form has one, nothing after the end.
+ * Every parser reads the complete text: spaces, signs that the form does not have, and trailing characters are
+ * rejected.
  */
 #include "lib/base/units.h"
 
@@ -17,8 +18,8 @@
 #define DAY_NS (INT64_C(86400) * TS_NS_PER_S)
 
 /*
- * The last digit of a fraction is not 0, so its digits as a number have no factor 10: f * unit / 10^d can be whole only
- * where the unit has 2^d or 5^d. The widest unit, a year, is 2^16 * 5^12 * ... ns.
+ * The last digit of a fraction is not 0, so f, its d digits as a number, is not divisible by 10. f * unit / 10^d can be
+ * an integer only if the unit is divisible by 2^d or 5^d. The longest unit, a year, is 2^16 * 5^12 * ... ns.
  */
 enum { FRACTION_MAX = 16 };
 
@@ -33,7 +34,7 @@ static const struct unit units[] = {
 };
 enum { N_UNITS = sizeof(units) / sizeof(units[0]) };
 
-/* "12" or "12.5" as whole + fraction / 10^digits, trailing zeros of the fraction gone. */
+/* "12" or "12.5" as whole + fraction / 10^digits, without trailing zeros of the fraction. */
 struct decimal {
     int64_t whole;
     int64_t fraction;
@@ -70,7 +71,7 @@ static int read_decimal(const char **text, struct decimal *ret)
     return 0;
 }
 
-/* The number of nanoseconds in so many units; at most 2^63 * 2^55, so 128 bits hold every step. */
+/* A decimal number of units in nanoseconds. At most 2^63 * 2^55, so no step exceeds 128 bits. */
 static int scale(const struct decimal *d, int64_t unit_ns, ts_i128 *ret_ns)
 {
     ts_i128 part = (ts_i128)d->fraction * unit_ns;
@@ -146,7 +147,8 @@ static int days_in_month(int year, int month)
     return month == 2 && is_leap(year) ? 29 : days[month - 1];
 }
 
-/* Days since 1970-01-01 in the proleptic Gregorian calendar; years begin in March, so that the leap day comes last. */
+/* Days since 1970-01-01 in the proleptic Gregorian calendar; years begin in March, so that the leap day is the last
+ * one. */
 static int64_t days_since_epoch(int year, int month, int day)
 {
     int64_t y = month <= 2 ? year - 1 : year;
@@ -239,7 +241,7 @@ int ts_parse_time(const char *text, int64_t now_ns, int64_t *ret_ns)
         const char *number = text + sign;
         r = read_duration(number, true, &ns);
         if (!r) {
-            if (!sign) /* "15m" alone: from when? */
+            if (!sign) /* "15m" without a sign is ambiguous */
                 return TS_EINVAL;
             ns = negative ? now_ns - ns : now_ns + ns;
         } else if (*text != '+') {
@@ -296,7 +298,7 @@ const char *ts_format_duration(int64_t ns, char *text)
 {
     const char *sign = ns < 0 ? "-" : "";
     uint64_t rest = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
-    /* Whole numbers read best: the widest unit that gives one. */
+    /* The longest unit that gives an integer. */
     for (int i = N_UNITS - 1; i >= 0; i--) {
         if (rest && rest % (uint64_t)units[i].ns == 0 && (units[i].ns > MS_NS || rest < (uint64_t)TS_NS_PER_S)) {
             snprintf(text, 32, "%s%llu%s", sign, (unsigned long long)(rest / (uint64_t)units[i].ns), units[i].name);

@@ -1,9 +1,8 @@
 /*
- * 64 bytes at once, for the fast path: where a string ends, and whether two strings are equal, without a branch that
- * depends on their length. Both may look at 64 bytes from where they are pointed to, whatever the length.
+ * 64 bytes at once, for the fast path: finds the end of a string and compares two strings, without a branch that
+ * depends on the length. Both functions may read 64 bytes from their arguments on, whatever the length.
  *
- * AVX-512BW, AVX2, SSE2 or NEON by what the file that includes this is compiled for; else, or with TS_PORTABLE, plain
- * C.
+ * AVX-512BW, AVX2, SSE2 or NEON, depending on the flags of the including file; else, or with TS_PORTABLE, plain C.
  */
 #ifndef TS_PROFILE_BLOCK64_H
 #define TS_PROFILE_BLOCK64_H
@@ -28,8 +27,8 @@ enum { TS_BLOCK = 64 };
 #endif
 
 /*
- * A byte that does not simply belong to a string: a quote, a backslash, a control character or one beyond ASCII. As
- * signed numbers the last two are both below the space.
+ * Special bytes end the plain part of a string: a quote, a backslash, a control character, and any byte beyond ASCII.
+ * As signed numbers the last two kinds are below the space.
  */
 #if defined(TS_BLOCK_PLAIN)
 
@@ -46,7 +45,7 @@ static inline unsigned ts_plain64(const char *p)
     for (; n < TS_BLOCK; n += 8) {
         uint64_t word;
         memcpy(&word, p + n, 8);
-        /* x - 1 borrows into the top bit where a byte is 0; a false hit beside a true one only ends the loop. */
+        /* x - 1 sets the top bit of a byte that is 0. It may also set that of the next byte: the loop ends anyway. */
         uint64_t quote = word ^ ones * '"';
         uint64_t backslash = word ^ ones * '\\';
         if ((word | (word - ones * ' ') | (quote - ones) | (backslash - ones)) & tops)
@@ -136,7 +135,7 @@ static inline uint64_t ts_differ(const char *a, const char *b)
            ts_differ16(a + 48, b + 48) << 48;
 }
 
-#else /* NEON has no movemask: each lane keeps its own bit, three pairwise additions bring them together */
+#else /* NEON has no movemask: each lane keeps one bit, and three pairwise additions combine them */
 
 static inline uint64_t ts_gather(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
 {
