@@ -240,9 +240,12 @@ def acked(one, seconds, took):
         while time.monotonic() < end:
             seq += 1
             start = time.perf_counter()
-            sock.sendall(b'{"seq": %d, "timestamp": %f, "profile": {"func_profiles": {"f1": {"cumtime": 1}}}}\n'
-                         % (seq, time.time()))
-            reader.readline()
+            try:
+                sock.sendall(b'{"seq": %d, "timestamp": %f, "profile": {"func_profiles": {"f1": {"cumtime": 1}}}}\n'
+                             % (seq, time.time()))
+                reader.readline()
+            except OSError:
+                return  # the daemon was stopped, at the end
             took.append((time.perf_counter() - start) * 1000)
 
 

@@ -124,7 +124,9 @@ static int compare_rows(const void *a, const void *b, void *data)
     ts_i128 right = weight(data, y);
     if (left != right)
         return left > right ? -1 : 1;
-    return ts_query_compare_names(x->name, y->name);
+    int r = ts_query_compare_names(x->name, y->name);
+    assert(r || x == y); /* names of rows are distinct */
+    return r;
 }
 
 static void add_to_other(struct ts_diff *diff, const struct ts_diff_row *row)

@@ -129,8 +129,11 @@ static int compare_groups(const void *a, const void *b, void *data)
     if (left != right)
         return left > right ? -1 : 1;
     const struct ts_location *names = result->names.groups.items;
-    if (result->query->by != TS_BY_LABEL)
-        return ts_query_compare_names(&names[x], &names[y]);
+    if (result->query->by != TS_BY_LABEL) {
+        int r = ts_query_compare_names(&names[x], &names[y]);
+        assert(r || x == y); /* names of groups are distinct */
+        return r;
+    }
     /* As file names: unlike in a raw name, leading underscores of a label's value count. */
     struct ts_location value_x = {.file_name = names[x].raw_name};
     struct ts_location value_y = {.file_name = names[y].raw_name};
