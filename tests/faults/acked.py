@@ -4,6 +4,7 @@ It checks every response and adds violations to `problems`: last_seq and acks ne
 never below an earlier acknowledgement, a valid message is never rejected, and an invalid one only with its own code.
 """
 import collections
+import contextlib
 import itertools
 import json
 import select
@@ -33,6 +34,18 @@ def connector(daemon, *kinds, timeout=HELLO_TIMEOUT):
             return sock
         return socket.create_connection(daemon.address("tcp"), timeout=timeout)
     return connect
+
+
+@contextlib.contextmanager
+def running(clients, problems, timeout=30):
+    """Starts the clients, stops them at the end, and adds their problems to the list."""
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        for client in clients:
+            problems += client.stop(timeout)
 
 
 class Client:

@@ -20,9 +20,7 @@ def test_acknowledged_messages_count_once_despite_kills(start_daemon, scale, rep
     rng = random.Random(threads)
     kills = max(1, (scale.kills + 2 - threads) // 2)
     problems, ready = [], []
-    for client in clients:
-        client.start()
-    try:
+    with acked.running(clients, problems):
         for n in range(kills):
             time.sleep(rng.uniform(0.01, 0.25))  # until a random time
             daemon.kill()
@@ -31,9 +29,6 @@ def test_acknowledged_messages_count_once_despite_kills(start_daemon, scale, rep
                 break
             if n % VERIFY_EVERY == VERIFY_EVERY - 1:
                 problems += checker.verify(daemon.db, sent)
-    finally:
-        for client in clients:
-            problems += client.stop(30)
     problems += checker.verify(daemon.db, sent)
     for client in sent:
         if not client.last > len(ready):

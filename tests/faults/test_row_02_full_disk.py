@@ -138,9 +138,7 @@ def test_full_disk_with_acknowledged_streams(small_disk, new_daemon, scale, repo
                for n, kind in enumerate(["tcp", "unix"])]
     sent = [client.sent for client in clients]
     problems, slowest, tries = [], 0.0, scale.choose(2, 20)
-    for client in clients:
-        client.start()
-    try:
+    with acked.running(clients, problems):
         for n in range(tries):
             before = [client.confirmed for client in sent]
             wait_until(lambda: all(client.confirmed > b + 500 for client, b in zip(sent, before)),
@@ -161,9 +159,6 @@ def test_full_disk_with_acknowledged_streams(small_disk, new_daemon, scale, repo
             wait_until(lambda: daemon.healthy() and all(client.confirmed > b for client, b in zip(sent, before)),
                        lambda: f"no acknowledgements: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
-    finally:
-        for client in clients:
-            problems += client.stop(30)
     if slowest > RESUMES_WITHIN:
         problems.append(f"acknowledged again after {slowest:.1f} s")
     problems += checker.verify(daemon.db, sent) + checker.verify_counters(daemon.wait_idle())

@@ -76,9 +76,7 @@ def test_clock_jumps_under_acknowledged_load(new_daemon, scale, report):
                    lambda: f"no acknowledgements: {daemon.status()}")
         return time.monotonic() - begun
 
-    for client in clients:
-        client.start()
-    try:
+    with acked.running(clients, problems):
         wait_acknowledged(100)
         for n, offset in enumerate(jumps):
             clock.offset = offset
@@ -87,9 +85,6 @@ def test_clock_jumps_under_acknowledged_load(new_daemon, scale, report):
             if n % 5 == 4:
                 daemon.restart()
                 wait_acknowledged(0)
-    finally:
-        for client in clients:
-            problems += client.stop(30)
     if slowest > STALL:
         problems.append(f"no acknowledgement for {slowest:.2f} s")
     problems += checker.verify(daemon.db, sent) + checker.verify_counters(daemon.wait_idle())

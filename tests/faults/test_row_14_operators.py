@@ -2,6 +2,7 @@
 
 tests/integration/test_database.py, test_write_lock_delays_commits_but_loses_nothing, checks the responses to queries.
 """
+import contextlib
 import socket
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from support.daemon import wait_until
 RECOVERS_WITHIN = 5  # seconds
 
 
-def shell(daemon):
+def connect_writer(daemon):
     return sqlite3.connect(daemon.db, isolation_level=None, timeout=10)
 
 
@@ -21,23 +22,22 @@ def test_write_lock_delays_plain_messages(start_daemon, scale, report):
     daemon = start_daemon(store__flush_interval="100ms")
     sent, problems, slowest = checker.Sent(1), [], 0.0
     tries, seconds = scale.choose((3, 0.3), (3, 60))
-    operator = shell(daemon)
-    with socket.create_connection(daemon.address("tcp")) as sock:
+    with contextlib.closing(connect_writer(daemon)) as writer, \
+            socket.create_connection(daemon.address("tcp")) as sock:
         for _ in range(tries):
-            operator.execute("BEGIN IMMEDIATE")
+            writer.execute("BEGIN IMMEDIATE")
             end = time.monotonic() + seconds
             while time.monotonic() < end or not daemon.status()["store_error"]:
                 sent.last += 1
                 sock.sendall(checker.message(1, sent.last) + b"\n")
                 time.sleep(0.001)  # limits the rate
-            operator.execute("ROLLBACK")
+            writer.execute("ROLLBACK")
             begun = time.monotonic()
             wait_until(daemon.healthy, lambda: f"not healthy again: {daemon.status()}")
             slowest = max(slowest, time.monotonic() - begun)
             daemon.flush()
             sent.confirmed = sent.last
             problems += checker.verify(daemon.db, [sent])
-    operator.close()
     if slowest > RECOVERS_WITHIN:
         problems.append(f"healthy again after {slowest:.1f} s")
     problems += checker.verify_counters(daemon.wait_idle())
@@ -50,14 +50,11 @@ def test_write_lock_delays_acknowledgements(start_daemon, scale, report):
                for n, kind in enumerate(["tcp", "unix"])]
     sent, problems, slowest = [client.sent for client in clients], [], 0.0
     tries, seconds = scale.choose((3, 0.3), (3, 60))
-    operator = shell(daemon)
-    for client in clients:
-        client.start()
-    try:
+    with acked.running(clients, problems), contextlib.closing(connect_writer(daemon)) as writer:
         for n in range(tries):
             before = [client.confirmed for client in sent]
             wait_until(lambda: all(client.confirmed > b for client, b in zip(sent, before)))
-            operator.execute("BEGIN IMMEDIATE")
+            writer.execute("BEGIN IMMEDIATE")
             before = [client.confirmed for client in sent]
             time.sleep(seconds)  # while the lock is held
             wait_until(lambda: not daemon.healthy())
@@ -66,18 +63,14 @@ def test_write_lock_delays_acknowledgements(start_daemon, scale, report):
                 problems.append(f"acknowledged without a commit: {before}, {after}")
             if n % 2:
                 daemon.kill()
-                operator.execute("ROLLBACK")
+                writer.execute("ROLLBACK")
                 begun = time.monotonic()
                 daemon.start()
             else:
-                operator.execute("ROLLBACK")
+                writer.execute("ROLLBACK")
                 begun = time.monotonic()
             wait_until(lambda: all(client.confirmed > a for client, a in zip(sent, after)), lambda: daemon.status())
             slowest = max(slowest, time.monotonic() - begun)
-    finally:
-        operator.close()
-        for client in clients:
-            problems += client.stop(30)
     if slowest > RECOVERS_WITHIN:
         problems.append(f"acknowledged again after {slowest:.1f} s")
     problems += checker.verify(daemon.db, sent) + checker.verify_counters(daemon.wait_idle())
