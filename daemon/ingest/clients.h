@@ -4,7 +4,7 @@
  *
  * A client has at most one connection that owns it, and at most one that waits for it:
  *
- *     hello -> [another connection owns it: that one is asked to leave]
+ *     hello -> [another connection owns it: that one must leave]
  *           -> wait until nobody owns it and everything received from it is committed
  *           -> own it: messages
  *           -> leave: the number of its last message is kept until it is committed

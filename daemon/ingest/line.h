@@ -1,6 +1,6 @@
 /*
- * One line of a stream: decides what it is, processes it, and gives the reply and what to do with the connection.
- * No I/O.
+ * Processes one line of a stream: a message, a hello or a bye. The result has the reply, and what happens to the
+ * connection next. No I/O.
  *
  * On an acknowledged stream a line has a number: its seq or, if it has none (not a positive integer, or unreadable),
  * the number after the previous line's. A message without a seq is processed under that number like any other.

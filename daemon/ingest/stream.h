@@ -14,7 +14,7 @@ struct tsd_stream_listener {
     union tsd_stream_handle handle;
     struct tsd_streams *streams;
     const char *kind; /* "tcp", "unix_stream" */
-    bool owed;        /* a connection must still be accepted and closed */
+    bool owed;        /* a connection has yet to be accepted and closed */
 };
 
 /* Embedded, in place. */

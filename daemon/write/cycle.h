@@ -3,9 +3,9 @@
  *
  *     collect from all ingest threads at once -> merge into what is pending -> commit
  *
- * Failures: a commit that the store rejects keeps what is pending, and the next cycle commits it too; collecting goes
- * on, and what is pending then grows only with new (bucket, label set, location) keys. Without memory for a merge the
- * batch stays full, and its thread is not asked again until it is merged. A failed sync is fatal.
+ * Failures: a commit that the store rejects keeps what is pending, and the next cycle commits it too; collecting
+ * continues, and pending data then grows only with new (bucket, label set, location) keys. Without memory for a merge
+ * the batch stays full, and its thread is not asked again until it is merged. A failed sync is fatal.
  *
  * Runs on the writer thread, or before that is started.
  */

@@ -59,7 +59,7 @@ bool tsd_pending_is_empty(const struct tsd_pending *pending);
 size_t tsd_pending_bytes(const struct tsd_pending *pending);
 /* A view of everything pending, for ts_store_commit(). */
 struct ts_store_batch tsd_pending_batch(struct tsd_pending *pending);
-/* That batch is on stable storage, by the commit of this number: empties it and tells the clients. */
+/* That batch is on stable storage, by the commit of this number: empties it and updates the clients. */
 void tsd_pending_committed(struct tsd_pending *pending, uint64_t commit, struct tsd_clients *clients);
 
 /* Removes the locations for which `keep` is false from memory. Nothing may be pending, and no source may translate to

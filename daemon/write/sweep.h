@@ -50,8 +50,8 @@ void tsd_sweep_deinit(struct tsd_sweep *sweep); /* ends the scan; twice is safe 
 /* Rows were deleted: scan at the next opportunity. */
 void tsd_sweep_request(struct tsd_sweep *sweep);
 /*
- * One bounded step: starts a scan, takes the result of one that has ended, or deletes some names. *ret_more: names were
- * deleted, and there may be more. TS_ESTORE or TS_ESYNC with ret_error.
+ * One bounded step: starts a scan, fetches the result of one that has ended, or deletes some names. *ret_more: names
+ * were deleted, and there may be more. TS_ESTORE or TS_ESYNC with ret_error.
  */
 int tsd_sweep_step(struct tsd_sweep *sweep, bool *ret_more, struct ts_store_error *ret_error) TS_MUST_USE;
 

@@ -98,7 +98,7 @@ static int64_t maintenance_due(const struct tsd_writer *writer)
     return writer->task_added ? 0 : writer->maintenance.due;
 }
 
-/* Applies what a reload changed, and resets what this cycle takes care of. */
+/* Applies what a reload changed, and resets the reasons for this cycle. */
 static void begin_cycle(struct tsd_writer *writer, struct work *work)
 {
     writer->hurry = false;

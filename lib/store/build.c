@@ -12,7 +12,7 @@
 #include <assert.h>
 
 /* The source's bucket up to which the level can be built now: complete, and over (internal levels) or before the level
-   takes deltas itself. */
+   gets deltas itself. */
 static int64_t build_limit(const struct ts_step *step, const struct ts_level *level, const struct ts_level *source,
                            const struct ts_level_key *built)
 {
@@ -112,7 +112,7 @@ static void bury(struct ts_levels *levels, const struct ts_level *level)
     levels->items[levels->n - 1] = dead;
 }
 
-/* The level is built up to the buckets that take deltas directly: it no longer needs its source. */
+/* The level is built up to the buckets that get deltas directly: it no longer needs its source. */
 static void complete(struct ts_step *step, struct ts_level *level)
 {
     int64_t id = level->source;

@@ -58,7 +58,7 @@ int ts_store_begin(struct ts_store *store) TS_MUST_USE;
 int ts_store_end(struct ts_store *store) TS_MUST_USE;
 /* Ends the transaction, if one is open. */
 void ts_store_roll_back(struct ts_store *store);
-/* After SQLite's code rc: explains it in ret_error ("what: ..."), rolls back, gives TS_ESTORE or TS_ESYNC. */
+/* After SQLite's code rc: explains it in ret_error ("what: ..."), rolls back, returns TS_ESTORE or TS_ESYNC. */
 int ts_store_fail(struct ts_store *store, int rc, const char *what, struct ts_store_error *ret_error) TS_MUST_USE;
 
 /* Moves the log's pages into the file and empties the log. SQLite's codes; a failed sync makes the store dead. */

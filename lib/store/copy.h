@@ -1,5 +1,5 @@
 /*
- * A copy of the whole database, made a bounded number of pages at a time between commits.
+ * A copy of the complete database, made a bounded number of pages at a time between commits.
  *
  * The writing connection makes it. SQLite applies what that connection commits to the copy too, so the copy is the
  * state of the database at its last step, never has to be restarted, and no reader pins the write-ahead log meanwhile.

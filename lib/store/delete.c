@@ -34,8 +34,8 @@ struct job {
     int64_t level; /* id */
     enum ts_table table;
     struct ts_row next; /* the first key that is not done */
-    bool counted;       /* is to be counted */
-    bool deleted;       /* is to be deleted */
+    bool counted;       /* must be counted */
+    bool deleted;       /* must be deleted */
     bool any;           /* a row of it was counted */
 };
 

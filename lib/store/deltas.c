@@ -67,7 +67,7 @@ int ts_store_put_profile(struct ts_store *store, int64_t level, int64_t bucket, 
     return ts_sql_run(store->stmts[TS_PUT_PROFILE]);
 }
 
-/* Fills `keys` with the keys of one level, ascending, from those of level 0. Gives how many deltas the level takes. */
+/* Fills `keys` with the keys of one level, ascending, from those of level 0. Returns how many deltas the level gets. */
 static size_t level_keys(const struct ts_levels *levels, const struct ts_level *level, const struct ts_sort_key *all,
                          size_t n_all, bool profiles, struct ts_sort_key *keys)
 {

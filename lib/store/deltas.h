@@ -11,7 +11,7 @@ int ts_store_reserve_deltas(struct ts_store *store, const struct ts_counters *co
 
 /* In a transaction, with SQLite's codes: */
 
-/* Adds the deltas to every level that takes them. ret_levels are in force once the transaction is committed. */
+/* Adds the deltas to every level that keeps their time. ret_levels are in force once the transaction is committed. */
 int ts_store_put_deltas(struct ts_store *store, const struct ts_counters *counters, int64_t horizon,
                         struct ts_levels *ret_levels);
 /* Adds one row to the stored one. */

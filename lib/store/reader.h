@@ -33,8 +33,8 @@ int ts_reader_sums(struct ts_reader *reader, const struct ts_segment *segment, b
 int ts_reader_profiles(struct ts_reader *reader, const struct ts_segment *segment, bool descending, ts_profile_cb cb,
                        void *data) TS_MUST_USE;
 /*
- * Reads the whole file and checks its structure (SQLite's quick_check). TS_EREFUSED: it is damaged, ret_error has the
- * details; TS_ECANCELED; TS_ESTORE. Holds one state of the file, and so pins the write-ahead log, while it runs.
+ * Reads the complete file and checks its structure (SQLite's quick_check). TS_EREFUSED: it is damaged, ret_error has
+ * the details; TS_ECANCELED; TS_ESTORE. Holds one state of the file, and so pins the write-ahead log, while it runs.
  */
 int ts_reader_check(struct ts_reader *reader, struct ts_store_error *ret_error) TS_MUST_USE;
 /* From any thread: makes the current read end soon with TS_ECANCELED. */

@@ -5,7 +5,7 @@ int ts_table_width(enum ts_table table)
     return table == TS_TABLE_SUMS ? TS_N_SUMS : TS_N_PROFILE_SUMS;
 }
 
-/* Binds the key; gives the number of the next parameter. */
+/* Binds the key; returns the number of the next parameter. */
 static int bind_key(sqlite3_stmt *stmt, enum ts_table table, int64_t level, const struct ts_row *row)
 {
     const int64_t values[] = {level, row->bucket, row->labels, row->location};

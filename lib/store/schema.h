@@ -61,7 +61,7 @@
     " parts_expected INTEGER NOT NULL, parts_received INTEGER NOT NULL," \
     " PRIMARY KEY (level, bucket, labels)) STRICT, WITHOUT ROWID;"
 
-/* SUM() over integers fails on overflow, and each value may stand at its bound. So seconds and nanoseconds are summed
+/* SUM() over integers fails on overflow, and each value may be at its bound. So seconds and nanoseconds are summed
    apart, and so are the high and low halves of call counts: 10^9 rows of them do not overflow. */
 #define TS_SCHEMA_TIME_PARTS(x) " SUM(s." x " / 1000000000) AS " x "_s, SUM(s." x " % 1000000000) AS " x "_ns,"
 #define TS_SCHEMA_CALL_PARTS(x) " SUM(s." x " >> 32) AS " x "_high, SUM(s." x " & 4294967295) AS " x "_low"

@@ -15,7 +15,7 @@
 #define TS_TEMPORARY_NEW "new"
 int ts_temporary_create(const char *path, const char *kind, mode_t mode, char **ret_name) TS_MUST_USE;
 
-/* Deletes the file and what SQLite has put beside it. */
+/* Deletes the file and SQLite's files beside it. */
 void ts_temporary_remove(const char *name);
 /* Deletes all that are left of the database at `path`. The caller has its lock. */
 void ts_temporary_remove_all(const char *path);

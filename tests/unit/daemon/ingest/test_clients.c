@@ -1,6 +1,7 @@
 /*
- * The table of clients at every interleaving of two connections of one client and the writer, on one ingest thread or
- * two: at most one owns it, nobody owns it while something taken before is not committed, and no wake-up is missing.
+ * The table of clients in every interleaving of the writer and two connections of one client, on one ingest thread or
+ * two: at most one connection owns the client, none owns it before its earlier messages are committed, and no wake-up
+ * is missing.
  */
 #include "daemon/ingest/clients.h"
 
@@ -48,15 +49,15 @@ struct side {
     struct tsd_client *client;
     bool waits;
     bool owns;
-    uint64_t taken;
-    struct tsd_mark mark; /* client NULL: none with this thread */
+    uint64_t processed;
+    struct tsd_mark mark; /* client NULL: none on this thread */
 };
 
 static void mark(struct side *side, bool forget)
 {
     if (!side->mark.client)
         atomic_fetch_add(&side->client->marks, 1);
-    side->mark = (struct tsd_mark){side->client, side->taken, forget};
+    side->mark = (struct tsd_mark){side->client, side->processed, forget};
 }
 
 static void look(struct tsd_clients *clients, struct side *side, uint64_t stored, const struct side *other)
@@ -64,7 +65,7 @@ static void look(struct tsd_clients *clients, struct side *side, uint64_t stored
     uint64_t last_seq;
     if (side->owns && atomic_load(&side->client->contested)) {
         mark(side, false);
-        tsd_clients_leave(clients, side->client, side, side->taken, false);
+        tsd_clients_leave(clients, side->client, side, side->processed, false);
         side->client = NULL;
         side->owns = false;
     }
@@ -84,7 +85,7 @@ static void look(struct tsd_clients *clients, struct side *side, uint64_t stored
         assert_int_equal(last_seq, stored);
         side->waits = false;
         side->owns = true;
-        side->taken = last_seq;
+        side->processed = last_seq;
         break;
     }
 }
@@ -100,7 +101,7 @@ static void commit(struct tsd_clients *clients, struct side *side, uint64_t *sto
     side->mark.client = NULL;
 }
 
-static void test_interleavings(void **state)
+static void every_interleaving_of_two_connections_and_the_writer(void **state)
 {
     struct tsd_clients *clients = *state;
     for (unsigned run = 0; run < 4096 * 8; run++) {
@@ -121,7 +122,7 @@ static void test_interleavings(void **state)
                 break;
             case 1:
                 if (side->owns) {
-                    side->taken++;
+                    side->processed++;
                     mark(side, false);
                 }
                 break;
@@ -133,7 +134,7 @@ static void test_interleavings(void **state)
                 break;
             }
         }
-        /* Whoever waits gets it, by nothing but what wakes it. */
+        /* A connection that waits gets the client, only by the wake-ups it receives. */
         for (int turn = 0; turn < 4; turn++) {
             for (int i = 0; i < 2; i++) {
                 look(clients, &sides[i], stored, &sides[!i]);
@@ -144,12 +145,12 @@ static void test_interleavings(void **state)
         for (int i = 0; i < 2; i++) {
             if (!sides[i].client)
                 continue;
-            assert_int_equal(sides[i].taken, stored);
+            assert_int_equal(sides[i].processed, stored);
             mark(&sides[i], true);
             tsd_clients_leave(clients, sides[i].client, &sides[i], stored, true);
             commit(clients, &sides[i], &stored);
         }
-        /* One of them always had it in the end, so it is forgotten now; or nobody ever came. */
+        /* The last owner forgot the client, or no connection ever sent a hello. */
         if (atomic_load(&clients->n)) {
             struct tsd_mark all[4];
             clients->previous_uptime += 1000;
@@ -160,7 +161,7 @@ static void test_interleavings(void **state)
     }
 }
 
-static void test_the_owner_is_woken_and_then_the_waiter(void **state)
+static void the_owner_is_woken_and_then_the_waiter(void **state)
 {
     struct tsd_clients *clients = *state;
     struct tsd_client *client;
@@ -197,7 +198,7 @@ static void test_the_owner_is_woken_and_then_the_waiter(void **state)
     assert_int_equal(atomic_load(&clients->n), 1);
 }
 
-static void test_a_client_without_a_number_leaves_nothing(void **state)
+static void a_client_that_sent_nothing_is_removed(void **state)
 {
     struct tsd_clients *clients = *state;
     struct tsd_client *client;
@@ -210,7 +211,7 @@ static void test_a_client_without_a_number_leaves_nothing(void **state)
     assert_int_equal(atomic_load(&clients->n), 0);
 }
 
-static void test_one_too_many(void **state)
+static void one_client_too_many_is_rejected(void **state)
 {
     struct tsd_clients *clients = *state;
     struct tsd_client *client;
@@ -227,10 +228,10 @@ static void test_one_too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_interleavings, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_owner_is_woken_and_then_the_waiter, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_client_without_a_number_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_one_too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_interleaving_of_two_connections_and_the_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_owner_is_woken_and_then_the_waiter, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_that_sent_nothing_is_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_client_too_many_is_rejected, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

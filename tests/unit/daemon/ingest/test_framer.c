@@ -1,4 +1,4 @@
-/* Lines out of a stream: the same lines come out however the bytes are cut, and no more is held than allowed. */
+/* Cutting a stream into lines: the same lines for any division into pieces, and no more memory than allowed. */
 #include "daemon/ingest/framer.h"
 
 #include <setjmp.h>
@@ -19,7 +19,7 @@ struct seen {
     bool too_large;
 };
 
-static void take(struct seen *seen, struct tsd_framer *framer, const char *line, size_t len)
+static void add_line(struct seen *seen, struct tsd_framer *framer, const char *line, size_t len)
 {
     assert_true(seen->n < LINES);
     assert_true(len <= MAX);
@@ -28,7 +28,7 @@ static void take(struct seen *seen, struct tsd_framer *framer, const char *line,
     seen->number[seen->n++] = framer->line;
 }
 
-/* Feeds one piece, from memory that is gone afterwards, so that a view kept too long is seen by the sanitizer. */
+/* Feeds one piece from memory that is freed afterwards, so that the sanitizer detects a view that is kept too long. */
 static bool feed(struct seen *seen, struct tsd_framer *framer, const char *bytes, size_t len)
 {
     char *piece = malloc(len ? len : 1);
@@ -39,11 +39,11 @@ static bool feed(struct seen *seen, struct tsd_framer *framer, const char *bytes
     memcpy(piece, bytes, len);
     tsd_framer_feed(framer, piece, len);
     while ((frame = tsd_framer_next(framer, MAX, &line, &line_len)) == TSD_FRAME_LINE)
-        take(seen, framer, line, line_len);
+        add_line(seen, framer, line, line_len);
     if (frame == TSD_FRAME_TOO_LARGE) {
         seen->too_large = true;
         assert_true(line_len > 0);
-        assert_memory_equal(line, "x", 1); /* the beginning is there */
+        assert_memory_equal(line, "x", 1); /* its beginning is returned */
     }
     free(piece);
     return frame == TSD_FRAME_MORE;
@@ -54,7 +54,7 @@ static void end(struct seen *seen, struct tsd_framer *framer)
     const char *line;
     size_t len;
     if (tsd_framer_end(framer, &line, &len) == TSD_FRAME_LINE)
-        take(seen, framer, line, len);
+        add_line(seen, framer, line, len);
     tsd_framer_deinit(framer);
     tsd_framer_deinit(framer);
 }
@@ -75,7 +75,7 @@ static void check_lines(const struct seen *seen)
     assert_int_equal(seen->number[3], 6);
 }
 
-static void test_every_cut(void **state)
+static void the_same_lines_for_every_cut_into_two_pieces(void **state)
 {
     (void)state;
     size_t len = sizeof(text) - 1;
@@ -93,7 +93,7 @@ static void test_every_cut(void **state)
     }
 }
 
-static void test_byte_by_byte(void **state)
+static void the_same_lines_byte_by_byte(void **state)
 {
     (void)state;
     struct tsd_framer framer;
@@ -126,7 +126,7 @@ static bool line_of(size_t n, bool newline, size_t cut, struct seen *seen)
     return more;
 }
 
-static void test_too_large(void **state)
+static void a_line_that_is_too_large_is_not_held(void **state)
 {
     (void)state;
     for (size_t cut = 0; cut <= MAX + 2; cut++) {
@@ -146,7 +146,7 @@ static void test_too_large(void **state)
     }
 }
 
-static void test_nothing(void **state)
+static void an_empty_stream_has_no_line(void **state)
 {
     (void)state;
     struct tsd_framer framer;
@@ -161,10 +161,10 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(the_same_lines_for_every_cut_into_two_pieces),
+        cmocka_unit_test(the_same_lines_byte_by_byte),
+        cmocka_unit_test(a_line_that_is_too_large_is_not_held),
+        cmocka_unit_test(an_empty_stream_has_no_line),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     tsd_framer_pool_deinit(&pool);

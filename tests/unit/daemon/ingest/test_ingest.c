@@ -1,6 +1,6 @@
 /*
- * From messages to what the writer commits: ingest, hand-over, translation, merge. Two ingest threads' worth of tables
- * beside one naive sum; bounds; name tables that are retired while the other side still reads them.
+ * From messages to pending data: ingest, hand-over, translation, merge. The tables of two ingest threads against a
+ * naive sum; bounds; name tables that are passed to the writer while it still reads earlier ones.
  */
 #include "daemon/ingest/ingest.h"
 #include "daemon/write/pending.h"
@@ -64,7 +64,7 @@ static void discard(struct fixture *f)
 static int feed(struct fixture *f, int source, const char *message)
 {
     struct ts_fault fault;
-    /* A copy that is gone afterwards: nothing may point into a message. */
+    /* From a copy that is freed: nothing may point into a message. */
     char *bytes = strdup(message);
     assert_non_null(bytes);
     int rc = tsd_ingest_message(&f->ingest[source], bytes, strlen(bytes), &nobody, &fault);
@@ -84,7 +84,7 @@ static void merge(struct fixture *f, int source)
     assert_false(f->sources[source].full);
 }
 
-/* cumtime of a raw name over all buckets, label sets and locations; -1 where it is not known. */
+/* cumtime of a raw name over all buckets, label sets and locations; -1: the name is unknown. */
 static int64_t total(const struct fixture *f, const char *raw_name)
 {
     const struct ts_counters *c = &f->pending.counters;
@@ -101,7 +101,7 @@ static int64_t total(const struct fixture *f, const char *raw_name)
     return sum;
 }
 
-static void test_two_threads_one_sum(void **state)
+static void sums_of_two_threads_are_merged(void **state)
 {
     (void)state;
     struct fixture *f = new_fixture(1000, 100);
@@ -139,8 +139,8 @@ static void test_two_threads_one_sum(void **state)
     discard(f);
 }
 
-/* The tables go to the writer while the thread interns on in new ones. */
-static void test_full_tables_are_retired(void **state)
+/* The writer gets the tables while the thread interns names in new ones. */
+static void full_tables_are_passed_to_the_writer(void **state)
 {
     (void)state;
     struct fixture *f = new_fixture(4, 100);
@@ -165,7 +165,7 @@ static void test_full_tables_are_retired(void **state)
     discard(f);
 }
 
-static void test_no_labels_are_never_too_many(void **state)
+static void the_empty_label_set_is_never_too_many(void **state)
 {
     (void)state;
     struct fixture *f = new_fixture(100, 1);
@@ -190,7 +190,7 @@ static void test_no_labels_are_never_too_many(void **state)
     discard(f);
 }
 
-static void test_a_rejected_message_leaves_nothing(void **state)
+static void a_rejected_message_adds_nothing(void **state)
 {
     (void)state;
     struct fixture *f = new_fixture(100, 100);
@@ -222,7 +222,7 @@ static void write_part(char *message, size_t size, int index)
              index);
 }
 
-static void test_parts_and_saturation(void **state)
+static void parts_are_counted_and_sums_saturate(void **state)
 {
     (void)state;
     struct fixture *f = new_fixture(100, 100);
@@ -257,9 +257,9 @@ static void test_parts_and_saturation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_threads_one_sum),          cmocka_unit_test(test_full_tables_are_retired),
-        cmocka_unit_test(test_no_labels_are_never_too_many), cmocka_unit_test(test_a_rejected_message_leaves_nothing),
-        cmocka_unit_test(test_parts_and_saturation),
+        cmocka_unit_test(sums_of_two_threads_are_merged),        cmocka_unit_test(full_tables_are_passed_to_the_writer),
+        cmocka_unit_test(the_empty_label_set_is_never_too_many), cmocka_unit_test(a_rejected_message_adds_nothing),
+        cmocka_unit_test(parts_are_counted_and_sums_saturate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

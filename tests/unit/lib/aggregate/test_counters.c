@@ -1,4 +1,4 @@
-/* Sums by key, against a list that is searched from end to end; saturation, merging, and memory that runs out. */
+/* Sums by key against a list that is searched linearly; saturation, merging, failed allocations. */
 #include "lib/aggregate/counters.h"
 
 #include "lib/base/hash.h"
@@ -17,7 +17,7 @@ __extension__ typedef __int128 wide;
 
 enum { MODEL_MAX = 4096 };
 
-/* 128 bits, held at the bounds only when compared; good as long as no sum turns back after passing a bound. */
+/* 128 bits, clamped only when compared. So a sum must not return after it has passed a bound. */
 struct model {
     struct {
         int64_t bucket;
@@ -77,7 +77,7 @@ static int64_t held(wide sum)
     return sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum;
 }
 
-/* Rows in order of first arrival, so the two are compared place by place. */
+/* Rows are in order of arrival, so both are compared row by row. */
 static void compare(const struct ts_counters *c, const struct model *m)
 {
     assert_int_equal(c->n_rows, m->n_rows);
@@ -146,7 +146,7 @@ static void message(struct ts_counters *c, struct model *m, unsigned long long *
     assert_int_equal(alloc_calls, calls); /* what was reserved needs no memory */
 }
 
-static void like_a_list(void **state)
+static void the_same_sums_as_a_list(void **state)
 {
     (void)state;
     static const unsigned spreads[] = {2, 10, 60};
@@ -162,7 +162,7 @@ static void like_a_list(void **state)
         size_t used = ts_counters_used(&c);
         assert_true(used >= c.n_rows * (sizeof(*c.rows) + 4) + c.n_profiles * sizeof(*c.profiles));
 
-        /* Cleared: empty, nothing of the old comes back, and no new memory for as much again. */
+        /* After clear it is empty, has no old rows, and needs no new memory for the same number of rows. */
         size_t calls = alloc_calls;
         ts_counters_clear(&c);
         assert_int_equal(c.n_rows, 0);
@@ -181,7 +181,7 @@ static void like_a_list(void **state)
     }
 }
 
-static void members_are_keys(void **state)
+static void every_member_of_the_key_distinguishes(void **state)
 {
     (void)state;
     struct ts_counters c;
@@ -212,8 +212,8 @@ static void members_are_keys(void **state)
     ts_counters_deinit(&c);
 }
 
-/* Keys chosen to meet in the last of 4096 slots, so in the last of every smaller table too: long runs that wrap. */
-static void collisions(void **state)
+/* Keys chosen for the last of 4096 slots, which is the last one of every smaller table too: long runs that wrap. */
+static void colliding_keys_are_found(void **state)
 {
     (void)state;
     enum { N = 500 };
@@ -247,7 +247,7 @@ static void collisions(void **state)
 
 /* ---- Saturation ---- */
 
-static void sums_hold_at_the_bound(void **state)
+static void sums_stay_at_the_bound(void **state)
 {
     (void)state;
     struct ts_counters c;
@@ -268,7 +268,7 @@ static void sums_hold_at_the_bound(void **state)
     assert_int_equal(c.rows[0].sums.tottime, INT64_MIN);
     assert_int_equal(c.rows[0].sums.ncalls, 11);
     assert_int_equal(c.rows[0].sums.pcalls, INT64_MAX);
-    /* And stay there, whichever way the next ones go. */
+    /* They stay there, whatever is added next. */
     sums = (struct ts_sums){-1000, 1000, -11, -1};
     ts_counters_add(&c, 0, 0, 0, &sums);
     assert_int_equal(c.rows[0].sums.cumtime, INT64_MAX);
@@ -284,7 +284,7 @@ static void sums_hold_at_the_bound(void **state)
     assert_int_equal(c.profiles[0].sums.profiles, 2);
     assert_int_equal(c.profiles[0].sums.total_tt, INT64_MAX);
     assert_int_equal(c.profiles[0].sums.parts_received, INT64_MAX);
-    assert_int_equal(c.saturated, before); /* it stood there already */
+    assert_int_equal(c.saturated, before); /* it was at the bound already */
     head = (struct ts_profile_sums){INT64_MAX - 1, INT64_MAX, 0, INT64_MIN, 0};
     ts_counters_add_profile(&c, 0, 0, &head);
     assert_int_equal(c.profiles[0].sums.profiles, INT64_MAX);
@@ -296,8 +296,8 @@ static void sums_hold_at_the_bound(void **state)
     ts_counters_deinit(&c);
 }
 
-/* All one way, no order and no grouping of additions changes what comes out, also past the bound. */
-static void order_does_not_matter(void **state)
+/* Additions of one sign have the same result in any order and grouping, also beyond the bound. */
+static void the_order_of_additions_does_not_matter(void **state)
 {
     (void)state;
     unsigned long long random = 11;
@@ -322,7 +322,7 @@ static void order_does_not_matter(void **state)
 
 /* ---- Merging ---- */
 
-static void merge_adds_up(void **state)
+static void a_merge_adds_all_sums(void **state)
 {
     (void)state;
     enum { LOCATIONS = 50, LABELS = 4 };
@@ -333,7 +333,7 @@ static void merge_adds_up(void **state)
     for (int thread = 0; thread < 4; thread++) {
         struct ts_counters from;
         uint32_t location_map[LOCATIONS], labels_map[LABELS];
-        /* Two of the sender's numbers may be one here: what overflowed. */
+        /* Two numbers of the source may be one number here: that of the overflow name. */
         for (uint32_t i = 0; i < LOCATIONS; i++)
             location_map[i] = i % 7 ? (i * 13 + (uint32_t)thread) % 40 : 1000000;
         for (uint32_t i = 0; i < LABELS; i++)
@@ -369,7 +369,7 @@ static void merge_adds_up(void **state)
     free(m);
 }
 
-static void merge_saturates(void **state)
+static void a_merge_saturates(void **state)
 {
     (void)state;
     struct ts_counters a, b;
@@ -393,9 +393,9 @@ static void merge_saturates(void **state)
     ts_counters_deinit(&b);
 }
 
-/* ---- Memory that runs out ---- */
+/* ---- Failed allocations ---- */
 
-static void failed_reserve_changes_nothing(void **state)
+static void a_failed_reserve_changes_nothing(void **state)
 {
     (void)state;
     struct ts_counters c;
@@ -413,7 +413,7 @@ static void failed_reserve_changes_nothing(void **state)
             failures++;
             assert_int_equal(rc, TS_ENOMEM);
             compare(&c, m);
-            /* Keys that are there are still found. */
+            /* Existing keys are still found. */
             if (c.n_rows && c.n_slots) {
                 struct ts_sums one = {1, 1, 1, 1};
                 size_t at = (size_t)next_random(&random) % c.n_rows;
@@ -430,7 +430,7 @@ static void failed_reserve_changes_nothing(void **state)
     ts_counters_deinit(&c);
 }
 
-static void failed_merge_adds_nothing(void **state)
+static void a_failed_merge_adds_nothing(void **state)
 {
     (void)state;
     enum { N = 300 };
@@ -481,7 +481,7 @@ static void failed_merge_adds_nothing(void **state)
     ts_counters_deinit(&from);
 }
 
-static void absurd_reserve_fails(void **state)
+static void reserving_too_many_fails(void **state)
 {
     (void)state;
     static const size_t sizes[] = {UINT32_MAX, (size_t)UINT32_MAX + 1, SIZE_MAX / 2, SIZE_MAX / 2 + 1};
@@ -500,16 +500,16 @@ static void absurd_reserve_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(like_a_list),
-        cmocka_unit_test(members_are_keys),
-        cmocka_unit_test(collisions),
-        cmocka_unit_test(sums_hold_at_the_bound),
-        cmocka_unit_test(order_does_not_matter),
-        cmocka_unit_test(merge_adds_up),
-        cmocka_unit_test(merge_saturates),
-        cmocka_unit_test(failed_reserve_changes_nothing),
-        cmocka_unit_test(failed_merge_adds_nothing),
-        cmocka_unit_test(absurd_reserve_fails),
+        cmocka_unit_test(the_same_sums_as_a_list),
+        cmocka_unit_test(every_member_of_the_key_distinguishes),
+        cmocka_unit_test(colliding_keys_are_found),
+        cmocka_unit_test(sums_stay_at_the_bound),
+        cmocka_unit_test(the_order_of_additions_does_not_matter),
+        cmocka_unit_test(a_merge_adds_all_sums),
+        cmocka_unit_test(a_merge_saturates),
+        cmocka_unit_test(a_failed_reserve_changes_nothing),
+        cmocka_unit_test(a_failed_merge_adds_nothing),
+        cmocka_unit_test(reserving_too_many_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

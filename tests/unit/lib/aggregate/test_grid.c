@@ -1,4 +1,4 @@
-/* The grid against a naive model: a bucket is the one whose begin is not after the moment and whose end is. */
+/* The grid against its definition: a bucket begins at or before its timestamps, and ends after them. */
 #include "lib/aggregate/grid.h"
 
 #include <setjmp.h>
@@ -44,7 +44,7 @@ static void floor_div_rounds_down(void **state)
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         assert_int_equal(ts_floor_div(table[i].a, table[i].b), table[i].floor);
-    /* Every small pair, by counting. */
+    /* Every small pair, against a loop. */
     for (int b = 1; b <= 12; b++) {
         int floor = -10;
         for (int a = -10 * b; a <= 10 * b; a++) {
@@ -55,7 +55,7 @@ static void floor_div_rounds_down(void **state)
     }
 }
 
-static void floor_div_holds_at_the_bounds(void **state)
+static void floor_div_is_clamped(void **state)
 {
     (void)state;
     ts_i128 big = (ts_i128)INT64_MAX + 1;
@@ -69,7 +69,7 @@ static void floor_div_holds_at_the_bounds(void **state)
     assert_int_equal(ts_floor_div(-(big * big), INT64_MAX), INT64_MIN);
 }
 
-static void bucket_contains_its_moment(void **state)
+static void a_bucket_contains_its_timestamps(void **state)
 {
     (void)state;
     static const int64_t slices[] = {1,      7,       1000,      1000000,    250000000,        NS,
@@ -96,7 +96,7 @@ static void bucket_contains_its_moment(void **state)
                     at = -TS_TIMESTAMP_MAX_NS;
                 ts_i128 away = (ts_i128)at - grid.start_time;
                 if (grid.time_slice == 1 && (away > INT64_MAX || away < INT64_MIN))
-                    continue; /* a nanosecond grid half the range of timestamps away: held at the bound */
+                    continue; /* a nanosecond grid half the range of timestamps away: clamped */
                 int64_t bucket = ts_grid_bucket(&grid, at);
                 assert_true(ts_grid_begin(&grid, bucket) <= at);
                 assert_true(ts_grid_begin(&grid, bucket) + grid.time_slice > at);
@@ -105,7 +105,7 @@ static void bucket_contains_its_moment(void **state)
     }
 }
 
-static void begins_are_wider_than_64_bits(void **state)
+static void begins_can_exceed_64_bits(void **state)
 {
     (void)state;
     struct ts_grid grid = {.start_time = INT64_MAX, .time_slice = INT64_MAX};
@@ -116,8 +116,8 @@ static void begins_are_wider_than_64_bits(void **state)
     assert_true(ts_grid_begin(&grid, INT64_MIN) == (ts_i128)INT64_MIN * 2);
 }
 
-/* Begins of neighbours are one slice apart, also across zero. */
-static void buckets_tile(void **state)
+/* Each bucket begins where the previous one ends, also across zero. */
+static void buckets_are_adjacent(void **state)
 {
     (void)state;
     struct ts_grid grid = {.start_time = 3 * NS, .time_slice = 7 * NS};
@@ -133,7 +133,7 @@ static int64_t held(ts_i128 sum)
     return sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum;
 }
 
-static void sat_add_holds_and_stays(void **state)
+static void a_saturated_sum_stays_at_the_bound(void **state)
 {
     (void)state;
     static const int64_t edges[] = {0,
@@ -166,11 +166,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floor_div_rounds_down),
-        cmocka_unit_test(floor_div_holds_at_the_bounds),
-        cmocka_unit_test(bucket_contains_its_moment),
-        cmocka_unit_test(begins_are_wider_than_64_bits),
-        cmocka_unit_test(buckets_tile),
-        cmocka_unit_test(sat_add_holds_and_stays),
+        cmocka_unit_test(floor_div_is_clamped),
+        cmocka_unit_test(a_bucket_contains_its_timestamps),
+        cmocka_unit_test(begins_can_exceed_64_bits),
+        cmocka_unit_test(buckets_are_adjacent),
+        cmocka_unit_test(a_saturated_sum_stays_at_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

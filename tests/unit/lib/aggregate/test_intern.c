@@ -1,4 +1,4 @@
-/* Names to numbers, against a list that is searched from end to end; and the bound with its named overflow. */
+/* Locations to numbers, against a list that is searched linearly; bounded tables and their overflow name. */
 #include "lib/aggregate/intern.h"
 
 #include "lib/base/hash.h"
@@ -40,7 +40,7 @@ static uint32_t add(struct ts_intern *table, struct ts_location key)
     return id;
 }
 
-static void empty_table_knows_nothing(void **state)
+static void an_empty_table_finds_nothing(void **state)
 {
     (void)state;
     struct ts_intern table;
@@ -53,8 +53,8 @@ static void empty_table_knows_nothing(void **state)
     ts_intern_deinit(&table);
 }
 
-/* What differs in one member only, or only in where one string ends and the next begins, is another location. */
-static void near_misses_are_apart(void **state)
+/* Locations that differ in one member only, or only in where one string ends and the next begins, are distinct. */
+static void every_member_of_a_location_distinguishes(void **state)
 {
     (void)state;
     const struct ts_location keys[] = {
@@ -100,7 +100,7 @@ static void near_misses_are_apart(void **state)
     ts_intern_deinit(&table);
 }
 
-static void like_a_list(void **state)
+static void the_same_numbers_as_a_list(void **state)
 {
     (void)state;
     enum { MOST = 3000 };
@@ -157,7 +157,7 @@ static void like_a_list(void **state)
     free(model);
 }
 
-/* A view taken early is good to the end, through every growth. */
+/* A view of the first string stays valid while the table grows. */
 static void bytes_never_move(void **state)
 {
     (void)state;
@@ -170,7 +170,7 @@ static void bytes_never_move(void **state)
         char text[64];
         snprintf(text, sizeof(text), "function number %u", i);
         assert_int_equal(add(&table, place(text, "/a.py", (int32_t)i)), i);
-        memset(text, '!', sizeof(text)); /* copied, not kept */
+        memset(text, '!', sizeof(text)); /* the table has copied it */
         views[i] = table.items[i].raw_name.data;
     }
     for (uint32_t i = 0; i < N; i++) {
@@ -185,8 +185,8 @@ static void bytes_never_move(void **state)
     ts_intern_deinit(&table);
 }
 
-/* Longer than a block, exactly a block, and what just does not fit any more. */
-static void long_strings_have_blocks_of_their_own(void **state)
+/* Longer than a block, exactly a block, and just too long for the rest of one. */
+static void long_strings_have_their_own_blocks(void **state)
 {
     (void)state;
     static const size_t sizes[] = {1, 65535, 65536, 65537, 200000, 1, 65536, 3};
@@ -209,8 +209,8 @@ static void long_strings_have_blocks_of_their_own(void **state)
     ts_intern_deinit(&table);
 }
 
-/* Slots wrap around and clusters are long: names chosen to meet in the last of 256 slots. */
-static void collisions(void **state)
+/* Names chosen for the last of 256 slots: long clusters that wrap around. */
+static void colliding_names_are_found(void **state)
 {
     (void)state;
     enum { N = 60 };
@@ -220,7 +220,7 @@ static void collisions(void **state)
     ts_intern_init(&table);
     for (unsigned i = 0; n < N; i++) {
         int len = snprintf(names[n], sizeof(names[n]), "f%u", i);
-        /* As lib/aggregate/intern.c mixes it; where that changes, the check below says so. */
+        /* The hash of lib/aggregate/intern.c; if that changes, the check below fails. */
         uint64_t hash = ts_hash_bytes(names[n], (size_t)len, table.seed ^ (uint32_t)-1);
         if (((uint32_t)(hash ^ hash >> 32) & 255) == 255)
             n++;
@@ -243,8 +243,8 @@ static void collisions(void **state)
     ts_intern_deinit(&table);
 }
 
-/* Whichever allocation fails, the table is as it was, and the same call works once there is memory. */
-static void failure_leaves_the_table(void **state)
+/* Whichever allocation fails, the table is unchanged, and the same call succeeds later. */
+static void a_failed_allocation_leaves_the_table_unchanged(void **state)
 {
     (void)state;
     struct ts_intern table;
@@ -302,7 +302,7 @@ static void expect_place(struct ts_location got, struct ts_location expected)
         fail_msg("got %.*s:%d", (int)got.raw_name.len, got.raw_name.data, got.line_number);
 }
 
-static void past_the_bound(void **state)
+static void beyond_the_bound_locations_are_replaced(void **state)
 {
     (void)state;
     struct ts_bounded bounded;
@@ -314,14 +314,14 @@ static void past_the_bound(void **state)
     assert_false(ts_bounded_full(&bounded));
     expect_place(bounded_add(&bounded, b), b);
     assert_true(ts_bounded_full(&bounded));
-    /* Known ones are themselves, for ever. */
+    /* Known locations keep their numbers. */
     expect_place(bounded_add(&bounded, a2), a2);
-    /* A known name loses its location: file and line both. */
+    /* A known name is used without file and line. */
     expect_place(bounded_add(&bounded, place("a", "f", 3)), place("a", NULL, -1));
     expect_place(bounded_add(&bounded, place("a", "g", 1)), place("a", NULL, -1));
     expect_place(bounded_add(&bounded, place("a", NULL, 1)), place("a", NULL, -1));
     expect_place(bounded_add(&bounded, place("b", "f", 1)), b);
-    /* An unknown one its name too; the name as such, not the function: "_a" is not known. */
+    /* An unknown name is replaced by the overflow name. Raw names count, not functions: "_a" is unknown. */
     const struct ts_location rest = place(TS_OVERFLOW_NAME, NULL, -1);
     expect_place(bounded_add(&bounded, place("c", "f", 1)), rest);
     expect_place(bounded_add(&bounded, place("_a", "f", 1)), rest);
@@ -334,7 +334,7 @@ static void past_the_bound(void **state)
     ts_bounded_deinit(&bounded);
 }
 
-static void no_room_at_all(void **state)
+static void a_bound_of_0_has_only_the_overflow_name(void **state)
 {
     (void)state;
     struct ts_bounded bounded;
@@ -346,7 +346,7 @@ static void no_room_at_all(void **state)
     ts_bounded_deinit(&bounded);
 }
 
-static void loading_has_no_bound(void **state)
+static void loading_ignores_the_bound(void **state)
 {
     (void)state;
     struct ts_bounded bounded;
@@ -362,7 +362,7 @@ static void loading_has_no_bound(void **state)
     expect_place(bounded_add(&bounded, place("f9", "x", 1)), place("f9", "x", 1));
     expect_place(bounded_add(&bounded, place("f9", "x", 2)), place("f9", NULL, -1));
     expect_place(bounded_add(&bounded, place("new", "x", 2)), place(TS_OVERFLOW_NAME, NULL, -1));
-    /* Cleared, it is empty and bounded as before. */
+    /* After deinit it is empty, with the same bound. */
     ts_bounded_deinit(&bounded);
     assert_int_equal(bounded.table.n, 0);
     expect_place(bounded_add(&bounded, place("new", "x", 2)), place("new", "x", 2));
@@ -371,8 +371,8 @@ static void loading_has_no_bound(void **state)
     ts_bounded_deinit(&bounded);
 }
 
-/* Anything a sender may do: never more than 2 * max + 1, every answer by the rule, also when raised later. */
-static void bound_holds(void **state)
+/* Random locations: never more than 2 * max + 1, each number by the rule, also after the bound is raised. */
+static void the_bound_is_never_exceeded(void **state)
 {
     (void)state;
     for (uint32_t max = 1; max < 40; max += 6) {
@@ -404,7 +404,7 @@ static void bound_holds(void **state)
     }
 }
 
-static void bounded_failure_can_be_repeated(void **state)
+static void a_failed_bounded_add_can_be_repeated(void **state)
 {
     (void)state;
     struct ts_bounded bounded;
@@ -437,7 +437,7 @@ static void bounded_failure_can_be_repeated(void **state)
     ts_bounded_deinit(&bounded);
 }
 
-static void function_names(void **state)
+static void a_function_name_has_no_leading_underscores(void **state)
 {
     (void)state;
     static const char *const table[][2] = {{"send", "send"}, {"_send", "send"}, {"__init__", "init__"}, {"_", ""},
@@ -448,7 +448,7 @@ static void function_names(void **state)
         assert_int_equal(got.len, strlen(table[i][1]));
         assert_memory_equal(got.data, table[i][1], got.len);
     }
-    /* Not a byte beyond the end: underscores that go on in memory are not the name's. */
+    /* Bytes after the end of the name are not read. */
     struct ts_str cut = ts_function_name((struct ts_str){"____a", 2});
     assert_int_equal(cut.len, 0);
 }
@@ -456,19 +456,19 @@ static void function_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_table_knows_nothing),
-        cmocka_unit_test(near_misses_are_apart),
-        cmocka_unit_test(like_a_list),
+        cmocka_unit_test(an_empty_table_finds_nothing),
+        cmocka_unit_test(every_member_of_a_location_distinguishes),
+        cmocka_unit_test(the_same_numbers_as_a_list),
         cmocka_unit_test(bytes_never_move),
-        cmocka_unit_test(long_strings_have_blocks_of_their_own),
-        cmocka_unit_test(collisions),
-        cmocka_unit_test(failure_leaves_the_table),
-        cmocka_unit_test(past_the_bound),
-        cmocka_unit_test(no_room_at_all),
-        cmocka_unit_test(loading_has_no_bound),
-        cmocka_unit_test(bound_holds),
-        cmocka_unit_test(bounded_failure_can_be_repeated),
-        cmocka_unit_test(function_names),
+        cmocka_unit_test(long_strings_have_their_own_blocks),
+        cmocka_unit_test(colliding_names_are_found),
+        cmocka_unit_test(a_failed_allocation_leaves_the_table_unchanged),
+        cmocka_unit_test(beyond_the_bound_locations_are_replaced),
+        cmocka_unit_test(a_bound_of_0_has_only_the_overflow_name),
+        cmocka_unit_test(loading_ignores_the_bound),
+        cmocka_unit_test(the_bound_is_never_exceeded),
+        cmocka_unit_test(a_failed_bounded_add_can_be_repeated),
+        cmocka_unit_test(a_function_name_has_no_leading_underscores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ static void growth_is_geometric(void **state)
     for (size_t need = 1; need <= 1000000; need++)
         assert_int_equal(TS_ARRAY_RESERVE(&items, &cap, need), 0);
     assert_in_range(alloc_calls - calls, 1, 20);
-    /* A single large need is met at once and not doubled beyond it. */
+    /* A single large need is allocated exactly, not doubled. */
     calls = alloc_calls;
     size_t need = cap * 5;
     assert_int_equal(TS_ARRAY_RESERVE(&items, &cap, need), 0);

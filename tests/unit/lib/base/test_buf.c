@@ -1,4 +1,4 @@
-/* Bytes that grow, and the texts written into them: JSON strings, CSV fields, decimal seconds. */
+/* A growable buffer, and the texts written into it: JSON strings, CSV fields, decimal seconds. */
 #include "lib/base/buf.h"
 
 #include <setjmp.h>
@@ -124,7 +124,7 @@ static void reset_keeps_the_memory(void **state)
     ts_buf_deinit(&buf);
 }
 
-/* Doubling: a million bytes one by one cost a handful of allocations. */
+/* A million bytes appended one by one need a few allocations. */
 static void growth_is_geometric(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void write_all(struct ts_buf *buf)
     ts_buf_putc(buf, '!');
 }
 
-/* Whichever call fails, nothing follows it, and the buffer can be used again. */
+/* Whichever call fails, later ones append nothing; after reset the buffer can be used again. */
 static void failure_sticks(void **state)
 {
     (void)state;
@@ -172,7 +172,7 @@ static void failure_sticks(void **state)
             ts_buf_deinit(&buf);
             break;
         }
-        /* What is there is a beginning of the whole, without gaps, and memory coming back changes nothing. */
+        /* It has the beginning of the text, without gaps, and later calls do not append, even with memory. */
         assert_true(buf.len < whole.len);
         if (buf.len)
             assert_memory_equal(buf.data, whole.data, buf.len);
@@ -191,7 +191,7 @@ static void failure_sticks(void **state)
             assert_null(ts_buf_steal(&buf, &stolen));
             assert_int_equal(stolen, 99);
             assert_null(buf.data);
-            ts_buf_putc(&buf, 'y'); /* good as new */
+            ts_buf_putc(&buf, 'y'); /* usable again */
             EXPECT(&buf, "y");
         }
         ts_buf_deinit(&buf);
@@ -255,7 +255,7 @@ static void json_of_every_byte(void **state)
             snprintf(expected, sizeof(expected), "\"a%cb\"", byte);
         ts_put_json_string(&buf, text, sizeof(text));
         expect(&buf, expected, strlen(expected));
-        /* And alone, at the very end of the memory: no look beyond it. */
+        /* Alone at the end of the memory: nothing after it is read. */
         char *alone = malloc(1);
         assert_non_null(alone);
         *alone = (char)byte;
@@ -284,8 +284,8 @@ static size_t encode(unsigned code, char *text)
     return n;
 }
 
-/* Each code point passes as it is; each surrogate, overlong form and code past the last does not; nor does a cut one.
- */
+/* Every code point is copied; surrogates, overlong forms, numbers above the last code point and incomplete sequences
+ * are replaced. */
 static void json_of_every_code_point(void **state)
 {
     (void)state;
@@ -328,7 +328,7 @@ static void json_of_every_code_point(void **state)
                                       "\xFF"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         size_t len = strlen(bad[i]);
-        char *exact = malloc(len); /* no terminator: a look beyond is caught by the sanitizer */
+        char *exact = malloc(len); /* no terminator, so that the sanitizer detects a read beyond the end */
         assert_non_null(exact);
         memcpy(exact, bad[i], len);
         ts_put_json_string(&buf, exact, len);
@@ -336,7 +336,7 @@ static void json_of_every_code_point(void **state)
         assert_memory_equal(buf.data + 1, "\xEF\xBF\xBD", 3);
         ts_buf_reset(&buf);
     }
-    /* What follows a cut sequence is not swallowed. */
+    /* The bytes after an incomplete sequence are kept. */
     ts_put_json_string(&buf, "\xE2\x82\"x", 4);
     EXPECT(&buf, "\"\xEF\xBF\xBD\xEF\xBF\xBD\\\"x\"");
     ts_put_json_string(&buf, "\xF0\x9F\xC3\xA9", 4);
@@ -369,7 +369,7 @@ static void csv(void **state)
     ts_buf_deinit(&buf);
 }
 
-/* Random fields come back through a reader of our own. */
+/* Random fields are read back by a reader in this test. */
 static void csv_comes_back(void **state)
 {
     (void)state;
@@ -449,7 +449,7 @@ static void seconds(void **state)
     ts_buf_deinit(&buf);
 }
 
-/* Read back digit by digit, it is the same number; no zero at the end, no exponent. */
+/* Read back digit by digit, it is the same number; no trailing zeros, no exponent. */
 static void seconds_come_back(void **state)
 {
     (void)state;

@@ -15,7 +15,7 @@ static struct ts_str str(const char *text)
     return (struct ts_str){text, strlen(text)};
 }
 
-static void test_glob(void **state)
+static void patterns_match_as_fnmatchcase(void **state)
 {
     (void)state;
     static const struct {
@@ -108,8 +108,8 @@ static void test_glob(void **state)
     }
 }
 
-/* What makes a backtracking matcher run for ages: 512 stars before a name that never ends as asked. */
-static void test_glob_blow_up(void **state)
+/* 512 stars and a name that does not match: exponential time in a naive matcher. */
+static void many_stars_need_no_exponential_time(void **state)
 {
     (void)state;
     char pattern[TS_GLOB_MAX + 2];
@@ -135,14 +135,14 @@ static void test_glob_blow_up(void **state)
     assert_int_equal(ts_glob_compile(str(pattern), &glob), TS_EINVAL);
 }
 
-static void test_labels_reader(void **state)
+static void stored_label_sets_are_read(void **state)
 {
     (void)state;
     struct ts_buf json;
     struct ts_buf value;
     ts_buf_init(&json);
     ts_buf_init(&value);
-    /* Every byte, as the daemon writes it. */
+    /* Every byte in its canonical form. */
     ts_buf_puts(&json, "{\"first\": \"\", \"second_2\": ");
     char bytes[0x80];
     for (int i = 0; i < 0x80; i++)
@@ -164,7 +164,7 @@ static void test_labels_reader(void **state)
     assert_int_equal(value.len, 3);
     assert_memory_equal(value.data, "\xe6\x97\xa5", 3);
     assert_int_equal(ts_labels_next(&reader, &key, &value), 0);
-    /* Cut anywhere it is refused, and nothing is read behind the cut. */
+    /* Every incomplete text is rejected, and nothing after its end is read. */
     for (size_t len = 0; len < json.len; len++) {
         char *cut = malloc(len ? len : 1);
         memcpy(cut, json.data, len);
@@ -182,9 +182,9 @@ static void test_labels_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_glob),
-        cmocka_unit_test(test_glob_blow_up),
-        cmocka_unit_test(test_labels_reader),
+        cmocka_unit_test(patterns_match_as_fnmatchcase),
+        cmocka_unit_test(many_stars_need_no_exponential_time),
+        cmocka_unit_test(stored_label_sets_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

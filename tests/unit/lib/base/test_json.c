@@ -1,5 +1,4 @@
-/* The pull parser by itself: its walk, its offsets, its strings. It is built twice, with SSE2 and with
- * TS_PORTABLE. */
+/* The JSON parser: steps, offsets of errors, strings. Built twice, with SSE2 and with TS_PORTABLE. */
 #include "lib/base/json.h"
 
 #include <setjmp.h>
@@ -13,7 +12,7 @@
 
 enum { DEPTH = 4 };
 
-/* A copy exactly as long as the text, so that the sanitizer sees a byte read too many. */
+/* A copy exactly as long as the text, so that the sanitizer detects a read beyond its end. */
 static char *copy_of(const char *text, size_t len)
 {
     char *copy = malloc(len ? len : 1);
@@ -33,7 +32,7 @@ static void expect(const char *text, size_t len, int code, size_t offset)
         fail_msg("%.*s: code %d at %zu, not %d at %zu", (int)len, text, json.error, json.offset, code, offset);
     if (code) {
         assert_non_null(json.why);
-        /* The error sticks, and nothing moves any more. */
+        /* The error is kept, and later calls do nothing. */
         struct ts_json_string string;
         assert_int_equal(ts_json_next(&json), TS_JSON_NONE);
         assert_false(ts_json_begin(&json) || ts_json_member(&json, &string) || ts_json_element(&json));
@@ -49,7 +48,7 @@ static void expect(const char *text, size_t len, int code, size_t offset)
 #define UTF8(text, offset) expect(text, sizeof(text) - 1, TS_BAD_UTF8, offset)
 #define DEEP(text, offset) expect(text, sizeof(text) - 1, TS_TOO_DEEP, offset)
 
-static void test_values(void **state)
+static void values_of_every_type(void **state)
 {
     (void)state;
     GOOD("null");
@@ -81,7 +80,7 @@ static void test_values(void **state)
     BAD("\xEF\xBB\xBF[]", 0);
 }
 
-static void test_numbers(void **state)
+static void numbers_follow_the_grammar(void **state)
 {
     (void)state;
     static const char *const good[] = {"0", "-0", "10", "0.0", "-1.50", "1e5", "1E+5", "0e-0", "1.5e0009", "-0.0e0"};
@@ -111,7 +110,7 @@ static void test_numbers(void **state)
     BAD("0x1", 1);
 }
 
-static void test_depth(void **state)
+static void nesting_is_limited(void **state)
 {
     (void)state;
     GOOD("[[[[]]]]");
@@ -123,8 +122,8 @@ static void test_depth(void **state)
     BAD("x[[[[[[", 0);
 }
 
-/* Every kind of byte that ends the fast search, at each place in and around its 16, before ends of every kind. */
-static void test_strings_at_every_alignment(void **state)
+/* Every kind of byte that ends the search, at each position in and around a block of 16 bytes. */
+static void strings_at_every_alignment(void **state)
 {
     (void)state;
     char text[128];
@@ -151,7 +150,7 @@ static void test_strings_at_every_alignment(void **state)
     }
 }
 
-static void test_every_byte_in_a_string(void **state)
+static void every_byte_in_a_string(void **state)
 {
     (void)state;
     for (int byte = 0; byte < 256; byte++) {
@@ -174,7 +173,7 @@ static void test_every_byte_in_a_string(void **state)
     }
 }
 
-/* All sequences of up to four bytes out of those where the rules change, against the table of RFC 3629. */
+/* All sequences of up to four bytes at the limits of the ranges, against the table of RFC 3629. */
 static bool model_utf8(const unsigned char *p, size_t n)
 {
     uint32_t c;
@@ -196,7 +195,7 @@ static bool model_utf8(const unsigned char *p, size_t n)
     return p[0] >> 3 == 30 && c >= 0x10000 && c <= 0x10FFFF;
 }
 
-static void test_utf8(void **state)
+static void utf8_sequences_follow_the_table(void **state)
 {
     (void)state;
     static const unsigned char edges[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0,
@@ -236,7 +235,7 @@ static void unescaped(const char *text, const char *expected, size_t expected_le
     assert_true(ts_json_end(&json));
     assert_int_equal(string.len, strlen(text) - 2);
     assert_int_equal(string.escaped, strchr(text, '\\') != NULL);
-    char *out = copy_of(text, string.len); /* no more room than is promised to be enough */
+    char *out = copy_of(text, string.len); /* exactly the room that is documented as enough */
     size_t len = ts_json_unescape(&string, out);
     assert_int_equal(len, expected_len);
     assert_memory_equal(out, expected, len);
@@ -245,7 +244,7 @@ static void unescaped(const char *text, const char *expected, size_t expected_le
 
 #define UNESCAPED(text, expected) unescaped(text, expected, sizeof(expected) - 1)
 
-static void test_unescape(void **state)
+static void escapes_are_decoded(void **state)
 {
     (void)state;
     UNESCAPED("\"\"", "");
@@ -267,7 +266,7 @@ static void test_unescape(void **state)
     UNESCAPED("\"x\\u00e9\xC3\xA9\\\\\"", "x\xC3\xA9\xC3\xA9\\");
 }
 
-static void test_walk(void **state)
+static void members_and_elements_are_stepped_through(void **state)
 {
     (void)state;
     static const char text[] = " { \"a\" : [ 1 , \"b\" , [ ] ] , \"c\\n\":{},\"d\":true } ";
@@ -312,14 +311,10 @@ static void test_walk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_strings_at_every_alignment),
-        cmocka_unit_test(test_every_byte_in_a_string),
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_unescape),
-        cmocka_unit_test(test_walk),
+        cmocka_unit_test(values_of_every_type),   cmocka_unit_test(numbers_follow_the_grammar),
+        cmocka_unit_test(nesting_is_limited),     cmocka_unit_test(strings_at_every_alignment),
+        cmocka_unit_test(every_byte_in_a_string), cmocka_unit_test(utf8_sequences_follow_the_table),
+        cmocka_unit_test(escapes_are_decoded),    cmocka_unit_test(members_and_elements_are_stepped_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

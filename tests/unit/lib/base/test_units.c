@@ -1,4 +1,4 @@
-/* Durations, times, sizes: what is taken, to the nanosecond, and what is refused; writing and reading again. */
+/* Durations, times and sizes: exact results, rejected texts, and formatting with parsing back. */
 #include "lib/base/units.h"
 
 #include "lib/aggregate/grid.h"
@@ -31,7 +31,7 @@ static void no_duration(const char *text)
         fail_msg("\"%s\" is taken as %lld", text, (long long)ns);
 }
 
-static void test_durations(void **state)
+static void durations_are_parsed_exactly(void **state)
 {
     (void)state;
     duration("0", 0);
@@ -51,13 +51,13 @@ static void test_durations(void **state)
     duration("1w", 604800 * S);
     duration("1y", 31536000 * S);
     duration("0.0000000000625h", 225);
-    duration("0.0000152587890625y", 481201171875); /* 2^-16: the longest fraction there is */
+    duration("0.0000152587890625y", 481201171875); /* 2^-16: the longest possible fraction */
     duration("9223372036.854775807", INT64_MAX);
     duration("9223372036854.775807ms", INT64_MAX);
     duration("292y", INT64_C(292) * 31536000 * S);
 }
 
-static void test_no_durations(void **state)
+static void other_texts_are_no_durations(void **state)
 {
     (void)state;
     static const char *const texts[] = {
@@ -119,7 +119,7 @@ static void format(int64_t ns, const char *expected)
     assert_string_equal(text, expected);
 }
 
-static void test_format(void **state)
+static void the_shortest_exact_form_is_written(void **state)
 {
     (void)state;
     format(0, "0s");
@@ -152,7 +152,7 @@ static uint64_t next_random(uint64_t *seed)
     return *seed;
 }
 
-static void test_round_trip(void **state)
+static void formatted_durations_are_parsed_back(void **state)
 {
     (void)state;
     static const int64_t units[] = {1, 1000, 1000000, S, 60 * S, 3600 * S, 86400 * S, 604800 * S, 31536000 * S};
@@ -178,7 +178,7 @@ static void moment(const char *text, int64_t expected)
         fail_msg("%s: %d, %lld is not %lld", text, r, (long long)ns, (long long)expected);
 }
 
-static void test_times(void **state)
+static void times_of_every_form(void **state)
 {
     (void)state;
     moment("0", 0);
@@ -216,7 +216,7 @@ static void test_times(void **state)
     moment("1678-06-18T12:26:40Z", -9200000000 * S);
 }
 
-static void test_no_times(void **state)
+static void other_texts_are_no_times(void **state)
 {
     (void)state;
     static const char *const texts[] = {
@@ -310,8 +310,8 @@ static void test_no_times(void **state)
     }
 }
 
-/* Every day of the range, and a moment in it, against the C library. */
-static void test_calendar(void **state)
+/* Every day of the range, and a time in it, against the C library. */
+static void every_day_agrees_with_the_C_library(void **state)
 {
     (void)state;
     for (int64_t day = -106480; day <= 106480; day++) {
@@ -326,7 +326,7 @@ static void test_calendar(void **state)
     }
 }
 
-static void test_sizes(void **state)
+static void sizes_are_parsed(void **state)
 {
     (void)state;
     static const struct {
@@ -385,9 +385,14 @@ static void test_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),  cmocka_unit_test(test_no_durations), cmocka_unit_test(test_format),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_times),        cmocka_unit_test(test_no_times),
-        cmocka_unit_test(test_calendar),   cmocka_unit_test(test_sizes),
+        cmocka_unit_test(durations_are_parsed_exactly),
+        cmocka_unit_test(other_texts_are_no_durations),
+        cmocka_unit_test(the_shortest_exact_form_is_written),
+        cmocka_unit_test(formatted_durations_are_parsed_back),
+        cmocka_unit_test(times_of_every_form),
+        cmocka_unit_test(other_texts_are_no_times),
+        cmocka_unit_test(every_day_agrees_with_the_C_library),
+        cmocka_unit_test(sizes_are_parsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

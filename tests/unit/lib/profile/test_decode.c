@@ -1,8 +1,8 @@
 /*
- * The decoder: values, all or nothing, memory. The long table of texts is tests/support/texts.py's.
+ * The decoder: values, completeness, memory. The long table of rejected texts is in tests/support/texts.py.
  *
  * Linked with --wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free: allocations are counted, the n-th can be made to
- * fail, and what is not given back is seen.
+ * fail, and leaks are detected.
  */
 #include "lib/base/number.h"
 #include "lib/profile/decoder.h"
@@ -28,7 +28,7 @@ void __wrap_free(void *memory);
 
 static long allocations; /* so far */
 static long fail_at;     /* the number of the one that fails; 0: none */
-static long live;        /* not given back */
+static long live;        /* not freed */
 
 static bool fails(void)
 {
@@ -97,7 +97,7 @@ static int decode(struct fixture *f, const char *text)
     f->fault = (struct ts_fault){.offset = 12345678};
     int rc = ts_decode(f->decoder, text, strlen(text), &f->profile, &f->fault);
     assert_int_equal(!f->profile, rc != 0);
-    assert_int_equal(f->fault.offset == 12345678, rc <= 0); /* untouched unless it says something */
+    assert_int_equal(f->fault.offset == 12345678, rc <= 0); /* unchanged unless the message is rejected */
     return rc;
 }
 
@@ -120,7 +120,7 @@ static bool lies_in(struct ts_str string, const char *text)
     return string.data >= text && string.data + string.len <= text + strlen(text);
 }
 
-static void test_object_form(void **state)
+static void a_message_as_an_object(void **state)
 {
     struct fixture *f = *state;
     const char *text =
@@ -167,11 +167,11 @@ static void test_object_form(void **state)
     assert_int_equal(e[1].cumtime, -1);
 }
 
-/* What one message set does not show in the next. */
-static void test_pair_form_after_another(void **state)
+/* Values of one message do not appear in the next. */
+static void a_message_as_a_list_has_nothing_of_the_previous_one(void **state)
 {
     struct fixture *f = *state;
-    test_object_form(state);
+    a_message_as_an_object(state);
     decode_ok(f, "[-1.5, {\"func_profiles\": [{\"ncalls\": 7, \"cumtime\": 2, \"file_name\": null,"
                  " \"func_name\": \"\"}]}]");
     const struct ts_profile *p = f->profile;
@@ -191,7 +191,7 @@ static void test_pair_form_after_another(void **state)
     assert_int_equal(p->entries[0].pcalls, 7);
 }
 
-static void test_escapes(void **state)
+static void escapes_in_strings(void **state)
 {
     struct fixture *f = *state;
     const char *text =
@@ -222,7 +222,7 @@ static int64_t ns_of(const char *text, enum ts_rounding rounding)
     return ns;
 }
 
-static void test_rounding(void **state)
+static void seconds_are_rounded_exactly(void **state)
 {
     (void)state;
     static const struct {
@@ -276,7 +276,7 @@ static void test_rounding(void **state)
     }
 }
 
-static void test_limits_of_numbers(void **state)
+static void limits_of_numbers(void **state)
 {
     (void)state;
     int64_t value = 77;
@@ -286,7 +286,7 @@ static void test_limits_of_numbers(void **state)
     assert_int_equal(NS("-1e7", TS_TIME_MAX_NS), 0);
     assert_int_equal(value, -TS_TIME_MAX_NS);
     value = 77;
-    /* The exact number counts, not the rounded one. */
+    /* The exact number is compared with the limit, not the rounded one. */
     assert_int_equal(NS("10000000.00000000000000000000001", TS_TIME_MAX_NS), TS_OUT_OF_RANGE);
     assert_int_equal(NS("-10000000.0000000001", TS_TIME_MAX_NS), TS_OUT_OF_RANGE);
     assert_int_equal(NS("10000000.000000001", TS_TIME_MAX_NS), TS_OUT_OF_RANGE);
@@ -326,8 +326,8 @@ static void test_limits_of_numbers(void **state)
     assert_int_equal(ts_number_magnitude("0e9", 3), 0);
 }
 
-/* Any number of digits, and where the one that decides is the last. */
-static void test_long_digits(void **state)
+/* Any number of digits, also if only the last one determines the rounding. */
+static void any_number_of_digits(void **state)
 {
     struct fixture *f = *state;
     enum { DIGITS = 1 << 20 };
@@ -353,7 +353,7 @@ static void test_long_digits(void **state)
     free(digits);
 }
 
-static void test_rejects_keep_nothing(void **state)
+static void a_rejected_message_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(decode(f, "{\"timestamp\":1,\"profile\":{\"func_profiles\":{\"f\":{\"cumtime\":1},\"g\":{}}}}"),
@@ -370,8 +370,8 @@ static void test_rejects_keep_nothing(void **state)
     decode_ok(f, "[1,{\"func_profiles\":{\"g\":{\"cumtime\":1}}}]");
 }
 
-/* The longest of everything that goes into a message: it is cut where a character ends, and still says where. */
-static void test_longest_message(void **state)
+/* The longest of everything in a fault's message: it is cut at the end of a character, and still has the offset. */
+static void the_longest_fault_message_fits(void **state)
 {
     struct fixture *f = *state;
     char name[1300];
@@ -404,7 +404,7 @@ static char *big_message(size_t entries, bool escapes)
 {
     char *text = malloc(entries * 80 + 100);
     assert_non_null(text);
-    if (!text) /* what the assertion does not tell the compiler */
+    if (!text) /* the compiler does not know that the assertion does not return */
         return NULL;
     char *p = text + sprintf(text, "[1,{\"func_profiles\":{");
     for (size_t i = 0; i < entries; i++)
@@ -414,7 +414,7 @@ static char *big_message(size_t entries, bool escapes)
     return text;
 }
 
-static void test_grows_then_allocates_nothing(void **state)
+static void a_warm_decoder_does_not_allocate(void **state)
 {
     struct fixture *f = *state;
     char *small = big_message(10, true);
@@ -447,12 +447,12 @@ static void test_grows_then_allocates_nothing(void **state)
     free(big);
 }
 
-/* Every allocation fails in turn; the decoder stays usable, and the teardown finds nothing lost. */
-static void test_no_memory(void **state)
+/* Each allocation fails in turn: the decoder stays usable, and nothing leaks. */
+static void every_allocation_can_fail(void **state)
 {
     struct fixture *f = *state;
     char *text = big_message(1000, true);
-    char *later = malloc(strlen(text) + 100); /* the first escape comes when entries are there already */
+    char *later = malloc(strlen(text) + 100); /* the first escape is after some entries */
     assert_non_null(later);
     sprintf(later, "[1,{\"func_profiles\":{\"f\":{\"cumtime\":1},%s", text + strlen("[1,{\"func_profiles\":{"));
     const char *texts[] = {text,
@@ -496,8 +496,8 @@ static void test_no_memory(void **state)
     decode_ok(f, "[1,{\"func_profiles\":{}}]");
 }
 
-/* Cut anywhere, with nothing behind the cut to read by mistake, it is rejected at its end. */
-static void test_every_prefix(void **state)
+/* Every incomplete message is rejected at its end; nothing after it is read. */
+static void every_prefix_is_rejected(void **state)
 {
     struct fixture *f = *state;
     const char *text = "{\"timestamp\": 1732272009.25, \"exact\": true, \"part\": [0, 3], \"seq\": 42,"
@@ -519,17 +519,17 @@ static void test_every_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_object_form, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pair_form_after_another, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_escapes, setup, teardown),
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_limits_of_numbers),
-        cmocka_unit_test_setup_teardown(test_long_digits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rejects_keep_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_longest_message, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_grows_then_allocates_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_every_prefix, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_as_an_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_as_a_list_has_nothing_of_the_previous_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(escapes_in_strings, setup, teardown),
+        cmocka_unit_test(seconds_are_rounded_exactly),
+        cmocka_unit_test(limits_of_numbers),
+        cmocka_unit_test_setup_teardown(any_number_of_digits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rejected_message_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_longest_fault_message_fits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_warm_decoder_does_not_allocate, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_allocation_can_fail, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_prefix_is_rejected, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

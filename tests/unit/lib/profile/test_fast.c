@@ -1,7 +1,7 @@
 /*
- * The fast path, every variant that this processor can run, against the general one: whatever the text, the same
- * profile, the same fault; and what is recognised of locations is what stands there. Texts in every shape that the
- * fast path knows, whole and then damaged in one place; and a look that it really was the direct way.
+ * Every variant of the fast path that this processor can run against the general path: for any text the same profile or
+ * the same fault, and recalled locations are those of the entry. Texts in every form that the fast path knows, correct
+ * and then damaged in one place; and a check that the fast path was really used.
  */
 #include "lib/aggregate/intern.h"
 #include "lib/profile/decoder.h"
@@ -19,7 +19,7 @@ enum { TEXT_MAX = 64 * 1024, ENTRIES = 40, VARIANTS_MAX = 4 };
 struct fixture {
     struct ts_decoder *fast[VARIANTS_MAX];
     int n_variants;
-    struct ts_intern table; /* all of them look into it */
+    struct ts_intern table; /* of all decoders */
     size_t n_known;
     struct ts_decoder *general;
     char text[TEXT_MAX];
@@ -91,7 +91,7 @@ static void check_entry(struct fixture *f, struct ts_decoder *decoder, const str
     ts_decoder_learn(decoder, x, number);
 }
 
-/* Decodes a copy of just that length, so that the sanitizer sees a byte read too far. */
+/* Decodes a copy of exactly that length, so that the sanitizer detects a read beyond its end. */
 static int compare(struct fixture *f)
 {
     const struct ts_profile *b = NULL;
@@ -214,7 +214,7 @@ static void put(struct fixture *f, const char *text)
     f->len += len;
 }
 
-/* A key and what stands around it; value NULL: nothing yet. */
+/* A key with its separators; value NULL: the caller appends it. */
 static void member(struct fixture *f, bool spaced, bool first, const char *key, const char *value)
 {
     if (!first)
@@ -233,7 +233,7 @@ static void quoted(struct fixture *f, const char *text)
     put(f, "\"");
 }
 
-/* In their order, or in any. */
+/* In the usual order, or in any. */
 static void members(struct fixture *f, enum shape shape, bool spaced, bool ordered)
 {
     static const char *const keys[] = {"func_name", "ncalls",          "tottime",   "percall_tottime",
@@ -252,9 +252,9 @@ static void members(struct fixture *f, enum shape shape, bool spaced, bool order
         if ((shape == OBJECT && named) || (shape == SHORT_LIST && *key == 'p'))
             continue;
         if (!ordered && rand() % 1000 == 0)
-            continue; /* one is missing */
+            continue; /* a member is missing */
         if (!ordered && rand() % 1000 == 0)
-            key = keys[(size_t)rand() % 8]; /* one is there twice, or with another's value */
+            key = keys[(size_t)rand() % 8]; /* a member is repeated, or has the value of another */
         bool string_follows = named || strcmp(key, "file_name") == 0;
         member(f, spaced, first, key,
                string_follows                    ? NULL
@@ -286,13 +286,13 @@ static void message(struct fixture *f, enum shape shape, bool spaced)
     for (int i = 0; i < ENTRIES; i++) {
         if (i)
             put(f, spaced ? ", " : ",");
-        bool other = rand() % 50 == 0; /* one in another spacing among them */
+        bool other = rand() % 50 == 0; /* an entry with other spacing */
         entry(f, shape, other ? !spaced : spaced, ordered || rand() % 20 == 0);
     }
     put(f, shape == OBJECT ? "}}]" : "]}]");
 }
 
-static void test_same_as_the_general_way(void **state)
+static void the_same_result_as_the_general_path(void **state)
 {
     struct fixture *f = *state;
     int accepted = 0;
@@ -302,10 +302,10 @@ static void test_same_as_the_general_way(void **state)
     }
     assert_true(accepted > 500);
     assert_true(accepted < 5500);
-    assert_true(f->n_known > (size_t)accepted * f->n_variants); /* names come again */
+    assert_true(f->n_known > (size_t)accepted * f->n_variants); /* names are repeated */
 }
 
-static void test_damaged_in_one_place(void **state)
+static void the_same_fault_for_damaged_texts(void **state)
 {
     static const char bytes[] = "\",:{}[]0123456789.-+eE \n\t\\/ntfabc\x01\x7f\x80\xc3\xff";
     struct fixture *f = *state;
@@ -332,7 +332,7 @@ static void test_damaged_in_one_place(void **state)
     }
 }
 
-static void test_it_is_taken(void **state)
+static void the_fast_path_is_used(void **state)
 {
     struct fixture *f = *state;
     static const char *const texts[] = {
@@ -362,7 +362,7 @@ static void test_it_is_taken(void **state)
         assert_int_equal(compare(f), 0);
         for (int variant = 0; variant < f->n_variants; variant++) {
             const struct ts_decoder *decoder = f->fast[variant];
-            /* All but those in the last bytes. */
+            /* All but those in the last TS_FAST_MARGIN bytes. */
             size_t last = TS_FAST_MARGIN / strlen(texts[i]) + 1;
             assert_int_equal(decoder->profile.n_entries, ENTRIES);
             assert_true(decoder->n_fast >= ENTRIES - last);
@@ -373,9 +373,9 @@ static void test_it_is_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_same_as_the_general_way, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_in_one_place, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_it_is_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_same_result_as_the_general_path, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_same_fault_for_damaged_texts, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_fast_path_is_used, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
