@@ -3,8 +3,8 @@
  * write.
  *
  * Failures: a line that is too long or for which there is no memory, an HTTP request and a misplaced hello end the
- * connection (DISCARDING). If unfinished lines together exceed half of memory_limit, this thread closes the connection
- * that has made no progress for longest.
+ * connection (DISCARDING). If unfinished lines together exceed half of memory_limit, this thread closes the
+ * connection that has made no progress for longest.
  *
  * Close: libuv calls all write and shutdown callbacks of a handle before its close callback; that one frees the
  * connection.
@@ -20,46 +20,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define STILL_NS (30 * TS_NS_PER_S) /* without progress of an unfinished line or of the last replies */
-#define SLOW_NS (90 * TS_NS_PER_S)  /* an unfinished line arriving at less than SLOW_RATE */
-#define DISCARD_NS TS_NS_PER_S      /* discarding input after the last reply */
 enum {
-    SLOW_RATE = 1024,        /* bytes per second */
-    READ_SIZE = 1024 * 1024, /* of 64 KiB to 2 MiB measured, the smallest beyond which little is gained */
     READ_MIN = 64 * 1024,
     KEEPALIVE_IDLE = 30, /* s; with the next two a dead peer is detected after 60 s */
     KEEPALIVE_INTERVAL = 10,
     KEEPALIVE_COUNT = 3
 };
 
-enum state { READING, WAITING, ACKING, ENDING, DISCARDING, CLOSING };
-
-struct tsd_connection {
-    union tsd_stream_handle handle;
-    struct tsd_connections *set;
-    LIST_ENTRY(tsd_connection) entry;
-    const char *kind;
-    enum state state;
-    bool shut;  /* half-closed by us */
-    bool ended; /* half-closed by the sender */
-    struct tsd_session session;
-    struct ts_buf rest; /* WAITING: received after the hello */
-    struct tsd_framer framer;
-    uint64_t held;         /* bytes of framer and rest, as counted in the totals */
-    int64_t last_progress; /* monotonic ns */
-    int64_t line_began;    /* monotonic ns, of the unfinished line */
-    struct tsd_outbox outbox;
-};
-
-static void set_state(struct tsd_connection *connection, enum state next)
+static void set_state(struct tsd_connection *connection, enum tsd_connection_state next)
 {
     static const unsigned allowed[] = {
-        [READING] = 1 << WAITING | 1 << ACKING | 1 << ENDING | 1 << DISCARDING | 1 << CLOSING,
-        [WAITING] = 1 << READING | 1 << CLOSING,
-        [ACKING] = 1 << ENDING | 1 << DISCARDING | 1 << CLOSING,
-        [ENDING] = 1 << CLOSING,
-        [DISCARDING] = 1 << ENDING | 1 << CLOSING,
-        [CLOSING] = 0,
+        [TSD_READING] = 1 << TSD_WAITING | 1 << TSD_ACKING | 1 << TSD_ENDING | 1 << TSD_DISCARDING | 1 << TSD_CLOSING,
+        [TSD_WAITING] = 1 << TSD_READING | 1 << TSD_CLOSING,
+        [TSD_ACKING] = 1 << TSD_ENDING | 1 << TSD_DISCARDING | 1 << TSD_CLOSING,
+        [TSD_ENDING] = 1 << TSD_CLOSING,
+        [TSD_DISCARDING] = 1 << TSD_ENDING | 1 << TSD_CLOSING,
+        [TSD_CLOSING] = 0,
     };
     assert(allowed[connection->state] & 1u << next);
     (void)allowed;
@@ -94,7 +70,7 @@ static void on_closed(uv_handle_t *handle)
 }
 
 /* Asks the writer to commit the marks made so far. */
-static void request_ack(struct tsd_connections *set)
+void tsd_connections_request_ack(struct tsd_connections *set)
 {
     if (set->ingest->n_marks && !set->ingest->ack_requested) {
         set->ingest->ack_requested = true;
@@ -111,15 +87,15 @@ static void leave_client(struct tsd_connection *connection)
     tsd_session_leave(&connection->session, set->ingest, set->shared->clients, connection);
     tsd_session_deinit(&connection->session);
     if (contested) /* otherwise the mark, which only records the time of use, can wait for any commit */
-        request_ack(set);
+        tsd_connections_request_ack(set);
 }
 
-static void close_connection(struct tsd_connection *connection)
+void tsd_connection_close(struct tsd_connection *connection)
 {
-    if (connection->state == CLOSING)
+    if (connection->state == TSD_CLOSING)
         return;
     struct tsd_connections *set = connection->set;
-    set_state(connection, CLOSING);
+    set_state(connection, TSD_CLOSING);
     leave_client(connection);
     ts_buf_deinit(&connection->rest);
     tsd_framer_deinit(&connection->framer);
@@ -137,12 +113,12 @@ static void on_shutdown(uv_shutdown_t *request, int status)
     struct tsd_connection *connection = request->data;
     free(request);
     connection->shut = true;
-    if (connection->state == ENDING)
-        close_connection(connection);
+    if (connection->state == TSD_ENDING)
+        tsd_connection_close(connection);
 }
 
 /* Half-closes after the queued replies; without memory for that, closes. */
-static void finish(struct tsd_connection *connection, enum state state)
+static void finish(struct tsd_connection *connection, enum tsd_connection_state state)
 {
     uv_shutdown_t *request = malloc(sizeof(*request));
     set_state(connection, state);
@@ -153,7 +129,7 @@ static void finish(struct tsd_connection *connection, enum state state)
         request->data = connection;
     if (!request || uv_shutdown(request, &connection->handle.stream, on_shutdown)) {
         free(request);
-        close_connection(connection);
+        tsd_connection_close(connection);
     }
 }
 
@@ -197,7 +173,7 @@ static bool claim_client(struct tsd_connection *connection)
         open_session(connection, last_seq);
         return true;
     }
-    set_state(connection, WAITING);
+    set_state(connection, TSD_WAITING);
     uv_read_stop(&connection->handle.stream);
     ts_buf_append(&connection->rest, connection->framer.piece, connection->framer.left);
     connection->framer.left = 0;
@@ -257,17 +233,17 @@ static void finish_acked(struct tsd_connection *connection)
 {
     acknowledge(connection);
     if (!send_replies(connection)) {
-        close_connection(connection);
+        tsd_connection_close(connection);
         return;
     }
     if (connection->session.client && !tsd_session_done(&connection->session)) {
-        if (connection->state != ACKING)
-            set_state(connection, ACKING);
+        if (connection->state != TSD_ACKING)
+            set_state(connection, TSD_ACKING);
         return;
     }
     if (connection->session.bye)
         leave_client(connection);
-    finish(connection, connection->ended ? ENDING : DISCARDING);
+    finish(connection, connection->ended ? TSD_ENDING : TSD_DISCARDING);
 }
 
 /* The lines of a piece that was fed, and what follows from them. */
@@ -276,43 +252,43 @@ static void process_piece(struct tsd_connection *connection)
     enum tsd_line_next next = process_lines(connection);
     acknowledge(connection);
     bool sent = send_replies(connection);
-    request_ack(connection->set);
+    tsd_connections_request_ack(connection->set);
     if (!sent || ts_buf_failed(&connection->rest))
-        close_connection(connection); /* no memory: the sender reconnects */
+        tsd_connection_close(connection); /* no memory: the sender reconnects */
     else if (next == TSD_LINE_CONTINUE)
         count_held(connection);
     else if (next == TSD_LINE_END_ACKED)
         finish_acked(connection);
     else
-        finish(connection, DISCARDING);
+        finish(connection, TSD_DISCARDING);
 }
 
 static void end_of_input(struct tsd_connection *connection)
 {
     const char *line;
     size_t len;
-    if (connection->state == READING) {
+    if (connection->state == TSD_READING) {
         enum tsd_line_next next = TSD_LINE_CONTINUE;
         if (tsd_framer_end(&connection->framer, &line, &len) == TSD_FRAME_LINE)
             next = process_line(connection, TSD_FRAME_LINE, line, len);
         connection->ended = true;
-        request_ack(connection->set);
+        tsd_connections_request_ack(connection->set);
         if (next == TSD_LINE_HELLO && !claim_client(connection))
             return;
         finish_acked(connection);
-    } else if (connection->state == ACKING) {
+    } else if (connection->state == TSD_ACKING) {
         connection->ended = true;
     } else if (connection->shut) {
-        close_connection(connection);
+        tsd_connection_close(connection);
     } else {
-        set_state(connection, ENDING); /* the last replies are still being sent */
+        set_state(connection, TSD_ENDING); /* the last replies are still being sent */
     }
 }
 
 /* ---- Reading ---- */
 
 /* While unfinished lines hold too much memory: closes the connection of this thread without progress for longest. */
-static void limit_partial_lines(struct tsd_connections *set)
+void tsd_connections_limit_partial_lines(struct tsd_connections *set)
 {
     uint64_t limit = atomic_load(&set->shared->memory_limit) / 2;
     while (atomic_load_explicit(&set->shared->partial_bytes, memory_order_relaxed) > limit) {
@@ -325,7 +301,7 @@ static void limit_partial_lines(struct tsd_connections *set)
         if (!oldest)
             return;
         tsd_add(&set->ingest->stats.connections_cut, 1);
-        close_connection(oldest);
+        tsd_connection_close(oldest);
     }
 }
 
@@ -338,7 +314,7 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
     uint64_t waiting = tsd_shared_waiting(shared);
     uint64_t room = waiting < limit ? limit - waiting : 0;
     /* The limit is checked only after a read: do not read much more than there is room for. */
-    size_t size = room / 2 > READ_SIZE ? READ_SIZE : room / 2 < READ_MIN ? READ_MIN : (size_t)room / 2;
+    size_t size = room / 2 > TSD_READ_SIZE ? TSD_READ_SIZE : room / 2 < READ_MIN ? READ_MIN : (size_t)room / 2;
     *ret_buf = uv_buf_init(connection->set->memory, (unsigned)size);
 }
 
@@ -354,11 +330,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (n == UV_EOF || n == UV_ECONNRESET)
             end_of_input(connection);
         else
-            close_connection(connection);
+            tsd_connection_close(connection);
         set->on_read(set->data);
         return;
     }
-    if (connection->state != READING)
+    if (connection->state != TSD_READING)
         return;
     uint64_t line = connection->framer.line;
     connection->last_progress = tsd_clock_mono();
@@ -368,7 +344,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     process_piece(connection);
     if (connection->framer.line != line)
         connection->line_began = connection->last_progress;
-    limit_partial_lines(set);
+    tsd_connections_limit_partial_lines(set);
     set->on_read(set->data);
 }
 
@@ -383,6 +359,11 @@ static void set_keepalive(uv_stream_t *stream)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+int tsd_stream_handle_init(union tsd_stream_handle *handle, uv_loop_t *loop, const char *kind)
+{
+    return strcmp(kind, "tcp") == 0 ? uv_tcp_init(loop, &handle->tcp) : uv_pipe_init(loop, &handle->pipe, 0);
 }
 
 bool tsd_connection_accept(struct tsd_connections *set, uv_stream_t *listener, const char *kind)
@@ -413,7 +394,7 @@ bool tsd_connection_accept(struct tsd_connections *set, uv_stream_t *listener, c
     if (!rc && !set->paused)
         rc = uv_read_start(&connection->handle.stream, give_buffer, on_read);
     if (rc)
-        close_connection(connection);
+        tsd_connection_close(connection);
     return true;
 }
 
@@ -425,7 +406,7 @@ static void resume(struct tsd_connection *connection, uint64_t last_seq)
     struct tsd_connections *set = connection->set;
     struct ts_buf rest = connection->rest;
     ts_buf_init(&connection->rest);
-    set_state(connection, READING);
+    set_state(connection, TSD_READING);
     connection->last_progress = tsd_clock_mono();
     open_session(connection, last_seq);
     if (connection->ended) { /* before the reply to the hello */
@@ -436,114 +417,43 @@ static void resume(struct tsd_connection *connection, uint64_t last_seq)
     }
     ts_buf_deinit(&rest);
     /* In the other two states input is read to be discarded while the last acks or replies are being sent. */
-    bool reads =
-        connection->state == READING ? !set->paused : connection->state == ACKING || connection->state == DISCARDING;
+    bool reads = connection->state == TSD_READING
+                     ? !set->paused
+                     : connection->state == TSD_ACKING || connection->state == TSD_DISCARDING;
     if (reads && !connection->ended && uv_read_start(&connection->handle.stream, give_buffer, on_read))
-        close_connection(connection);
+        tsd_connection_close(connection);
 }
 
-static void update(struct tsd_connection *connection)
+void tsd_connection_update(struct tsd_connection *connection)
 {
     struct tsd_session *session = &connection->session;
-    if (connection->state == WAITING) {
+    if (connection->state == TSD_WAITING) {
         uint64_t last_seq;
         struct tsd_clients *clients = connection->set->shared->clients;
         enum tsd_claim claim = tsd_clients_claim(clients, session->client, connection, &last_seq);
         if (claim == TSD_CLAIM_LOST)
-            close_connection(connection);
+            tsd_connection_close(connection);
         else if (claim == TSD_CLAIM_OWNED)
             resume(connection, last_seq);
     } else if (atomic_load(&session->client->contested)) {
         acknowledge(connection); /* the sender may still read this last ack */
         send_replies(connection);
-        close_connection(connection);
-    } else if (connection->state == ACKING) {
+        tsd_connection_close(connection);
+    } else if (connection->state == TSD_ACKING) {
         finish_acked(connection);
-    } else if (connection->state == READING) {
+    } else if (connection->state == TSD_READING) {
         acknowledge(connection);
         if (!send_replies(connection))
-            close_connection(connection);
+            tsd_connection_close(connection);
     }
 }
 
-/* ---- All connections ---- */
-
-int tsd_stream_handle_init(union tsd_stream_handle *handle, uv_loop_t *loop, const char *kind)
+void tsd_connection_pause(struct tsd_connection *connection, bool paused)
 {
-    return strcmp(kind, "tcp") == 0 ? uv_tcp_init(loop, &handle->tcp) : uv_pipe_init(loop, &handle->pipe, 0);
-}
-
-int tsd_connections_init(struct tsd_connections *set)
-{
-    LIST_INIT(&set->list);
-    set->memory = malloc(READ_SIZE);
-    return set->memory ? 0 : TS_ENOMEM;
-}
-
-void tsd_connections_deinit(struct tsd_connections *set)
-{
-    assert(LIST_EMPTY(&set->list) && set->open_handles == 0 && set->partial_bytes == 0);
-    tsd_framer_pool_deinit(&set->pool);
-    free(set->memory);
-    set->memory = NULL;
-}
-
-void tsd_connections_update(struct tsd_connections *set)
-{
-    struct tsd_connection *next;
-    for (struct tsd_connection *connection = LIST_FIRST(&set->list); connection; connection = next) {
-        next = LIST_NEXT(connection, entry);
-        if (connection->session.client)
-            update(connection);
-    }
-    limit_partial_lines(set);
-    request_ack(set);        /* another connection may wait for a mark of one that has left */
-    set->on_read(set->data); /* lines that had waited may have been processed */
-}
-
-static bool has_timed_out(const struct tsd_connection *connection, int64_t now)
-{
-    bool partial = connection->state == READING && connection->held && !connection->set->paused;
-    int64_t age = now - connection->line_began;
-    if (partial && age > SLOW_NS && connection->held < (uint64_t)(age / TS_NS_PER_S) * SLOW_RATE)
-        return true;
-    bool waits = partial || connection->state == ENDING || connection->state == WAITING || connection->state == ACKING;
-    return waits && now - connection->last_progress > STILL_NS;
-}
-
-void tsd_connections_tick(struct tsd_connections *set)
-{
-    tsd_connections_update(set);
-    limit_partial_lines(set); /* the limit may have been lowered */
-    int64_t now = tsd_clock_mono();
-    struct tsd_connection *next;
-    for (struct tsd_connection *connection = LIST_FIRST(&set->list); connection; connection = next) {
-        next = LIST_NEXT(connection, entry);
-        if (has_timed_out(connection, now)) {
-            tsd_add(&set->ingest->stats.connections_cut, 1);
-            close_connection(connection);
-        } else if (connection->state == DISCARDING && now - connection->last_progress > DISCARD_NS) {
-            close_connection(connection);
-        }
-    }
-}
-
-void tsd_connections_pause(struct tsd_connections *set, bool paused)
-{
-    set->paused = paused;
-    struct tsd_connection *connection;
-    LIST_FOREACH (connection, &set->list, entry) {
-        if (connection->state != READING)
-            continue;
-        if (paused)
-            uv_read_stop(&connection->handle.stream);
-        else if (uv_read_start(&connection->handle.stream, give_buffer, on_read) == 0)
-            connection->last_progress = connection->line_began = tsd_clock_mono(); /* the pause was ours */
-    }
-}
-
-void tsd_connections_close(struct tsd_connections *set)
-{
-    while (!LIST_EMPTY(&set->list))
-        close_connection(LIST_FIRST(&set->list));
+    if (connection->state != TSD_READING)
+        return;
+    if (paused)
+        uv_read_stop(&connection->handle.stream);
+    else if (uv_read_start(&connection->handle.stream, give_buffer, on_read) == 0)
+        connection->last_progress = connection->line_began = tsd_clock_mono(); /* the pause was ours */
 }

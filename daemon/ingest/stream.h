@@ -1,12 +1,12 @@
 /*
- * Stream input of one ingest thread: TCP and Unix listeners, and the connections they accept (connection.h).
+ * Stream input of one ingest thread: TCP and Unix listeners, and the connections they accept (connections.h).
  *
  * With max_connections open, or without memory, a connection is accepted and closed at once.
  */
 #ifndef TSD_INGEST_STREAM_H
 #define TSD_INGEST_STREAM_H
 
-#include "daemon/ingest/connection.h"
+#include "daemon/ingest/connections.h"
 
 enum { TSD_STREAM_LISTENERS = 2 };
 
