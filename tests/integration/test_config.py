@@ -147,7 +147,7 @@ def test_memory_limit_below_the_longest_message(start_daemon):
     assert daemon.status()["received"] == 0
 
 
-def shown(result):
+def printed(result):
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
 
@@ -155,10 +155,10 @@ def shown(result):
 def test_show_config_prints_every_key_of_the_sample(check):
     sample = "".join(line[KEY.fullmatch(line.rstrip("\n")) is not None:] for line in SAMPLE.open())
     lines = [line for line in sample.splitlines() if line and not line.startswith("#")]
-    text = shown(check("", option="--show-config"))
+    text = printed(check("", option="--show-config"))
     assert [line.partition("=")[0] for line in text.splitlines() if line] == [line.partition("=")[0] for line in lines]
-    assert shown(check(sample, option="--show-config")) == text
-    assert shown(check(SAMPLE, option="--show-config")) == text
+    assert printed(check(sample, option="--show-config")) == text
+    assert printed(check(SAMPLE, option="--show-config")) == text
 
 
 @pytest.mark.parametrize(("text", "sets"), [
@@ -170,13 +170,13 @@ def test_show_config_prints_every_key_of_the_sample(check):
 ])
 def test_shown_configuration_is_a_configuration_file(check, text, sets):
     """It is accepted, and printing it again changes nothing."""
-    first = shown(check(text, *sets, option="--show-config"))
+    first = printed(check(text, *sets, option="--show-config"))
     for one in sets:
         section, key, value = re.match(r"(\w+)\.(\w+)=(.*)", one).groups()
         part = re.search(rf"^\[{section}\]\n(.*?)(?=^\[|\Z)", first, re.M | re.S)[1]
         assert re.search(rf"^{key} ?= ?{re.escape(value)}$", part, re.M), part
     assert_accepted(check(first))
-    assert shown(check(first, option="--show-config")) == first
+    assert printed(check(first, option="--show-config")) == first
 
 
 def test_show_config_rejects_an_invalid_file(check):
