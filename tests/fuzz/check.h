@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CHECK(condition) \
     do { \
@@ -15,6 +16,17 @@
             abort(); \
         } \
     } while (0)
+
+/* A terminated copy of the input after its first byte; free() it. size > 0. */
+static inline char *fuzz_text(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size);
+    if (!text)
+        abort();
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+    return text;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -263,11 +263,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         set_up();
     if (size == 0)
         return 0;
-    char *text = malloc(size);
-    if (!text)
-        abort();
-    memcpy(text, data + 1, size - 1);
-    text[size - 1] = '\0';
+    char *text = fuzz_text(data, size);
 
     struct input input = {.file = text, .len = size - 1};
     for (size_t n = data[0] & SETS_MAX; input.n_sets < n;) {

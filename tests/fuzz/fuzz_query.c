@@ -37,11 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     if (size == 0)
         return 0;
-    char *text = malloc(size);
-    if (!text)
-        abort();
-    memcpy(text, data + 1, size - 1);
-    text[size - 1] = '\0';
+    char *text = fuzz_text(data, size);
 
     struct ts_query_param params[PARAMS_MAX];
     size_t n = 0;

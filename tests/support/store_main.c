@@ -19,7 +19,7 @@
 #include "lib/store/copy.h"
 #include "lib/store/maintain.h"
 #include "lib/store/unused.h"
-#include "tests/support/query_text.h"
+#include "tests/support/query.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,18 +151,6 @@ static enum ts_query_kind kind_of(const char *name)
     return (enum ts_query_kind)i;
 }
 
-static size_t split_params(char *text, struct ts_query_param *params)
-{
-    size_t n = 0;
-    char *rest = NULL;
-    for (char *one = strtok_r(text, "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
-        char *equals = strchr(one, '=');
-        *equals = '\0';
-        params[n++] = (struct ts_query_param){one, equals + 1};
-    }
-    return n;
-}
-
 static void respond_query(int rc, const struct ts_buf *out, const struct ts_query_error *error)
 {
     if (rc)
@@ -178,7 +166,7 @@ static void do_query(struct program *program, char **words)
     struct ts_query_error error = {0};
     struct ts_query *query = NULL;
     struct ts_buf out;
-    size_t n = split_params(words[3], params);
+    size_t n = query_params(words[3], params, 64);
     ts_buf_init(&out);
     int rc = ts_query_parse(kind_of(words[1]), params, n, &program->grid, number(words[2]), &query, &error);
     if (!rc)
@@ -195,7 +183,7 @@ static void do_delete(struct program *program, char **words)
     struct ts_query *query = NULL;
     struct ts_deletion *deletion = NULL;
     struct ts_buf out;
-    size_t n = split_params(words[3], params);
+    size_t n = query_params(words[3], params, 64);
     bool more = true;
     ts_buf_init(&out);
     int rc = ts_query_parse(TS_QUERY_DELETE, params, n, &program->grid, number(words[1]), &query, &error);

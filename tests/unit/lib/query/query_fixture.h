@@ -5,7 +5,7 @@
 #define QUERY_FIXTURE_H
 
 #include "lib/query/query.h"
-#include "tests/support/query_text.h"
+#include "tests/support/query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -151,20 +151,13 @@ static inline void commit(struct fixture *f)
         assert_int_equal(ts_reader_open(f->path, &f->reader, &error), 0);
 }
 
-/* text: "a=b&c=d", not percent-encoded; "a" has no value. */
+/* text: as of query_params(). */
 static inline int parse(struct fixture *f, enum ts_query_kind kind, const char *text, struct ts_query **ret_query)
 {
     struct ts_query_param params[128];
-    size_t n = 0;
     char *copy = strdup(text);
-    char *rest = NULL;
     assert_non_null(copy);
-    for (char *one = strtok_r(copy, "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
-        char *equals = strchr(one, '=');
-        if (equals)
-            *equals = '\0';
-        params[n++] = (struct ts_query_param){one, equals ? equals + 1 : NULL};
-    }
+    size_t n = query_params(copy, params, 128);
     memset(&f->error, 0, sizeof(f->error));
     int r = ts_query_parse(kind, params, n, &f->grid, NOW, ret_query, &f->error);
     free(copy);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "tests/support/query.h"
 #include "tests/unit/failing_alloc.h"
 
 #define S TS_NS_PER_S
@@ -16,22 +17,15 @@
 
 static struct ts_query_error error;
 
-/* text: "a=b&c=d", not percent-encoded; "a" has no value. */
+/* text: as of query_params(). */
 static int parse(enum ts_query_kind kind, const char *text, struct ts_query **ret_query)
 {
     static const struct ts_grid grid = {.start_time = 0, .time_slice = 10 * S};
     struct ts_query_param params[128];
-    size_t n = 0;
     char copy[4096];
-    char *rest = NULL;
     assert_true(strlen(text) < sizeof(copy));
     strcpy(copy, text);
-    for (char *one = strtok_r(copy, "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
-        char *equals = strchr(one, '=');
-        if (equals)
-            *equals = '\0';
-        params[n++] = (struct ts_query_param){one, equals ? equals + 1 : NULL};
-    }
+    size_t n = query_params(copy, params, 128);
     error = (struct ts_query_error){.kind = TS_QUERY_NO_ERROR};
     *ret_query = NULL;
     return ts_query_parse(kind, params, n, &grid, NOW, ret_query, &error);
