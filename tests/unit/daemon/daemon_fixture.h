@@ -9,6 +9,7 @@
 #include "daemon/base/state.h"
 #include "daemon/ingest/thread.h"
 #include "lib/store/store.h"
+#include "tests/unit/daemon/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -256,14 +257,8 @@ static inline int setup(void **state)
     f->shared.on_mark = count_mark;
     f->shared.on_pressure = count_pressure;
     f->shared.data = f;
-    struct tsd_limits *limits = &f->shared.limits;
-    limits->grid = (struct ts_grid){.start_time = 0, .time_slice = 10 * S};
-    limits->longest_keep = INT64_MAX;
-    limits->max_future = -1;
-    limits->max_locations = 1000;
-    limits->max_label_sets = 100;
-    tsd_clock_init(&limits->clock);
-    limits->clock.horizon_at_start = 100000 * S;
+    init_limits(&f->shared.limits);
+    f->shared.limits.clock.horizon_at_start = 100000 * S;
     signal(SIGPIPE, SIG_IGN); /* as the daemon does */
     tsd_log_set_level(TSD_LOG_ERROR);
     *state = f;

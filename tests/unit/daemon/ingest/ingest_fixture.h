@@ -7,6 +7,7 @@
 #include "daemon/ingest/batch.h"
 #include "daemon/ingest/ingest.h"
 #include "daemon/ingest/shared.h"
+#include "tests/unit/daemon/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,17 +31,6 @@ static inline void ignore_wake(void *data, unsigned thread)
 {
     (void)data;
     (void)thread;
-}
-
-/* start_time 0, time_slice 10 s, every time accepted. */
-static inline void init_limits(struct tsd_limits *limits)
-{
-    limits->grid = (struct ts_grid){.start_time = 0, .time_slice = 10 * S};
-    limits->longest_keep = INT64_MAX;
-    limits->max_future = -1;
-    limits->max_locations = 1000;
-    limits->max_label_sets = 100;
-    tsd_clock_init(&limits->clock);
 }
 
 static inline int setup(void **state)
