@@ -77,8 +77,8 @@ def measure(build):
         ("tottime lost", share(rounded["time_lost"], rounded["time"], "ns"), "", True)]
 
 
-def share(part, whole, unit=""):
-    return f"{part:,} {unit} ({100 * part / whole:.1f}%)".replace("  ", " ")
+def share(part, total, unit=""):
+    return f"{part:,} {unit} ({100 * part / total:.1f}%)".replace("  ", " ")
 
 
 def compare(pairs):

@@ -84,7 +84,7 @@ def run(new_daemon, kills, seed=8137, transport="tcp"):
 
 
 def deliver(address, spool):
-    """Sends what is left in the spool. True if nothing is left then."""
+    """Sends the rest of the spool. True if the spool is empty then."""
     import timesliced
     client = timesliced.Client(address, spool=str(spool))
     end = time.monotonic() + DRAIN

@@ -215,7 +215,7 @@ def udp(build, corpus, name, rate, seconds, threads=1, sockets=1):
         command = [daemon.build / "bench" / "udp_send", daemon.port("udp"), rate, seconds,
                    pathlib.Path(corpus) / f"{name}.jsonl", sockets]
         sent = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-        status = daemon.flush()  # also reads what is queued in the sockets
+        status = daemon.flush()  # also reads the datagrams queued in the sockets
         result = result_of(daemon, before, status, time.monotonic() - start)
         return {**result, "sent": sent["sent"], "sent_rate": sent["rate"], "bytes": sent["bytes"] / sent["sent"],
                 "lost": sent["sent"] - status["received"], "dropped": status["datagrams_dropped"]}

@@ -105,7 +105,7 @@ int ts_plan_make(const struct ts_levels *levels, int64_t from, int64_t to, struc
     return 0;
 }
 
-/* ---- What is kept ---- */
+/* ---- Kept data ---- */
 
 const struct ts_level *ts_plan_finest(const struct ts_levels *levels, int64_t position)
 {

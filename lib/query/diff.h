@@ -43,7 +43,7 @@ size_t ts_diff_memory(const struct ts_diff *diff); /* in bytes, approximately */
  * undefined, because a side has no profiles.
  */
 bool ts_diff_per_profile(const struct ts_diff *diff, const struct ts_diff_row *row, int which, ts_i128 *ret);
-/* The call count that goes with a metric: cumtime is that of primitive calls. */
+/* The count of calls to divide a metric by: primitive calls for cumtime, all calls for tottime. */
 enum ts_metric ts_diff_calls(enum ts_metric metric);
 
 #endif

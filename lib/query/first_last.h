@@ -17,7 +17,7 @@ enum { TS_FIRST, TS_LAST };
 
 struct ts_first_last {
     bool found;
-    int64_t position[2]; /* where the first and the last bucket begin */
+    int64_t position[2]; /* the begins of the first and the last bucket */
 };
 
 /*

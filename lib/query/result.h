@@ -27,7 +27,7 @@ struct ts_query_result { /* all zero: empty */
 
     ts_i128 *cells;     /* of buckets: [row_of[group] * buckets.n + i] */
     uint32_t *row_of;   /* [group]: its row of cells */
-    uint32_t other_row; /* the row of cells that has what is not shown */
+    uint32_t other_row; /* the row of cells with the sums of the groups that are not shown */
 };
 
 /* Within a transaction of the reader. TS_EINVAL (too large, not kept, store unavailable) sets ret_error; TS_ENOMEM,

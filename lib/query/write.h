@@ -43,7 +43,7 @@ void ts_query_put_first_last(struct ts_buf *out, const struct ts_grid *grid, con
 
 #define TS_QUERY_EOL "\r\n"
 
-/* The names of the columns that a name takes. */
+/* The headings of the columns of a name. */
 void ts_query_put_csv_name_header(struct ts_buf *out, const struct ts_query *query);
 /* The columns of a name; empty ones if it is NULL. */
 void ts_query_put_csv_name(struct ts_buf *out, const struct ts_query *query, const struct ts_location *name);

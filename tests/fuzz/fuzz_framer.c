@@ -84,7 +84,7 @@ static void check_too_large(struct reader *reader, const struct text *text, cons
 }
 
 /*
- * The framer has given all lines that end within what was fed, and holds the rest. Moves the model to the beginning of
+ * The framer has given all lines that end within the bytes fed, and holds the rest. Moves the model to the beginning of
  * the unfinished line, past blank lines.
  */
 static void check_more(struct reader *reader, const struct text *text)

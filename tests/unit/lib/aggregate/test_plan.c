@@ -247,7 +247,7 @@ static void a_gap_is_where_no_level_has_a_bucket(void **state)
     ts_plan_deinit(&plan);
 }
 
-static void what_is_kept_begins_with_the_level_that_reaches_back_furthest(void **state)
+static void kept_data_begins_with_the_level_that_reaches_back_furthest(void **state)
 {
     struct ts_levels levels = three_levels();
     struct ts_plan plan;
@@ -268,7 +268,7 @@ static void what_is_kept_begins_with_the_level_that_reaches_back_furthest(void *
     levels.items[1].since = 9;
     levels.items[2].since = 1;
     assert_int_equal(ts_plan_begin(&levels), 24);
-    /* The plan of everything: the widest level, from where it begins. */
+    /* The plan of everything has only the widest level. */
     assert_int_equal(ts_plan_all(&levels, &plan), 0);
     assert_int_equal(plan.n, 1);
     expect_segment(&plan, 0, 24, 1, TS_POSITION_MAX / 24);
@@ -276,7 +276,7 @@ static void what_is_kept_begins_with_the_level_that_reaches_back_furthest(void *
     assert_ptr_equal(ts_plan_finest(&levels, 53), &levels.items[2]);
     assert_ptr_equal(ts_plan_finest(&levels, 54), &levels.items[1]);
     assert_ptr_equal(ts_plan_finest(&levels, 70), &levels.items[0]);
-    /* The planner's own levels are kept for no time of their own; a level that is being built lacks its begin. */
+    /* Internal levels do not count, nor do levels whose first bucket is not built yet. */
     levels.items[2].kind = TS_LEVEL_INTERNAL;
     assert_int_equal(ts_plan_begin(&levels), 54);
     levels.items[2].kind = TS_LEVEL_RETIRING;
@@ -311,7 +311,7 @@ int main(void)
         cmocka_unit_test(wide_buckets_are_inside_and_narrow_ones_at_the_ends),
         cmocka_unit_test(an_empty_range_has_an_empty_plan),
         cmocka_unit_test(a_gap_is_where_no_level_has_a_bucket),
-        cmocka_unit_test(what_is_kept_begins_with_the_level_that_reaches_back_furthest),
+        cmocka_unit_test(kept_data_begins_with_the_level_that_reaches_back_furthest),
         cmocka_unit_test(a_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /*
- * Shared by the tests of what queries read from several levels: a store with a history, of which older parts are kept
+ * Shared by tests of queries that read several levels: a store with a history, of which older parts are kept
  * in wider buckets only, and the model that has all of it.
  */
 #ifndef HISTORY_FIXTURE_H

@@ -27,7 +27,7 @@ static bool can_narrow(const struct ts_levels *levels, const struct ts_level *le
     return true;
 }
 
-/* Where the narrowest bucket begins that contains the position and can be reached from the widest one. */
+/* The begin of the narrowest bucket that contains the position and can be reached from the widest one. */
 static int64_t expected_begin(const struct ts_levels *levels, int64_t position)
 {
     const struct ts_level *level = widest_around(levels, position, 0);

@@ -1,6 +1,6 @@
 /*
- * Ranges of queries: how ends are widened, which profiles an end that is not given is taken from, and that the plan has
- * exactly the sums of the range.
+ * Ranges of queries: how given ends are widened, which profiles set the other ends, and that the plan has exactly the
+ * sums of the range.
  */
 #include "lib/query/range.h"
 #include "tests/unit/lib/query/history_fixture.h"
