@@ -84,20 +84,41 @@ static int scale(const struct decimal *d, int64_t unit_ns, ts_i128 *ret_ns)
     return 0;
 }
 
-/* A decimal and a unit, to the end of the text. */
+/* The index of the unit at the begin of the text, which ends at a digit or the end of the text; -1: none. */
+static int read_unit(const char **text)
+{
+    for (int i = 0; i < N_UNITS; i++) {
+        size_t len = strlen(units[i].name);
+        if (strncmp(*text, units[i].name, len) == 0 && (!(*text)[len] || ts_is_digit((*text)[len]))) {
+            *text += len;
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Decimals with units, from wide to narrow, to the end of the text. */
 static int read_duration(const char *text, bool unit_required, ts_i128 *ret_ns)
 {
     struct decimal d;
+    ts_i128 total = 0;
     int r = read_decimal(&text, &d);
-    if (r)
-        return r;
-    if (!*text)
+    if (!r && !*text)
         return unit_required ? TS_EINVAL : scale(&d, TS_NS_PER_S, ret_ns);
-    for (int i = 0; i < N_UNITS; i++) {
-        if (strcmp(text, units[i].name) == 0)
-            return scale(&d, units[i].ns, ret_ns);
+    for (int before = N_UNITS; !r;) {
+        ts_i128 ns;
+        int unit = read_unit(&text);
+        if (unit < 0 || unit >= before || scale(&d, units[unit].ns, &ns))
+            return TS_EINVAL;
+        total += ns;
+        before = unit;
+        if (!*text) {
+            *ret_ns = total;
+            return 0;
+        }
+        r = read_decimal(&text, &d);
     }
-    return TS_EINVAL;
+    return r;
 }
 
 int ts_parse_duration(const char *text, int64_t *ret_ns)
@@ -230,8 +251,12 @@ int ts_parse_time(const char *text, int64_t now_ns, int64_t *ret_ns)
 {
     ts_i128 ns;
     int r;
+    int64_t today = (int64_t)ts_floor_div(now_ns, DAY_NS) * DAY_NS;
     if (strcmp(text, "now") == 0) {
         ns = now_ns;
+        r = 0;
+    } else if (strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0) {
+        ns = *text == 't' ? today : (ts_i128)today - DAY_NS;
         r = 0;
     } else if (looks_like_a_date(text)) {
         r = read_iso(text, &ns);

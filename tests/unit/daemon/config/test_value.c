@@ -58,7 +58,7 @@ static void test_rejected_values(void **state)
         {"aggregation.time_slice", "", "\"\""},
         {"aggregation.time_slice", "off", "\"off\""},
         {"aggregation.time_slice", "99999999999999999999s", "from 1ms"},
-        {"aggregation.start_time", "yesterday", "or now"},
+        {"aggregation.start_time", "tomorrow", "or now"},
         {"aggregation.start_time", "9200000001", "epoch seconds"},
         {"aggregation.start_time", "", "epoch seconds"},
         {"aggregation.max_future", "-1", "or off"},

@@ -47,6 +47,10 @@ static void durations_are_parsed_exactly(void **state)
     duration("1.10000000000000000000000000000000", 1100000000);
     duration("1.5h", 5400 * S);
     duration("2m", 120 * S);
+    duration("1h30m", 5400 * S);
+    duration("1m30s", 90 * S);
+    duration("1y2w3d4h5m6.5s7ms", 31536000 * S + 15 * 86400 * S + 4 * 3600 * S + 306 * S + 507000000);
+    duration("1.5h0.5m", 5430 * S);
     duration("1d", 86400 * S);
     duration("1w", 604800 * S);
     duration("1y", 31536000 * S);
@@ -87,7 +91,15 @@ static void other_texts_are_no_durations(void **state)
         "1us",
         "1ns",
         "1hh",
-        "1h30m",
+        "1h30",
+        "1h-30m",
+        "30m1h",
+        "1h1h",
+        "1h 30m",
+        "1hm",
+        "1h30m5",
+        "200y200y",
+        "292y100w",
         "1,5s",
         "inf",
         "nan",
@@ -190,6 +202,8 @@ static void times_of_every_form(void **state)
     moment("9200000000", 9200000000 * S);
     moment("-9200000000", -9200000000 * S);
     moment("now", NOW);
+    moment("today", 1732233600 * S);
+    moment("yesterday", 1732147200 * S);
     moment("-90s", NOW - 90 * S);
     moment("-15m", NOW - 900 * S);
     moment("+1h", NOW + 3600 * S);
