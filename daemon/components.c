@@ -50,10 +50,11 @@ static void wake_thread(void *data, unsigned thread)
     tsd_thread_update_streams(components->threads[thread]);
 }
 
-/* On an ingest thread. Before the writer has started nothing is lost: its first cycle commits the mark. */
+/* On an ingest thread. */
 static void on_mark(void *data)
 {
     struct tsd_components *components = data;
+    atomic_store(&components->mark_waits, true); /* before the load: start_writer() stores and loads in reverse order */
     struct tsd_writer *writer = atomic_load(&components->writer);
     if (writer)
         tsd_writer_ack(writer);
@@ -272,7 +273,8 @@ static int start_writer(struct tsd_components *components)
         return log_unreadable(components, rc, error.message);
     components->store = NULL;
     atomic_store(&components->writer, writer);
-    tsd_writer_ack(writer); /* an ingest thread may have called on_mark() before there was a writer */
+    if (atomic_load(&components->mark_waits))
+        tsd_writer_ack(writer);
     return 0;
 }
 

@@ -38,6 +38,7 @@ struct tsd_components {
     struct tsd_thread *threads[TSD_THREADS_MAX];
     size_t n_threads;
     _Atomic(struct tsd_writer *) writer; /* read by ingest threads, which start before it */
+    atomic_bool mark_waits;              /* an ingest thread had a mark before there was a writer */
     struct tsd_control *control;
     struct tsd_check *check;
     void (*on_writer_stopped)(void *data);

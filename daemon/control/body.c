@@ -44,7 +44,8 @@ int tsd_body_from_file(int fd, int64_t len, struct tsd_body *ret_body)
     if (!file)
         return TS_ENOMEM;
     *file = (struct file){fd, len};
-    *ret_body = (struct tsd_body){read_file, free_file, file, len};
+    *ret_body = (struct tsd_body){.next = read_file, .free = free_file, .len = len};
+    ret_body->data = file;
     /* cppcheck-suppress memleak -- the body owns it */
     return 0;
 }

@@ -61,8 +61,8 @@ struct tsd_queries {
     struct tsd_state *state;
     struct tsd_completions completions;
     struct tsd_commits commits;
-    TAILQ_HEAD(, request) requests; /* in order of arrival */
-    unsigned n_pending;             /* COMMITTING and WAITING */
+    TAILQ_HEAD(requests, request) requests; /* in order of arrival */
+    unsigned n_pending;                     /* COMMITTING and WAITING */
     unsigned n_running;
     size_t held; /* bytes of results that are being sent in pieces */
     struct tsd_slot slots[TSD_QUERIES_RUNNING];

@@ -82,8 +82,9 @@ static bool reply_in_pieces(struct tsd_result *result, struct ts_query *query, s
                               .size = ts_response_memory(result->response) + result->text.cap};
     *held += pieces->size;
     tsd_result_init(result);
-    *ret_reply = (struct tsd_reply){.status = 200, .type = type, .body = {next_piece, free_pieces, pieces, .len = -1}};
-    /* cppcheck-suppress memleak -- the body owns it */
+    *ret_reply =
+        (struct tsd_reply){.status = 200, .type = type, .body = {.next = next_piece, .free = free_pieces, .len = -1}};
+    ret_reply->body.data = pieces;
     return true;
 }
 
