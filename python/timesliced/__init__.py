@@ -22,15 +22,15 @@ from timesliced.client import Client
 from timesliced.sending.queue import ClientStats
 
 if TYPE_CHECKING:
-    from timesliced.reading.control import Control, ControlError
+    from timesliced.reading.control import Control, ControlError, Refused, Unreachable
 
-__all__ = ["Client", "ClientStats", "Control", "ControlError"]
+__all__ = ["Client", "ClientStats", "Control", "ControlError", "Refused", "Unreachable"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Loads Control on first use: applications that only send do not need HTTP."""
-    if name in ("Control", "ControlError"):
+    if name in ("Control", "ControlError", "Refused", "Unreachable"):
         from timesliced.reading import control
         return getattr(control, name)
     raise AttributeError(f"module 'timesliced' has no attribute {name!r}")
