@@ -8,8 +8,8 @@
 
 /*
  * A duration: decimal numbers with units (ms s m h d w, y = 365 d), wide units first, or one number without a unit
- * (seconds): "10s", "1.5h", "1h30m", "250ms", "60". Returns nanoseconds >= 0. TS_EINVAL for any other form, for fractions
- * of a nanosecond, and above 64 bits.
+ * (seconds): "10s", "1.5h", "1h30m", "250ms", "60". Returns nanoseconds >= 0. TS_EINVAL for any other form, for
+ * fractions of a nanosecond, and above 64 bits.
  */
 int ts_parse_duration(const char *text, int64_t *ret_ns) TS_MUST_USE;
 
