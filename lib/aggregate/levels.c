@@ -49,6 +49,12 @@ int64_t ts_level_position(const struct ts_level *level, int64_t bucket)
     return clamp((ts_i128)bucket * level->ratio);
 }
 
+int64_t ts_level_first_bucket(const struct ts_level *level, int64_t bucket, const struct ts_level *finer)
+{
+    assert(level->ratio % finer->ratio == 0);
+    return bucket == INT64_MIN ? bucket : bucket * (level->ratio / finer->ratio);
+}
+
 int64_t ts_level_bucket_from(const struct ts_level *from, int64_t bucket, const struct ts_level *to)
 {
     if (bucket == INT64_MIN || bucket == INT64_MAX)
@@ -126,6 +132,15 @@ bool ts_level_is_longest(const struct ts_levels *levels, const struct ts_level *
             return false;
     }
     return level->kind == TS_LEVEL_CONFIGURED;
+}
+
+struct ts_level *ts_levels_longest(struct ts_levels *levels)
+{
+    for (size_t i = 0; i < levels->n; i++) {
+        if (ts_level_is_longest(levels, &levels->items[i]))
+            return &levels->items[i];
+    }
+    return NULL;
 }
 
 int64_t ts_level_bound(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon)

@@ -77,6 +77,8 @@ struct ts_level *ts_levels_find(struct ts_levels *levels, int64_t id); /* NULL: 
 /* The level's bucket that contains a position, and the first position of a bucket (clamped to 64 bits). */
 int64_t ts_level_bucket(const struct ts_level *level, int64_t position);
 int64_t ts_level_position(const struct ts_level *level, int64_t bucket);
+/* The finer level's bucket with which a bucket of the level begins. The widths are multiples. */
+int64_t ts_level_first_bucket(const struct ts_level *level, int64_t bucket, const struct ts_level *finer);
 /* The first bucket of `to` that begins at or after this bucket of `from`. INT64_MIN and INT64_MAX stay as they are. */
 int64_t ts_level_bucket_from(const struct ts_level *from, int64_t bucket, const struct ts_level *to);
 
@@ -95,6 +97,7 @@ int64_t ts_level_next_complete(const struct ts_levels *levels, const struct ts_l
 int64_t ts_level_first_kept(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
 /* Is this the configured level that is kept longest; of several, the widest? It accepts data of any age. */
 bool ts_level_is_longest(const struct ts_levels *levels, const struct ts_level *level);
+struct ts_level *ts_levels_longest(struct ts_levels *levels); /* never NULL in consistent levels */
 /* How far `since` may advance at this horizon: not past anything that another level has yet to be built from. */
 int64_t ts_level_bound(const struct ts_levels *levels, const struct ts_level *level, int64_t horizon);
 /* Advances `since`, never back. That of the longest level also limits the internal levels: the planner must not use

@@ -4,7 +4,7 @@
  *     1. keep       levels that are still configured; the others retire
  *     2. add        new levels, to be built from an existing one
  *     3. retire     delete retiring levels that nothing is built from
- *     4. extend     the longest level, if it must now reach further back than it is complete
+ *     4. extend     the longest level, if it must now reach further back than it is complete (extend.c)
  *     5. internal   rebuild the planner's levels if the longest level changed
  *
  * A pointer to a level is valid until the next add() or sort().
@@ -57,15 +57,6 @@ static struct ts_level *find_alive(struct ts_levels *levels, int64_t width)
 {
     for (size_t i = 0; i < levels->n; i++) {
         if (levels->items[i].width == width && levels->items[i].kind != TS_LEVEL_DEAD)
-            return &levels->items[i];
-    }
-    return NULL;
-}
-
-static struct ts_level *find_longest(struct ts_levels *levels)
-{
-    for (size_t i = 0; i < levels->n; i++) {
-        if (ts_level_is_longest(levels, &levels->items[i]))
             return &levels->items[i];
     }
     return NULL;
@@ -169,13 +160,6 @@ static struct ts_level *choose_source(struct ts_levels *levels, int64_t width)
     return best;
 }
 
-/* The finer level's bucket with which a bucket of the level begins. */
-static int64_t bucket_of(const struct ts_level *level, int64_t bucket, const struct ts_level *finer)
-{
-    assert(level->ratio % finer->ratio == 0);
-    return bucket == INT64_MIN ? bucket : bucket * (level->ratio / finer->ratio);
-}
-
 /*
  * Adds a level of the configuration that the database does not have yet. Its first complete bucket is the first one
  * that the source has completely. Data received from now on is added directly, even if the source has data of the
@@ -195,7 +179,8 @@ static int add_configured(struct ts_levels *levels, const struct ts_retention *w
         return 0;
     }
     level->source = source->id;
-    level->built = level->built_profiles = (struct ts_level_key){.bucket = bucket_of(level, level->since, source)};
+    level->built = level->built_profiles =
+        (struct ts_level_key){.bucket = ts_level_first_bucket(level, level->since, source)};
     struct ts_grid grid = {.start_time = levels->grid.start_time, .time_slice = level->width};
     level->live = ts_grid_bucket(&grid, horizon) + 1;
     int64_t after_last = ts_floor_div((ts_i128)last * source->ratio, level->ratio) + 1;
@@ -235,113 +220,6 @@ static void delete_retired(struct ts_levels *levels, const struct ts_levels_call
     }
 }
 
-/* ---- 4. Extend ---- */
-
-/* A run of buckets that a level has completely. */
-struct run {
-    const struct ts_level *level;
-    int64_t from; /* positions */
-    int64_t to;
-};
-
-/* Can rows of this level be added to those of the longest one? */
-static bool fits(const struct ts_level *level, const struct ts_level *longest)
-{
-    return ts_level_is_visible(level) && level->ratio < longest->ratio && longest->ratio % level->ratio == 0;
-}
-
-/* The first position after `at` at which a level that fits begins; `to` if there is none before that. */
-static int64_t next_begin(const struct ts_levels *levels, const struct ts_level *longest, int64_t at, int64_t to)
-{
-    for (size_t i = 0; i < levels->n; i++) {
-        int64_t begin = ts_level_position(&levels->items[i], levels->items[i].since);
-        if (fits(&levels->items[i], longest) && begin > at && begin < to)
-            to = begin;
-    }
-    return to;
-}
-
-/* The run of complete buckets, of any level that fits, that contains `at` and begins at or before it. */
-static bool find_run(const struct ts_levels *levels, const struct ts_level *longest, int64_t at, int64_t to,
-                     struct run *ret_run)
-{
-    bool found = false;
-    for (size_t i = 0; i < levels->n; i++) {
-        const struct ts_level *level = &levels->items[i];
-        int64_t bucket = ts_level_bucket(level, at);
-        bool begins = at == INT64_MIN ? level->since == INT64_MIN : ts_level_position(level, bucket) == at;
-        if (!fits(level, longest) || !begins || !ts_level_complete(levels, level, bucket))
-            continue;
-        int64_t until = ts_level_position(level, ts_level_complete_until(levels, level, bucket));
-        until = until < to ? until : to;
-        if (!found || until >= ret_run->to)
-            *ret_run = (struct run){level, at, until};
-        found = true;
-    }
-    return found;
-}
-
-/* Runs without a gap between them, as far back as possible from `to`. Returns their number. */
-static size_t find_runs(const struct ts_levels *levels, const struct ts_level *longest, int64_t to,
-                        struct run ret_runs[TS_LEVELS_MAX])
-{
-    size_t n = 0;
-    int64_t at = INT64_MIN;
-    while (at < to) {
-        if (n < TS_LEVELS_MAX && find_run(levels, longest, at, to, &ret_runs[n])) {
-            at = ret_runs[n++].to;
-        } else {
-            n = 0;
-            at = next_begin(levels, longest, at, to);
-        }
-    }
-    return n;
-}
-
-/* Rows before `since` were copied: they must not be built once more. */
-static void build_from_since(struct ts_levels *levels, struct ts_level *level)
-{
-    const struct ts_level *source = level->source < 0 ? NULL : ts_levels_find(levels, level->source);
-    if (!source)
-        return;
-    struct ts_level_key since = {.bucket = bucket_of(level, level->since, source)};
-    if (ts_level_key_compare(&level->built, &since) < 0)
-        level->built = since;
-    if (ts_level_key_compare(&level->built_profiles, &since) < 0)
-        level->built_profiles = since;
-}
-
-/*
- * The longest level accepts data as old as it keeps. If it is incomplete there, its rows before `since` are replaced by
- * everything that finer levels still have of that time. Then it has everything that the database has, provided that no
- * other level claims to have more.
- */
-static void extend_longest(struct ts_levels *levels, int64_t horizon, const struct ts_levels_callbacks *callbacks)
-{
-    struct ts_level *longest = find_longest(levels);
-    assert(longest);
-    if (longest->since == INT64_MIN || ts_level_first_kept(levels, longest, horizon) >= longest->since)
-        return;
-    int64_t begin = ts_level_position(longest, longest->since);
-    struct run runs[TS_LEVELS_MAX];
-    size_t n = find_runs(levels, longest, begin, runs);
-    callbacks->purge(callbacks->data, longest);
-    for (size_t i = 0; i < n; i++) {
-        const struct ts_level *level = runs[i].level;
-        int64_t from = runs[i].from == INT64_MIN ? INT64_MIN : ts_level_bucket(level, runs[i].from);
-        callbacks->copy(callbacks->data, longest, level, from, ts_level_bucket(level, runs[i].to));
-    }
-    build_from_since(levels, longest);
-    begin = n ? runs[0].from : begin;
-    for (size_t i = 0; i < levels->n; i++) {
-        struct ts_level *other = &levels->items[i];
-        int64_t since = ts_level_bucket_from(&levels->items[0], begin, other);
-        if (other != longest && other->since < since)
-            other->since = since;
-    }
-    longest->since = INT64_MIN;
-}
-
 /* ---- 5. Internal levels ---- */
 
 /* The widths for this longest level: at least two buckets of each must fit into the time it is kept. */
@@ -371,7 +249,7 @@ static bool contains(const int64_t *widths, size_t n, int64_t width)
 /* callbacks is NULL for a new database. */
 static int adapt_internal(struct ts_levels *levels, int64_t horizon, const struct ts_levels_callbacks *callbacks)
 {
-    const struct ts_level *found = find_longest(levels);
+    const struct ts_level *found = ts_levels_longest(levels);
     assert(found);
     const struct ts_level longest = *found; /* add() below must not change what is read from it */
     int64_t wanted[N_INTERNAL];
@@ -442,7 +320,7 @@ int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retenti
     if (!rc) {
         sort(levels);
         delete_retired(levels, callbacks);
-        extend_longest(levels, horizon, callbacks);
+        ts_levels_extend_longest(levels, horizon, callbacks);
         rc = adapt_internal(levels, horizon, callbacks);
     }
     if (rc)

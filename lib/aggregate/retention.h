@@ -7,7 +7,7 @@
 #ifndef TS_AGGREGATE_RETENTION_H
 #define TS_AGGREGATE_RETENTION_H
 
-#include "lib/aggregate/levels.h"
+#include "lib/aggregate/extend.h"
 
 enum { TS_RETENTION_MAX = 8 };
 
@@ -20,19 +20,6 @@ struct ts_retention {
 /* The levels of a new database. TS_EINVAL: too many. */
 int ts_levels_make(struct ts_levels *levels, const struct ts_grid *grid, const struct ts_retention *retention, size_t n,
                    int64_t horizon) TS_MUST_USE;
-
-struct ts_levels_callbacks {
-    /* The last bucket in which the level has a row; INT64_MIN: none. */
-    int64_t (*last_bucket)(void *data, const struct ts_level *level);
-    /* A change, as one line for the log. */
-    void (*on_log)(void *data, const char *message);
-    /* The level is now the longest one and must accept data older than `since`: delete its rows before that, now. */
-    void (*purge)(void *data, const struct ts_level *level);
-    /* Add the source's rows of the buckets [from, to) to the level, now. They are few: most often part of one bucket.
-     */
-    void (*copy)(void *data, const struct ts_level *level, const struct ts_level *source, int64_t from, int64_t to);
-    void *data;
-};
 
 /* Adapts the levels of a database to the configuration. TS_EINVAL: too many dead levels still have rows. */
 int ts_levels_adapt(struct ts_levels *levels, const struct ts_retention *retention, size_t n, int64_t horizon,
