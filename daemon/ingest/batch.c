@@ -39,6 +39,12 @@ void tsd_batch_deinit(struct tsd_batch *batch)
     batch->cap_marks = 0;
 }
 
+bool tsd_batch_is_cleared(const struct tsd_batch *batch)
+{
+    return !batch->counters.n_rows && !batch->counters.n_profiles && !batch->n_marks && !batch->messages &&
+           !batch->locations && !batch->n_locations && !batch->label_sets && !batch->n_label_sets && !batch->retired;
+}
+
 /*
  * Copies the table's items from `first` on: the array may move while the writer reads, the bytes of the names do not.
  */
@@ -117,8 +123,7 @@ static void retire_names(struct tsd_batch *batch, struct tsd_ingest *ingest)
 
 int tsd_batch_fill(struct tsd_batch *batch, struct tsd_ingest *ingest)
 {
-    assert(!batch->counters.n_rows && !batch->counters.n_profiles && !batch->n_marks && !batch->messages);
-    assert(!batch->locations && !batch->label_sets && !batch->retired);
+    assert(tsd_batch_is_cleared(batch));
     int rc = copy_names(batch, ingest);
     if (rc)
         return rc;

@@ -6,7 +6,7 @@
  * the thread adds more. When a name table is full, both tables are passed to the batch and the thread starts empty
  * ones: the writer may have room for the names that overflowed here.
  *
- * An ingest thread fills a batch; after that the writer owns it until it gives it back cleared.
+ * A batch has one owner at a time: the ingest thread from the request (cleared) to its callback, else the writer.
  */
 #ifndef TSD_INGEST_BATCH_H
 #define TSD_INGEST_BATCH_H
@@ -34,6 +34,7 @@ struct tsd_batch {
 void tsd_batch_init(struct tsd_batch *batch);
 void tsd_batch_clear(struct tsd_batch *batch); /* keeps the memory of counters and marks */
 void tsd_batch_deinit(struct tsd_batch *batch);
+bool tsd_batch_is_cleared(const struct tsd_batch *batch);
 
 /* Moves everything collected into a batch that was cleared. TS_ENOMEM: nothing was moved. */
 int tsd_batch_fill(struct tsd_batch *batch, struct tsd_ingest *ingest) TS_MUST_USE;

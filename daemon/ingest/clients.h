@@ -96,7 +96,7 @@ enum tsd_claim {
 enum tsd_claim tsd_clients_claim(struct tsd_clients *clients, struct tsd_client *client, const void *connection,
                                  uint64_t *ret_last_seq);
 
-/* The connection gives the client up, whether it owns it, waits for it or was superseded. processed: for the owner, the
+/* The connection releases the client, whether it owns it, waits for it or was superseded. processed: for the owner, the
  * last number it counted or rejected; its mark has been made. forgotten: that mark forgets the client. */
 void tsd_clients_leave(struct tsd_clients *clients, struct tsd_client *client, const void *connection,
                        uint64_t processed, bool forgotten);

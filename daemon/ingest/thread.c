@@ -11,8 +11,8 @@
  * Threads. Everything here runs on the ingest thread except start, collect, update_streams, drain and free, which leave
  * a request under the lock and wake the loop.
  *
- * Close. Closing the sockets calls back when every datagram reader and the streams are closed; the other handles are
- * closed by tsd_thread_free().
+ * Close. close_sockets() calls back when all datagram readers and the streams are closed. tsd_thread_free() closes the
+ * other handles.
  */
 #include "daemon/ingest/thread.h"
 

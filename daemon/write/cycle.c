@@ -72,6 +72,7 @@ static void on_collected(struct tsd_collect *collect, int status)
         (struct tsd_cycle_source *)((char *)collect - offsetof(struct tsd_cycle_source, collect));
     uv_mutex_lock(&cycle->lock);
     assert(cycle->collecting > 0);
+    assert(!source->source.full); /* the thread has owned the batch until now */
     source->source.full = status == 0;
     cycle->collecting--;
     uv_cond_signal(&cycle->collected);
@@ -91,6 +92,7 @@ static void collect(struct tsd_cycle *cycle, const struct tsd_cycle_options *opt
         struct tsd_cycle_source *source = &cycle->sources[i];
         if (!asked[i])
             continue;
+        assert(tsd_batch_is_cleared(&source->source.batch));
         source->source.batch.renew = options->renew;
         source->collect = (struct tsd_collect){
             .batch = &source->source.batch, .prompt = options->prompt, .data = cycle, .cb = on_collected};

@@ -4,7 +4,7 @@
  *
  * A name that the table does not hold is looked up in the store, which may have it for wider levels only. Otherwise it
  * is new: it gets the next number and is `fresh` until a commit has stored it. The table holds what was used in a
- * bucket that level 0 still has; the rest can be removed (tsd_names_renew) when nobody translates to it any more.
+ * bucket that level 0 still has; the rest can be removed (tsd_names_renew) once no ingest thread has a number for it.
  */
 #ifndef TSD_WRITE_NAMES_H
 #define TSD_WRITE_NAMES_H

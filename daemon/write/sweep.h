@@ -8,7 +8,7 @@
  *
  * RENEWING waits for a cycle in which all ingest threads replace their name tables. From then on nobody has a number
  * that is about to be deleted, unless a batch has used it since the scan, which the number of its commit shows. A name
- * that comes back meanwhile is found in the store by its text, and is then kept.
+ * that is used again meanwhile is found in the store by its text, and is then kept.
  *
  * Tables are also renewed without a scan, to make room in a table full of locations that level 0 no longer has.
  */

@@ -4,13 +4,6 @@
 #include "tests/unit/daemon/ingest/ingest_fixture.h"
 #include "tests/unit/failing_alloc.h"
 
-static bool is_cleared(const struct tsd_batch *batch)
-{
-    return !batch->counters.n_rows && !batch->counters.n_profiles && !batch->n_marks && !batch->messages &&
-           !batch->locations && !batch->label_sets && !batch->n_locations && !batch->n_label_sets && !batch->retired &&
-           !batch->renew;
-}
-
 static void everything_moves_and_the_thread_starts_empty(void **state)
 {
     struct fixture *f = *state;
@@ -31,7 +24,7 @@ static void everything_moves_and_the_thread_starts_empty(void **state)
     assert_int_equal(f->ingest.counters.n_rows, 0);
     assert_int_equal(f->ingest.messages, 0);
     tsd_batch_clear(&batch);
-    assert_true(is_cleared(&batch));
+    assert_true(tsd_batch_is_cleared(&batch));
     tsd_batch_deinit(&batch);
 }
 
@@ -93,7 +86,7 @@ static void without_memory_nothing_moves(void **state)
             break;
         failed++;
         assert_int_equal(rc, TS_ENOMEM);
-        assert_true(is_cleared(&batch));
+        assert_true(tsd_batch_is_cleared(&batch));
         assert_int_equal(tsd_ingest_waiting(&f->ingest), waiting);
         assert_int_equal(f->ingest.messages, 1);
         assert_int_equal(f->ingest.hand_overs, 0);
@@ -140,7 +133,7 @@ static void the_writer_can_ask_for_new_tables(void **state)
     assert_int_equal(tsd_batch_fill(&batch, &f->ingest), 0);
     assert_true(batch.retired);
     tsd_batch_clear(&batch);
-    assert_true(is_cleared(&batch));
+    assert_true(tsd_batch_is_cleared(&batch));
     tsd_batch_deinit(&batch);
     tsd_batch_deinit(&batch);
 }

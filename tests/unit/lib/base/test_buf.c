@@ -26,7 +26,7 @@ static void expect(struct ts_buf *buf, const char *text, size_t len)
 
 #define EXPECT(buf, text) expect(buf, text, sizeof(text) - 1)
 
-static void appends_like_an_array(void **state)
+static void appending_is_like_copying_into_an_array(void **state)
 {
     (void)state;
     enum { ROOM = 1 << 20 };
@@ -86,7 +86,7 @@ static void appends_like_an_array(void **state)
     free(model);
 }
 
-static void empty_is_fine(void **state)
+static void an_empty_buffer_is_valid(void **state)
 {
     (void)state;
     struct ts_buf buf;
@@ -152,7 +152,7 @@ static void write_all(struct ts_buf *buf)
 }
 
 /* Whichever call fails, later ones append nothing; after reset the buffer can be used again. */
-static void failure_sticks(void **state)
+static void a_failure_is_kept_until_reset(void **state)
 {
     (void)state;
     struct ts_buf whole;
@@ -200,7 +200,7 @@ static void failure_sticks(void **state)
     ts_buf_deinit(&whole);
 }
 
-static void absurd_sizes_fail(void **state)
+static void sizes_beyond_memory_fail(void **state)
 {
     (void)state;
     static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2 + 2};
@@ -215,7 +215,7 @@ static void absurd_sizes_fail(void **state)
     }
 }
 
-static void steal_fails_when_full(void **state)
+static void steal_without_memory_fails(void **state)
 {
     (void)state;
     struct ts_buf buf;
@@ -233,7 +233,7 @@ static void steal_fails_when_full(void **state)
 
 /* ---- JSON ---- */
 
-static void json_of_every_byte(void **state)
+static void json_strings_of_every_byte(void **state)
 {
     (void)state;
     struct ts_buf buf;
@@ -286,7 +286,7 @@ static size_t encode(unsigned code, char *text)
 
 /* Every code point is copied; surrogates, overlong forms, numbers above the last code point and incomplete sequences
  * are replaced. */
-static void json_of_every_code_point(void **state)
+static void json_strings_of_every_code_point(void **state)
 {
     (void)state;
     struct ts_buf buf;
@@ -346,7 +346,7 @@ static void json_of_every_code_point(void **state)
 
 /* ---- CSV ---- */
 
-static void csv(void **state)
+static void csv_fields_are_quoted_if_needed(void **state)
 {
     (void)state;
     static const struct {
@@ -370,7 +370,7 @@ static void csv(void **state)
 }
 
 /* Random fields are read back by a reader in this test. */
-static void csv_comes_back(void **state)
+static void csv_fields_are_read_back(void **state)
 {
     (void)state;
     unsigned long long random = 3;
@@ -408,7 +408,7 @@ static void csv_comes_back(void **state)
 
 /* ---- Seconds ---- */
 
-static void seconds(void **state)
+static void decimal_seconds_are_exact(void **state)
 {
     (void)state;
     static const struct {
@@ -450,7 +450,7 @@ static void seconds(void **state)
 }
 
 /* Read back digit by digit, it is the same number; no trailing zeros, no exponent. */
-static void seconds_come_back(void **state)
+static void decimal_seconds_are_read_back(void **state)
 {
     (void)state;
     unsigned long long random = 4;
@@ -497,13 +497,19 @@ static void seconds_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(appends_like_an_array),    cmocka_unit_test(empty_is_fine),
-        cmocka_unit_test(reset_keeps_the_memory),   cmocka_unit_test(growth_is_geometric),
-        cmocka_unit_test(failure_sticks),           cmocka_unit_test(absurd_sizes_fail),
-        cmocka_unit_test(steal_fails_when_full),    cmocka_unit_test(json_of_every_byte),
-        cmocka_unit_test(json_of_every_code_point), cmocka_unit_test(csv),
-        cmocka_unit_test(csv_comes_back),           cmocka_unit_test(seconds),
-        cmocka_unit_test(seconds_come_back),
+        cmocka_unit_test(appending_is_like_copying_into_an_array),
+        cmocka_unit_test(an_empty_buffer_is_valid),
+        cmocka_unit_test(reset_keeps_the_memory),
+        cmocka_unit_test(growth_is_geometric),
+        cmocka_unit_test(a_failure_is_kept_until_reset),
+        cmocka_unit_test(sizes_beyond_memory_fail),
+        cmocka_unit_test(steal_without_memory_fails),
+        cmocka_unit_test(json_strings_of_every_byte),
+        cmocka_unit_test(json_strings_of_every_code_point),
+        cmocka_unit_test(csv_fields_are_quoted_if_needed),
+        cmocka_unit_test(csv_fields_are_read_back),
+        cmocka_unit_test(decimal_seconds_are_exact),
+        cmocka_unit_test(decimal_seconds_are_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
