@@ -43,7 +43,7 @@ static struct ts_str name(const char *text)
     return (struct ts_str){text, strlen(text)};
 }
 
-/* One connection, and what it has done. */
+/* A connection and its state. */
 struct side {
     unsigned thread;
     struct tsd_client *client;
@@ -90,7 +90,7 @@ static void look(struct tsd_clients *clients, struct side *side, uint64_t stored
     }
 }
 
-/* The writer takes a thread's mark and commits it. */
+/* The writer collects a thread's mark and commits it. */
 static void commit(struct tsd_clients *clients, struct side *side, uint64_t *stored)
 {
     if (!side->mark.client)

@@ -1,5 +1,5 @@
 /*
- * One line of a stream, plain or acknowledged: what is done with it, the reply, and the session's numbers.
+ * Lines of plain and acknowledged streams: the result, the reply, and the numbers of the session.
  */
 #include "daemon/ingest/line.h"
 #include "tests/unit/daemon/ingest/ingest_fixture.h"

@@ -52,7 +52,7 @@ static int teardown(void **state)
     return uv_loop_close(&f->loop);
 }
 
-/* What the sender has received up to now; turns the loop until nothing more comes. */
+/* Runs the loop until everything is sent, and reads it as the sender. */
 static size_t receive(struct fixture *f, char *bytes, size_t size)
 {
     size_t len = 0;
@@ -83,7 +83,7 @@ static void replies_are_sent_together_and_at_once(void **state)
     assert_false(f->outbox.lost);
 }
 
-static void what_the_kernel_does_not_accept_is_queued_in_order(void **state)
+static void replies_that_the_kernel_does_not_accept_are_queued(void **state)
 {
     struct fixture *f = *state;
     static char received[256 * 1024];
@@ -139,7 +139,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(replies_are_sent_together_and_at_once),
-        T(what_the_kernel_does_not_accept_is_queued_in_order),
+        T(replies_that_the_kernel_does_not_accept_are_queued),
         T(replies_without_memory_are_lost),
         T(a_reply_that_was_sent_in_part_tears_the_stream),
     };

@@ -1,5 +1,5 @@
 /*
- * When memory is short and when a commit would take long: percentages of what waits on all sides.
+ * The memory limit and the commit budget, compared with the bytes that wait on all threads.
  */
 #include "tests/unit/daemon/ingest/ingest_fixture.h"
 

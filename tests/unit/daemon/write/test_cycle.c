@@ -75,7 +75,7 @@ static void the_budget_of_a_commit_is_known_from_the_start(void **state)
     assert_true(c->f->shared.commit_budget > 1000 * 1000);
 }
 
-/* What the store rejects stays pending, and is committed once with what is collected later. */
+/* Rejected data stays pending, and is committed once, together with data collected later. */
 static void a_rejected_commit_is_retried(void **state)
 {
     struct cycling *c = *state;

@@ -203,7 +203,7 @@ static void renewed_locations_are_counted_afresh(void **state)
     assert_int_equal(b->pending.locations.known.table.n, 1);
     assert_int_equal(b->pending.functions.n, 1);
     assert_int_equal(b->pending.locations.not_held, 1);
-    assert_int_equal(tsd_pending_bytes(&b->pending), 0); /* what is left is stored */
+    assert_int_equal(tsd_pending_bytes(&b->pending), 0); /* all names are stored */
 }
 
 int main(void)

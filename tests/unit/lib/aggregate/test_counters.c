@@ -143,7 +143,7 @@ static void message(struct ts_counters *c, struct model *m, unsigned long long *
     struct ts_profile_sums head = random_profile(random);
     ts_counters_add_profile(c, bucket, labels, &head);
     model_add_profile(m, bucket, labels, &head);
-    assert_int_equal(alloc_calls, calls); /* what was reserved needs no memory */
+    assert_int_equal(alloc_calls, calls); /* reserved rows need no memory */
 }
 
 static void the_same_sums_as_a_list(void **state)

@@ -1,5 +1,5 @@
 /*
- * The functions of lib/aggregate/levels.h, each against what it means, tried bucket by bucket.
+ * The functions of lib/aggregate/levels.h against their definitions, bucket by bucket.
  */
 #include "lib/aggregate/levels.h"
 
@@ -179,7 +179,7 @@ static void nothing_is_pruned_that_another_level_is_built_from(void **state)
     (void)state;
     struct ts_levels levels = building(-4, -5, -2, 3); /* built up to position -5: two buckets of three */
     assert_int_equal(ts_level_bound(&levels, &levels.items[0], 100 * S), -6);
-    assert_int_equal(ts_level_bound(&levels, &levels.items[0], 10 * S), -10); /* its age comes first */
+    assert_int_equal(ts_level_bound(&levels, &levels.items[0], 10 * S), -10); /* its age is the lower bound */
     levels.items[1].source = -1;
     assert_int_equal(ts_level_bound(&levels, &levels.items[0], 100 * S), 80);
 }

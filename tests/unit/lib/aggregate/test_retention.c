@@ -1,6 +1,6 @@
 /*
- * Levels of a new database, and levels adapted to another retention: which are kept, built, retired, extended, and what
- * the store is asked to do. Random histories of them are in test_history.c.
+ * Levels of a new database, and levels adapted to another retention: which are kept, built, retired, extended, and the
+ * calls of the store. Random histories are in test_history.c.
  */
 #include "lib/aggregate/retention.h"
 
@@ -22,7 +22,7 @@
 
 static const struct ts_grid grid = {.start_time = 0, .time_slice = SLICE};
 
-/* ---- A store that records what it is asked to do ---- */
+/* ---- A store that records the calls ---- */
 
 static struct {
     int64_t last; /* bucket of level 0 with the last row; INT64_MIN: there are no rows */
@@ -211,7 +211,7 @@ static void an_internal_level_that_is_configured_is_built_again(void **state)
 
 /* ---- The longest level ---- */
 
-/* Level 0 keeps what it keeps, even if it begins within a bucket of the level that becomes the longest. */
+/* Level 0 loses nothing, even if it begins within a bucket of the level that becomes the longest. */
 static void extending_the_longest_level_takes_nothing_from_finer_ones(void **state)
 {
     (void)state;
@@ -247,7 +247,7 @@ static void a_new_longest_level_gets_late_data_of_one_that_is_being_built(void *
     assert_int_equal(of_width(&levels, 30)->since, INT64_MIN);
 }
 
-/* What is before a gap is given up: the longest level must not claim the gap. */
+/* Data before a gap is deleted: the longest level must not claim the gap as complete. */
 static void data_before_a_gap_is_not_copied(void **state)
 {
     (void)state;

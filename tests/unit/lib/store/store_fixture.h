@@ -185,7 +185,7 @@ static inline int count_temporaries(struct fixture *f)
     return n;
 }
 
-/* The file is refused and every byte of it kept; no other file is left beside it. */
+/* The file is refused without a change, and no other file is left beside it. */
 static inline void expect_refused(struct fixture *f, const char *text)
 {
     struct bytes before = slurp(f->path);

@@ -238,7 +238,7 @@ static void rows_of_zeros(void **state)
     model_end(&m);
 }
 
-/* An internal level is built up to the middle of one of its buckets. The rows behind that are not in it, so they keep
+/* An internal level is built up to the middle of one of its buckets. The later rows are not in it, so they keep
    no row of zeros in it. */
 static void partly_built_bucket(void **state)
 {

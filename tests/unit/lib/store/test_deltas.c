@@ -38,7 +38,7 @@ static void old_delta_moves_since(void **state)
     expect_sql(m.f, "SELECT level, bucket, cumtime FROM sums WHERE level < 2", "0|999|5\n0|1049|9\n1|333|12\n1|349|9");
     assert_int_equal(model_count(&m, "SELECT since FROM s.levels WHERE level = 0"), levels->items[0].since);
     model_expect_equal(&m);
-    /* The longest level takes deltas of any age. */
+    /* The longest level accepts deltas of any age. */
     m.horizon += 5000 * S;
     model_add(&m, 1000, 1, 1, 11);
     model_commit(&m);

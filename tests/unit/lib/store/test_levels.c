@@ -1,5 +1,5 @@
 /*
- * The table of levels: what is written is read back; inconsistent rows are refused.
+ * The table of levels: written rows are read back; inconsistent rows are rejected.
  */
 #include "lib/store/levels.h"
 #include "tests/unit/lib/store/store_fixture.h"

@@ -68,7 +68,7 @@ static void builds_a_new_level(void **state)
         built += result.rows_built;
         completed = result.completed_width ? result.completed_width : completed;
         model_expect_equal(&m);
-        if (steps % 10 == 3) { /* before and behind the row that building has reached */
+        if (steps % 10 == 3) { /* before and after the row that building has reached */
             model_add(&m, 901 + steps, 1, 1, 1000);
             model_add(&m, 957, 2, 2, 2000);
             model_commit(&m);
