@@ -87,7 +87,8 @@ def main():
     print(f"{'retention':20} {'functions':>9} {'deletion':>10} {'longest ack before':>19} {'during':>9}")
     for time_slice, retention, functions in ROWS:
         took, idle, longest = measure(build, time_slice, retention, functions)
-        print(f"{retention:20} {functions:9,} {took:8.2f} s {idle * 1000:16.0f} ms {longest * 1000:6.0f} ms", flush=True)
+        print(f"{retention:20} {functions:9,} {took:8.2f} s {idle * 1000:16.0f} ms {longest * 1000:6.0f} ms",
+              flush=True)
 
 
 if __name__ == "__main__":

@@ -15,5 +15,5 @@ def seconds(text: str) -> float:
     parts = [(float(number), _UNITS[unit]) for number, unit in _PART.findall(text)]
     widths = [width for _, width in parts]
     if _PARTS.fullmatch(text) is None or widths != sorted(set(widths), reverse=True):
-        raise ValueError(f"{text!r} is not a duration: must be a number with ms, s, m, h, d, w or y, such as 10s, 1h30m")
+        raise ValueError(f"{text!r} is not a duration: numbers with ms, s, m, h, d, w or y, such as 10s or 1h30m")
     return sum(number * width for number, width in parts)
