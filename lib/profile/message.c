@@ -100,7 +100,9 @@ static bool parse_seq(struct ts_decoder *decoder)
     if (!ts_json_number(&decoder->json, &number))
         return false;
     int64_t seq = 0;
-    if (number.integer && !ts_number_integer(number.text, number.len, 0, INT64_MAX, &seq) && seq > 0) {
+    if (number.integer && ts_number_integer(number.text, number.len, 0, INT64_MAX, &seq) && *number.text != '-')
+        seq = INT64_MAX; /* beyond 64 bits: after a gap in any case */
+    if (seq > 0) {
         profile->has_seq = true;
         profile->seq = seq;
     }

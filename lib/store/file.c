@@ -110,6 +110,14 @@ int ts_file_resolve(const char *path, char **ret_path, struct ts_store_error *re
     return r;
 }
 
+bool ts_file_has_lock(const char *path)
+{
+    char *name = beside(path, "-lock");
+    bool found = name && access(name, F_OK) == 0;
+    free(name);
+    return found;
+}
+
 int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error)
 {
     int r;

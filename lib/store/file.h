@@ -8,6 +8,8 @@
 
 /* The name of the file with links resolved; it need not exist yet. free() it. */
 int ts_file_resolve(const char *path, char **ret_path, struct ts_store_error *ret_error) TS_MUST_USE;
+/* Is there a lock file? It may be one that no process holds. */
+bool ts_file_has_lock(const char *path);
 /* Takes the lock that keeps a second daemon out. Closing the descriptor releases it. TS_EREFUSED: another has it. */
 int ts_file_lock(const char *path, int *ret_fd, struct ts_store_error *ret_error) TS_MUST_USE;
 /*

@@ -1,9 +1,10 @@
 /*
  * Opening and closing the writing connection.
  *
- * Opening, each step protected by the lock:
+ * Opening, each step but the first inspection protected by the lock:
  *
- *     resolve name -> lock -> header and length (plain read) -> [create] -> connect -> identify -> start work -> adapt
+ *     resolve name -> [inspect if there is no lock file] -> lock -> header and length (plain read) -> [create] ->
+ * connect -> identify -> start work -> adapt
  *
  * Up to "identify" nothing is written, so a refused file is byte for byte what it was. Reading a database with a hot
  * log only builds the log's index in shared memory (-shm). A checkpoint at closing would write, so it stays disabled
@@ -103,7 +104,10 @@ static int open_file(struct ts_store *store, const struct ts_store_config *confi
     const char *upgrade = NULL;
     bool missing = false;
     bool hot = false;
-    int r = ts_file_lock(path, &store->lock, ret_error);
+    /* A file that is refused gets no lock file beside it. If there is one, its owner may be writing the header now. */
+    int r = ts_file_has_lock(path) ? 0 : ts_file_inspect(path, &missing, &hot, ret_error);
+    if (!r)
+        r = ts_file_lock(path, &store->lock, ret_error);
     if (!r)
         r = ts_file_inspect(path, &missing, &hot, ret_error);
     store->unclean = hot;

@@ -117,12 +117,13 @@ def test_unreadable_line_counts_as_the_number_after_the_previous_line(start_daem
     assert daemon.wait_idle()["duplicates"] == 2
 
 
-def test_gap_closes_the_stream(start_daemon):
+@pytest.mark.parametrize("seq", [3, 2**63 - 1, 2**63, 2**64, 10**30])
+def test_gap_closes_the_stream(start_daemon, seq):
     daemon = start_daemon()
     with Client(daemon, "a") as client:
         client.hello()
         client.send(line(1)).acked(1)
-        client.send(line(3) + line(4))
+        client.send(line(seq) + line(4))
         *_, last = client.rest()
         assert (last["reject"]["code"], last["reject"]["expected"]) == ("sequence", 2)
     with Client(daemon, "a") as client:

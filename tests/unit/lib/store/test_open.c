@@ -183,6 +183,7 @@ static void foreign_files_are_refused(void **state)
     struct fixture *f = *state;
     change(f, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
     expect_refused(f, "another program");
+    assert_false(there(f, "-lock"));
     change(f, "PRAGMA journal_mode=WAL; PRAGMA application_id=7");
     expect_refused(f, "application_id 7");
     spill(f->path, "hello\n", 6);
