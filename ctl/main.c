@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* beyond `ulimit -f` a write fails, as on a full disk */
     int rc = ctl_args_parse(&args, argc, argv, &text);
     if (rc) {
         struct ctl_text clean = {0};

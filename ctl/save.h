@@ -7,7 +7,7 @@
  *     finish: check that it is complete by SQLite's header; fsync, rename, fsync of the folder
  *
  * An existing file is never changed unless force is set; then one rename replaces it. The part file is removed if any
- * step fails, and on SIGINT, SIGTERM and SIGHUP; only SIGKILL and a crash of the machine leave it behind.
+ * step fails, and on a signal to end; SIGKILL, a crash of this program and a crash of the machine leave it behind.
  * With "-" the bytes go to standard output, and finish only checks them.
  */
 #ifndef CTL_SAVE_H

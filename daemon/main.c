@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static int run(const struct options *options)
 int main(int argc, char **argv)
 {
     struct options options = {.action = RUN};
+    signal(SIGXFSZ, SIG_IGN); /* beyond `ulimit -f` a write fails, as on a full disk */
     options.sets = calloc((size_t)argc, sizeof(*options.sets));
     if (!options.sets)
         return EXIT_FAILURE;

@@ -27,7 +27,7 @@ struct tsd_request_handlers {
 bool tsd_request_tcp(const struct tsd_request *request);
 const char *tsd_request_method(const struct tsd_request *request);
 const char *tsd_request_target(const struct tsd_request *request); /* as sent: "/path?query", not decoded */
-/* The Host header; NULL if there is none or more than one. */
+/* The Host header; NULL if there is none or more than one, or if it was sent with a NUL byte. */
 const char *tsd_request_host(const struct tsd_request *request);
 /* For the receiver; NULL when a request is passed to it. */
 void tsd_request_set_data(struct tsd_request *request, void *data);

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,10 +39,11 @@ struct tsd_request {
 
     /* Of the request. */
     char *target;
-    const char *method; /* libmicrohttpd's, while the request lives */
-    uint64_t body;      /* bytes received */
-    uint64_t sent;      /* bytes of a body that is sent in pieces */
-    bool begun;         /* its headers have been seen */
+    const char *target_end; /* in libmicrohttpd's buffer, as method */
+    const char *method;     /* libmicrohttpd's, while the request lives */
+    uint64_t body;          /* bytes received */
+    uint64_t sent;          /* bytes of a body that is sent in pieces */
+    bool begun;             /* its headers have been seen */
     bool with_receiver;
     bool suspended;
     bool broken; /* no memory for a response */
@@ -83,9 +85,40 @@ void *tsd_request_data(const struct tsd_request *request)
     return request->data;
 }
 
+/*
+ * libmicrohttpd ends its strings at a NUL byte that a peer sent, and drops the rest of the line. But the strings lie in
+ * the buffer that received the head, where each line end was overwritten with NUL bytes. So a value was sent without a
+ * NUL byte if there are only NUL bytes between its end and the next header, or the end of the head.
+ */
+struct head {
+    const char *begin; /* libmicrohttpd's copy of the request line and the headers */
+    const char *end;
+};
+
+static struct head head_of(const struct tsd_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return (struct head){request->method, request->method + (info ? info->header_size : 0)};
+}
+
+static bool is_within(const struct head *head, const char *p)
+{
+    return (uintptr_t)p >= (uintptr_t)head->begin && (uintptr_t)p < (uintptr_t)head->end;
+}
+
+static bool has_only(const char *from, const char *to, char byte)
+{
+    while (from < to && (!*from || *from == byte))
+        from++;
+    return from >= to;
+}
+
 struct host {
+    struct head head;
     unsigned n;
     const char *value;
+    const char *next; /* header after Host */
 };
 
 static enum MHD_Result find_host(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -95,15 +128,29 @@ static enum MHD_Result find_host(void *data, enum MHD_ValueKind kind, const char
     if (!strcasecmp(name, MHD_HTTP_HEADER_HOST)) {
         host->n++;
         host->value = value;
+    } else if (host->n && !host->next) {
+        host->next = name;
     }
     return MHD_YES;
 }
 
 const char *tsd_request_host(const struct tsd_request *request)
 {
-    struct host host = {0};
+    struct host host = {.head = head_of(request)};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, find_host, &host);
-    return host.n == 1 ? host.value : NULL;
+    /* The value of a header that is continued on a second line, which HTTP forbids, was moved out of the head. */
+    if (host.n != 1 || !host.value || !is_within(&host.head, host.value))
+        return NULL;
+    const char *next = host.next && is_within(&host.head, host.next) ? host.next : host.head.end;
+    return has_only(host.value + strlen(host.value), next, '\0') ? host.value : NULL;
+}
+
+/* Between the target and the version of the protocol there are only spaces, which libmicrohttpd overwrites. */
+static bool has_complete_target(const struct tsd_request *request, const char *version)
+{
+    struct head head = head_of(request);
+    return !is_within(&head, request->target_end) || !is_within(&head, version) ||
+           has_only(request->target_end, version, ' ');
 }
 
 static enum MHD_Result queue_response(struct tsd_request *request)
@@ -150,6 +197,7 @@ void *tsd_requests_on_target(void *data, const char *target, struct MHD_Connecti
         return NULL;
     free(request->target);
     request->target = strdup(target);
+    request->target_end = target + strlen(target);
     request->body = 0;
     request->sent = 0;
     request->begun = false;
@@ -158,10 +206,21 @@ void *tsd_requests_on_target(void *data, const char *target, struct MHD_Connecti
     return request;
 }
 
-static enum MHD_Result begin(struct tsd_request *request, const char *method)
+static void reply_incomplete_target(struct tsd_request *request)
+{
+    struct tsd_reply reply;
+    tsd_reply_error(MHD_HTTP_BAD_REQUEST, "bad_parameter", NULL, "the request line has a NUL byte", &reply);
+    tsd_request_reply(request, &reply);
+}
+
+static enum MHD_Result begin(struct tsd_request *request, const char *method, const char *version)
 {
     request->begun = true;
     request->method = method;
+    if (!has_complete_target(request, version)) {
+        reply_incomplete_target(request);
+        return request->broken ? MHD_NO : queue_response(request);
+    }
     const char *length =
         MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     if (!length || strtoull(length, NULL, 10) <= BODY_MAX)
@@ -194,14 +253,14 @@ enum MHD_Result tsd_requests_on_access(void *data, struct MHD_Connection *connec
                                        const char *method, const char *version, const char *upload, size_t *upload_size,
                                        void **context)
 {
-    (void)data, (void)connection, (void)url, (void)version, (void)upload;
+    (void)data, (void)connection, (void)url, (void)upload;
     struct tsd_request *request = *context;
     if (!request || !request->target || request->broken)
         return MHD_NO;
     if (request->response)
         return queue_response(request);
     if (!request->begun)
-        return begin(request, method);
+        return begin(request, method, version);
     if (!*upload_size)
         return pass_to_receiver(request);
     request->body += *upload_size;

@@ -108,7 +108,9 @@ def test_only_allowed_hosts_are_served(web):
         assert control.raw_request(address, b"/healthz", host=host) == (200, b"ok\n"), host
     for host in [None, b"", b"evil.example", b"stats.example.evil", b"localhost.evil", b"127.0.0.1.evil", b"::1",
                  b"[::1", b"localhost:x", b"stats", b"stats.example, other", b"localhost\r\nHost: localhost",
-                 b"evil\r\nHost: localhost", b"localhost\r\nHost: evil"]:
+                 b"evil\r\nHost: localhost", b"localhost\r\nHost: evil", b"127.0.0.1\0.evil.example",
+                 b"localhost\0\0\0\0.evil", b"localhost\0.evil\nAccept: */*", b"localhost\0\0x",
+                 b"localhost\r\n .evil"]:
         for path in (b"/healthz", b"/v1/status", b"/v1/top", b"/nope"):
             status, body = control.raw_request(address, path, host=host)
             assert (status, json.loads(body)["error"]["code"]) == (403, "forbidden_host"), (host, path)
@@ -181,7 +183,8 @@ def test_too_many_parameters_are_rejected(start_daemon):
     assert (response.status, response.error["code"]) == (400, "bad_parameter")
 
 
-@pytest.mark.parametrize("target", [b"http://localhost/v1/status", b"*", b"v1/status", b"//v1/status"])
+@pytest.mark.parametrize("target", [b"http://localhost/v1/status", b"*", b"v1/status", b"//v1/status",
+                                    b"/healthz\0x", b"/healthz\0?x=y", b"/v1/status?\0format=csv"])
 def test_invalid_targets_are_rejected(web, target):
     for endpoint in (web[0].control, web[1]):
         assert control.raw_request(endpoint, target)[0] in (400, 404)

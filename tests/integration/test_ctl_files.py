@@ -169,14 +169,14 @@ def test_missing_folder_is_an_error(daemon, folder):
 def test_full_disk_is_an_error(daemon, folder):
     """A limit on the file size makes a write in the middle fail, as on a full disk."""
     def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
     done = ctl("backup", folder / "b.db", daemon=daemon, preexec_fn=limit)
     assert done.returncode == 1 and b"cannot write" in done.stderr and b"File too large" in done.stderr
     assert names(folder) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
+                                    signal.SIGXCPU, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2])
 def test_signal_removes_the_partial_file(daemon, folder, number):
     daemon.may_end.clear()  # all data arrives, but not the end
     child = start_ctl("backup", folder / "b.db", daemon=daemon)

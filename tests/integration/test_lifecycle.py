@@ -5,6 +5,7 @@ See also: test_database.py, test_sockets.py, test_command_line.py.
 import functools
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -283,3 +284,17 @@ def responds(daemon):
         return daemon.status()
     except OSError:
         return None
+
+
+def test_file_size_limit_is_a_full_disk(new_daemon):
+    """Beyond `ulimit -f` a commit fails and is repeated, but the signal of that limit does not end the daemon."""
+    daemon = new_daemon()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    daemon.spawn(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, unlimited[1])))
+    daemon.wait_ready()
+    for n in range(300):
+        senders.unix_datagram(daemon, [message(name=f"{n:03}" + "x" * 1000)])
+    wait_until(lambda: daemon.status()["store_error"])
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, unlimited)
+    assert daemon.wait_idle()["accepted"] == 300
+    assert len(daemon.query_db("SELECT DISTINCT function FROM bucket_totals")) == 300
