@@ -24,6 +24,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* Threads of libuv's pool: for each query that may run at once, and for a background task. */
+#define WORKERS "5"
+
 enum stage { RUNNING, DRAINING, COMMITTING, CLOSING };
 
 static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -230,6 +233,7 @@ int tsd_server_run(struct tsd_config *config, const struct tsd_origin *origin)
     }
     server->config = config;
     server->origin = origin;
+    setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
     int code = start(server);
     if (!code) {
         report_ready(&server->components.state);

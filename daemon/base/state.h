@@ -72,6 +72,7 @@ struct tsd_state {
     const struct tsd_stats *threads[TSD_THREADS_MAX]; /* the ingest threads' counters */
     size_t n_threads;
     struct tsd_writer_stats writer;
+    struct tsd_control_stats control;
     size_t n_levels; /* finest first */
     struct tsd_level_stats levels[TSD_LEVELS_MAX];
 

@@ -30,6 +30,13 @@ struct tsd_stats {
     tsd_count waiting_bytes;         /* now: counters not yet handed over, and partial lines */
 };
 
+/* Of the control socket and control.http. Written on the main loop only. */
+struct tsd_control_stats {
+    tsd_count connections_evicted; /* closed to make room for new ones: idle, or without a complete request */
+    tsd_count requests_over_share; /* rejected because their address has too many in progress */
+    tsd_count responses_cut;       /* given up because the client did not read them */
+};
+
 static inline uint64_t tsd_get(const tsd_count *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUESTS_MAX = 64, LISTENERS = 2 };
+enum { REQUESTS_MAX = 64, PER_ADDRESS_MAX = 32, LISTENERS = 2 };
 
 struct tsd_control {
     struct tsd_http *https[LISTENERS];
@@ -32,6 +32,8 @@ static int listen_on(struct tsd_control *control, uv_loop_t *loop, int fd, bool 
         .fd = fd,
         .tcp = tcp,
         .max_requests = REQUESTS_MAX,
+        .max_per_address = PER_ADDRESS_MAX,
+        .stats = &control->routes.state->control,
         .handlers = {.on_request = tsd_routes_request, .on_gone = tsd_routes_gone, .data = &control->routes},
     };
     int rc = tsd_http_start(&config, &control->https[control->n_https]);

@@ -2,7 +2,8 @@
  * libmicrohttpd's epoll descriptor is polled by a uv_poll, its next timeout is a uv_timer; both lead to pump().
  *
  * Connections are accepted here and passed to libmicrohttpd: its own accept would spin when descriptors run out, and
- * closes connections above its limit. Here accepting pauses, and the backlog of the socket waits.
+ * closes connections above its limit. Here accepting pauses, and the backlog of the socket waits; meanwhile idle and
+ * silent connections are closed one after the other.
  *
  * What happens:  accept; then as in requests.c.
  * Failures:      no descriptor or memory: accepting pauses.
@@ -66,6 +67,7 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
         *context = tsd_request_free(*context);
         if (!http->requests.n)
             uv_timer_stop(&http->sweep);
+        uv_timer_stop(&http->pause);
         resume_accepting(http);
     }
 }
@@ -121,6 +123,7 @@ static void on_pause_over(uv_timer_t *timer)
     resume_accepting(timer->data);
 }
 
+/* Until a connection is closed, or for a while: then more connections may be old enough to be closed. */
 static void pause_accepting(struct tsd_http *http)
 {
     uv_poll_stop(&http->accepting);
@@ -153,10 +156,8 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     struct tsd_http *http = poll->data;
     unsigned room = http->config.max_requests - http->requests.n;
-    if (!room) {
-        uv_poll_stop(&http->accepting); /* until a connection is closed */
-        tsd_requests_make_room(&http->requests);
-    }
+    if (!room)
+        pause_accepting(http);
     while (room && accept_one(http))
         room--;
     pump(http);
@@ -231,6 +232,8 @@ int tsd_http_start(const struct tsd_http_config *config, struct tsd_http **ret_h
     http->config = *config;
     http->requests = (struct tsd_requests){.loop = config->loop,
                                            .tcp = config->tcp,
+                                           .max_per_address = config->max_per_address,
+                                           .stats = config->stats,
                                            .handlers = config->handlers,
                                            .run_timer = &http->timeout,
                                            .on_run_timer = on_timeout};

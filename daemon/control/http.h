@@ -13,6 +13,8 @@ struct tsd_http_config {
     int fd;   /* listening, non-blocking; owned by http after a successful start */
     bool tcp; /* what tsd_request_tcp() returns */
     unsigned max_requests;
+    unsigned max_per_address; /* requests in progress; TCP only */
+    struct tsd_control_stats *stats;
     struct tsd_request_handlers handlers;
 };
 

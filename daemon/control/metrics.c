@@ -190,10 +190,23 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
            tsd_status_store_bytes(state));
 }
 
+static void write_control(const struct tsd_state *state, struct ts_buf *out)
+{
+    const struct tsd_control_stats *control = &state->control;
+    number(out, "control_connections_evicted_total", "counter",
+           "Connections to the control socket or control.http closed to make room for new ones.",
+           tsd_get(&control->connections_evicted));
+    number(out, "control_requests_over_share_total", "counter",
+           "Requests rejected because their address had too many in progress.", tsd_get(&control->requests_over_share));
+    number(out, "control_responses_cut_total", "counter", "Responses given up because the client did not read them.",
+           tsd_get(&control->responses_cut));
+}
+
 void tsd_metrics_write(struct tsd_state *state, struct ts_buf *out)
 {
     write_process(state, out);
     write_ingest(state, out);
     write_store(state, out);
     write_levels(state, out);
+    write_control(state, out);
 }

@@ -8,7 +8,8 @@
  * slot. QUERY_MS bounds WAITING and RUNNING together. An interrupt may come before the query has begun to read and be
  * lost, so it is repeated with every tick.
  *
- * A long result stays in memory until its client has read the text: above HELD_MAX no further query starts.
+ * A long result stays in memory until its client has read the text: above HELD_MAX no further query starts. The control
+ * socket and TCP are counted separately, so that readers over TCP do not delay operators.
  *
  * Failures:  no memory (500); the commit is late or fails, the reader cannot be opened (503 store_unavailable); too
  * many requests (503 busy); the query itself; QUERY_MS exceeded (503 timeout). On close:  COMMITTING and WAITING get a
@@ -32,7 +33,8 @@ enum {
     COMMITS_MAX = 512, /* that the writer has not called back for */
     QUERY_MS = 30 * 1000,
     TICK_MS = 50,
-    HELD_MAX = 64 * 1024 * 1024
+    HELD_MAX = 32 * 1024 * 1024,
+    RUNNING_TCP_MAX = TSD_QUERIES_RUNNING - 1
 };
 
 enum stage { COMMITTING, WAITING, RUNNING };
@@ -42,6 +44,7 @@ struct request {
     struct tsd_queries *queries;
     TAILQ_ENTRY(request) entry;
     enum stage stage;
+    enum tsd_query_source source;
     uint64_t since; /* the loop's ms: of the creation, then of the end of COMMITTING */
     struct tsd_commit_wait commit;
     struct ts_query *query; /* NULL: a flush only */
@@ -56,15 +59,20 @@ struct request {
     bool timed_out; /* the loop's */
 };
 
+/* What the requests of one source use. */
+struct usage {
+    unsigned n_pending; /* COMMITTING and WAITING */
+    unsigned n_running;
+    size_t held; /* bytes of results that are being sent in pieces */
+};
+
 struct tsd_queries {
     uv_loop_t *loop;
     struct tsd_state *state;
     struct tsd_completions completions;
     struct tsd_commits commits;
     TAILQ_HEAD(requests, request) requests; /* in order of arrival */
-    unsigned n_pending;                     /* COMMITTING and WAITING */
-    unsigned n_running;
-    size_t held; /* bytes of results that are being sent in pieces */
+    struct usage usage[TSD_QUERY_SOURCES];
     struct tsd_slot slots[TSD_QUERIES_RUNNING];
     uv_timer_t tick; /* while there are requests */
 
@@ -82,19 +90,20 @@ static void check_closed(struct tsd_queries *queries);
 static void on_tick(uv_timer_t *timer);
 static void on_cancel(struct tsd_job *job);
 
-static struct request *request_new(struct tsd_queries *queries, struct ts_query *query, tsd_reply_cb cb, void *data)
+static struct request *request_new(struct tsd_queries *queries, struct ts_query *query, enum tsd_query_source source,
+                                   tsd_reply_cb cb, void *data)
 {
     struct request *request = calloc(1, sizeof(*request));
     if (!request)
         return NULL;
-    *request = (struct request){.queries = queries, .stage = WAITING, .query = query};
+    *request = (struct request){.queries = queries, .stage = WAITING, .source = source, .query = query};
     tsd_job_init(&request->job, cb, data, on_cancel);
     request->since = uv_now(queries->loop);
     request->work.data = request;
     tsd_result_init(&request->result);
     atomic_init(&request->canceled, false);
     TAILQ_INSERT_TAIL(&queries->requests, request, entry);
-    queries->n_pending++;
+    queries->usage[source].n_pending++;
     if (!uv_is_active((uv_handle_t *)&queries->tick))
         uv_timer_start(&queries->tick, on_tick, TICK_MS, TICK_MS);
     return request;
@@ -103,7 +112,8 @@ static struct request *request_new(struct tsd_queries *queries, struct ts_query 
 static void request_free(struct request *request)
 {
     struct tsd_queries *queries = request->queries;
-    unsigned *n = request->stage == RUNNING ? &queries->n_running : &queries->n_pending;
+    struct usage *usage = &queries->usage[request->source];
+    unsigned *n = request->stage == RUNNING ? &usage->n_running : &usage->n_pending;
     assert(*n > 0);
     --*n;
     TAILQ_REMOVE(&queries->requests, request, entry);
@@ -162,7 +172,7 @@ static void make_reply(struct request *request, struct tsd_reply *ret_reply)
     struct ts_query *query = request->query;
     if (!request->rc) {
         request->query = NULL;
-        tsd_result_reply(&request->result, query, &request->queries->held, ret_reply);
+        tsd_result_reply(&request->result, query, &request->queries->usage[request->source].held, ret_reply);
     } else if (request->timed_out) {
         tsd_reply_error(503, "timeout", NULL, "the query took over 30 s; use a shorter range or a wider time_slice",
                         ret_reply);
@@ -196,19 +206,26 @@ static struct tsd_slot *free_slot(struct tsd_queries *queries)
     return NULL;
 }
 
+static bool may_start(const struct request *request)
+{
+    const struct usage *usage = &request->queries->usage[request->source];
+    return request->stage == WAITING && usage->held <= HELD_MAX &&
+           (request->source == TSD_FROM_UNIX || usage->n_running < RUNNING_TCP_MAX);
+}
+
 static void start_waiting(struct tsd_queries *queries)
 {
     struct request *request;
     TAILQ_FOREACH(request, &queries->requests, entry)
     {
         struct tsd_slot *slot = free_slot(queries);
-        if (!slot || queries->held > HELD_MAX || queries->closing)
+        if (!slot || queries->closing)
             return;
-        if (request->stage != WAITING)
+        if (!may_start(request))
             continue;
         request->stage = RUNNING;
-        queries->n_pending--;
-        queries->n_running++;
+        queries->usage[request->source].n_pending--;
+        queries->usage[request->source].n_running++;
         request->slot = slot;
         slot->used = true;
         uv_queue_work(queries->loop, &request->work, on_work, on_worked); /* fails only without a function */
@@ -289,19 +306,20 @@ static struct tsd_job *reject(struct ts_query *query, unsigned status, const cha
     return NULL;
 }
 
-static struct tsd_job *begin(struct tsd_queries *queries, struct ts_query *query, bool fresh, tsd_reply_cb cb,
-                             void *data, struct tsd_reply *ret_reply)
+static struct tsd_job *begin(struct tsd_queries *queries, struct ts_query *query,
+                             const struct tsd_query_options *options, tsd_reply_cb cb, void *data,
+                             struct tsd_reply *ret_reply)
 {
     if (queries->closing)
         return reject(query, 503, "stopping", "the daemon is stopping", ret_reply);
-    if (queries->n_pending >= TSD_QUERIES_WAITING)
+    if (queries->usage[options->source].n_pending >= TSD_QUERIES_WAITING)
         return reject(query, 503, "busy", "too many requests are waiting; try again", ret_reply);
-    if (fresh && queries->commits.n >= COMMITS_MAX)
+    if (options->fresh && queries->commits.n >= COMMITS_MAX)
         return reject(query, 503, "store_unavailable", "too many requests are waiting for a commit", ret_reply);
-    struct request *request = request_new(queries, query, cb, data);
+    struct request *request = request_new(queries, query, options->source, cb, data);
     if (!request)
         return reject(query, 500, "internal", "out of memory", ret_reply);
-    if (!fresh) {
+    if (!options->fresh) {
         start_waiting(queries);
     } else if (await_commit(request)) {
         request->query = NULL;
@@ -313,13 +331,15 @@ static struct tsd_job *begin(struct tsd_queries *queries, struct ts_query *query
 
 struct tsd_job *tsd_queries_flush(struct tsd_queries *queries, tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
-    return begin(queries, NULL, true, cb, data, ret_reply);
+    static const struct tsd_query_options options = {.source = TSD_FROM_UNIX, .fresh = true};
+    return begin(queries, NULL, &options, cb, data, ret_reply);
 }
 
-struct tsd_job *tsd_queries_query(struct tsd_queries *queries, struct ts_query *query, bool fresh, tsd_reply_cb cb,
-                                  void *data, struct tsd_reply *ret_reply)
+struct tsd_job *tsd_queries_query(struct tsd_queries *queries, struct ts_query *query,
+                                  const struct tsd_query_options *options, tsd_reply_cb cb, void *data,
+                                  struct tsd_reply *ret_reply)
 {
-    return begin(queries, query, fresh, cb, data, ret_reply);
+    return begin(queries, query, options, cb, data, ret_reply);
 }
 
 static void on_cancel(struct tsd_job *job)
@@ -416,7 +436,8 @@ static void on_tick_closed(uv_handle_t *handle)
 
 static void check_closed(struct tsd_queries *queries)
 {
-    if (!queries->closing || queries->n_running || queries->commits.n || tsd_completions_closing(&queries->completions))
+    unsigned running = queries->usage[TSD_FROM_UNIX].n_running + queries->usage[TSD_FROM_TCP].n_running;
+    if (!queries->closing || running || queries->commits.n || tsd_completions_closing(&queries->completions))
         return;
     assert(TAILQ_EMPTY(&queries->requests));
     for (unsigned i = 0; i < TSD_QUERIES_RUNNING; i++)

@@ -4,11 +4,16 @@
  *
  * What happens:  request line, headers, body, on_request, reply, response sent, the next request.
  * Failures:      the peer leaves (on_gone if the receiver has the request); a deadline; a long body (413); no memory
- * for a request or a response (the connection is closed). On close:      libmicrohttpd closes each connection:
- * tsd_request_free().
+ * for a request or a response (the connection is closed).
+ * On close:      libmicrohttpd closes each connection: tsd_request_free().
+ *
+ * A connection holds one of few places. Those without a complete request make room for new ones when all are taken; a
+ * response that the peer does not read is cut off; and one address over TCP has a limited number of requests in
+ * progress, so that it cannot hold all places with responses that it reads slowly.
  */
 #include "daemon/control/requests.h"
 
+#include "daemon/control/address_key.h"
 #include "daemon/control/response.h"
 
 #include <assert.h>
@@ -16,15 +21,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include <linux/sockios.h>
 
 enum {
     BODY_MAX = 64 * 1024,
     RECEIVING_MS = 10 * 1000,
     SENDING_MS = 120 * 1000,
     SENDING_BYTES_PER_MS = 64, /* the deadline of a long response: a millisecond more for each of them */
+    STALLED_MS = 10 * 1000,    /* the peer has accepted no byte of a response */
     IDLE_MS = 30 * 1000,
-    ENDED_MS = 1000
+    ENDED_MS = 1000,
+    /* How long a new connection may be silent if all places are taken. A local client sends its request at once. */
+    SILENT_UNIX_MS = 200,
+    SILENT_TCP_MS = 1000
 };
 
 enum phase { RECEIVING, WORKING, SENDING, IDLE };
@@ -36,6 +48,12 @@ struct tsd_request {
     int fd;
     enum phase phase;
     uint64_t since; /* of the phase; the loop's ms */
+    struct tsd_address_key address;
+    bool shut; /* its socket has been shut down: it is about to close */
+    /* While SENDING, at the last sweep that saw progress. */
+    uint64_t progress_at;
+    uint64_t progress_sent;
+    int progress_queued; /* bytes in the socket that the peer has not accepted */
 
     /* Of the request. */
     char *target;
@@ -56,6 +74,7 @@ static void enter(struct tsd_request *request, enum phase phase)
 {
     request->phase = phase;
     request->since = uv_now(request->requests->loop);
+    request->progress_at = request->since;
 }
 
 /* ---- For the receiver ---- */
@@ -229,6 +248,29 @@ static enum MHD_Result begin(struct tsd_request *request, const char *method, co
     return request->broken ? MHD_NO : queue_response(request);
 }
 
+static bool exceeds_share(const struct tsd_request *request)
+{
+    const struct tsd_requests *requests = request->requests;
+    const struct tsd_request *other;
+    unsigned n = 0;
+    if (!requests->tcp)
+        return false;
+    LIST_FOREACH (other, &requests->list, entry) {
+        n += (other->phase == WORKING || other->phase == SENDING) &&
+             tsd_address_key_equal(&other->address, &request->address);
+    }
+    return n > requests->max_per_address;
+}
+
+static void reply_over_share(struct tsd_request *request)
+{
+    struct tsd_reply reply;
+    tsd_add(&request->requests->stats->requests_over_share, 1);
+    tsd_reply_error(MHD_HTTP_SERVICE_UNAVAILABLE, "busy", NULL,
+                    "too many requests from this address are in progress; try again", &reply);
+    tsd_request_reply(request, &reply);
+}
+
 static enum MHD_Result pass_to_receiver(struct tsd_request *request)
 {
     const struct tsd_request_handlers *handlers = &request->requests->handlers;
@@ -236,6 +278,8 @@ static enum MHD_Result pass_to_receiver(struct tsd_request *request)
     request->with_receiver = true;
     if (request->body > BODY_MAX) /* sent in chunks, whose total is known only now */
         reply_too_large(request);
+    else if (exceeds_share(request))
+        reply_over_share(request);
     else
         handlers->on_request(handlers->data, request);
     if (request->broken)
@@ -310,6 +354,9 @@ struct tsd_request *tsd_request_new(struct tsd_requests *requests, struct MHD_Co
     request->requests = requests;
     request->connection = connection;
     request->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (requests->tcp)
+        tsd_address_key_set(&request->address,
+                            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     enter(request, RECEIVING);
     LIST_INSERT_HEAD(&requests->list, request, entry);
     requests->n++;
@@ -331,7 +378,15 @@ struct tsd_request *tsd_request_free(struct tsd_request *request)
 /* libmicrohttpd sees the end of both directions at its next run, and closes the connection. */
 static void shut_down(struct tsd_request *request)
 {
+    request->shut = true;
     shutdown(request->fd, SHUT_RDWR);
+}
+
+static void cut_off(struct tsd_request *request)
+{
+    if (request->phase == SENDING && !request->shut)
+        tsd_add(&request->requests->stats->responses_cut, 1);
+    shut_down(request);
 }
 
 /* A peer that waits for a reply has closed, not merely ended its side: a Unix socket tells the two apart. TCP does not;
@@ -366,6 +421,22 @@ static bool is_late(const struct tsd_request *request, uint64_t age)
     return age >= limits[request->phase] + more;
 }
 
+/* Progress shows in what is in the socket, which the peer's kernel or, on a Unix socket, the peer has to accept. */
+static bool is_stalled(struct tsd_request *request)
+{
+    uint64_t now = uv_now(request->requests->loop);
+    int queued = 0;
+    if (request->phase != SENDING)
+        return false;
+    ioctl(request->fd, SIOCOUTQ, &queued);
+    if (queued != request->progress_queued || request->sent != request->progress_sent) {
+        request->progress_at = now;
+        request->progress_queued = queued;
+        request->progress_sent = request->sent;
+    }
+    return now - request->progress_at >= STALLED_MS;
+}
+
 void tsd_requests_sweep(struct tsd_requests *requests)
 {
     struct tsd_request *request;
@@ -373,19 +444,40 @@ void tsd_requests_sweep(struct tsd_requests *requests)
         uint64_t age = uv_now(requests->loop) - request->since;
         if (has_left(request))
             leave(request);
-        else if (is_late(request, age) || has_ended(request, age))
-            shut_down(request);
+        else if (is_late(request, age) || has_ended(request, age) || is_stalled(request))
+            cut_off(request);
     }
 }
 
-void tsd_requests_make_room(struct tsd_requests *requests)
+static struct tsd_request *oldest_in(struct tsd_requests *requests, enum phase phase)
 {
     struct tsd_request *oldest = NULL;
     struct tsd_request *request;
     LIST_FOREACH (request, &requests->list, entry) {
-        if (request->phase == IDLE && (!oldest || request->since <= oldest->since))
+        if (request->phase == phase && (!oldest || request->since <= oldest->since))
             oldest = request;
     }
-    if (oldest)
-        shut_down(oldest);
+    return oldest;
+}
+
+static bool closes_soon(const struct tsd_requests *requests)
+{
+    const struct tsd_request *request;
+    LIST_FOREACH (request, &requests->list, entry) {
+        if (request->shut)
+            return true;
+    }
+    return false;
+}
+
+void tsd_requests_make_room(struct tsd_requests *requests)
+{
+    uint64_t patience = requests->tcp ? SILENT_TCP_MS : SILENT_UNIX_MS;
+    struct tsd_request *oldest = oldest_in(requests, RECEIVING);
+    if (!oldest || uv_now(requests->loop) - oldest->since < patience)
+        oldest = oldest_in(requests, IDLE);
+    if (!oldest || closes_soon(requests))
+        return;
+    tsd_add(&requests->stats->connections_evicted, 1);
+    shut_down(oldest);
 }

@@ -2,6 +2,7 @@
 #ifndef TSD_CONTROL_REQUESTS_H
 #define TSD_CONTROL_REQUESTS_H
 
+#include "daemon/base/stats.h"
 #include "daemon/control/request.h"
 
 #include <microhttpd.h>
@@ -9,6 +10,8 @@
 struct tsd_requests {
     uv_loop_t *loop;
     bool tcp;
+    unsigned max_per_address; /* requests in progress */
+    struct tsd_control_stats *stats;
     struct tsd_request_handlers handlers;
     /* Started when libmicrohttpd has to run soon, because a connection was resumed. */
     uv_timer_t *run_timer;
@@ -23,7 +26,8 @@ struct tsd_request *tsd_request_free(struct tsd_request *request);
 
 /* Shuts down connections that exceeded a deadline, and ends requests whose peer has left. Call once a second. */
 void tsd_requests_sweep(struct tsd_requests *requests);
-/* Closes the connection that has been idle longest, if any is. */
+/* Closes the oldest connection that has had time to send a complete request and has not, or else the one that has been
+ * idle longest. None if an earlier one is about to close, or if all others are in use. */
 void tsd_requests_make_room(struct tsd_requests *requests);
 
 /* MHD_OPTION_URI_LOG_CALLBACK: the request line was received. */

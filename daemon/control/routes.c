@@ -81,9 +81,11 @@ static void serve_query(const struct context *context, const struct route *route
     struct ts_query *query = parse(context, route);
     if (!query)
         return;
-    bool fresh = ts_query_fresh(query, !tsd_request_tcp(context->request));
+    bool tcp = tsd_request_tcp(context->request);
+    struct tsd_query_options options = {.source = tcp ? TSD_FROM_TCP : TSD_FROM_UNIX,
+                                        .fresh = ts_query_fresh(query, !tcp)};
     struct tsd_reply rejection;
-    struct tsd_job *job = tsd_queries_query(routes->queries, query, fresh, on_reply, context->request, &rejection);
+    struct tsd_job *job = tsd_queries_query(routes->queries, query, &options, on_reply, context->request, &rejection);
     wait_for(context->request, job, &rejection);
 }
 

@@ -108,6 +108,12 @@ static void write_messages(const struct tsd_state *state, struct ts_buf *out)
     sum(out, "refused", state, offsetof(struct tsd_stats, connections_refused));
     ts_buf_putc(out, '}');
     SUM(out, state, answers_dropped);
+    key(out, "control");
+    ts_buf_putc(out, '{');
+    count(out, "connections_evicted", tsd_get(&state->control.connections_evicted));
+    count(out, "requests_over_share", tsd_get(&state->control.requests_over_share));
+    count(out, "responses_cut", tsd_get(&state->control.responses_cut));
+    ts_buf_putc(out, '}');
     count(out, "threads", state->n_threads);
 }
 

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -156,3 +157,61 @@ def test_slow_requests_do_not_block_others(start_daemon):
         thread.join()
         for sock in socks:
             sock.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "],
+                         ids=["silent", "half a request"])
+def test_silent_connections_make_room(web, sent):
+    """Several times as many connections as there are places send no complete request. Others are served within
+    seconds, on the control socket and over TCP."""
+    daemon, address = web
+    for endpoint, n in ((daemon.control, 300), (address, 150)):
+        with contextlib.ExitStack() as stack:
+            connecting = threading.Thread(target=lambda: [
+                stack.enter_context(contextlib.closing(control.connect(endpoint))).sendall(sent) for _ in range(n)])
+            connecting.start()
+            time.sleep(0.5)
+            begun = time.monotonic()
+            assert control.request(endpoint, "GET", "/healthz", timeout=60).body == b"ok\n"
+            assert time.monotonic() - begun < 8, "a request waited for silent connections"
+            connecting.join()
+    assert daemon.status()["control"]["connections_evicted"] >= 100
+
+
+def send_rows(daemon, n):
+    """n functions, whose names make the response to /v1/top long."""
+    senders.unix_datagram(daemon, [json.dumps([1732272000, {"total_tt": 1, "func_profiles": {
+        f"f{first + i:06}_{'x' * 480}": {"ncalls": "1", "cumtime": 1} for i in range(100)}}]).encode()
+        for first in range(0, n, 100)])
+    daemon.flush()
+
+
+def ask_and_read_nothing(address, n):
+    socks = []
+    for _ in range(n):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(address)
+        sock.sendall(b"GET /v1/top HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        socks.append(sock)
+    return socks
+
+
+def test_unread_responses_do_not_delay_operators(web):
+    """Clients over TCP request long responses and read nothing. One address has a share of the places, the control
+    socket is served at once, and the responses are cut off."""
+    daemon, address = web
+    send_rows(daemon, 20000)
+    socks = ask_and_read_nothing(address, 60)
+    with contextlib.ExitStack() as stack:
+        for sock in socks:
+            stack.enter_context(contextlib.closing(sock))
+        for _ in range(3):
+            begun = time.monotonic()
+            assert len(names(daemon.get("/v1/top", {"top": 3}))) == 3
+            assert time.monotonic() - begun < 5
+        wait_until(lambda: daemon.status()["control"]["requests_over_share"] >= 60 - 32, daemon.status)
+        wait_until(lambda: daemon.status()["control"]["responses_cut"] > 0, daemon.status, timeout=30)
+        metrics = control.parse_metrics(daemon.get("/metrics").body.decode())[0]
+        assert metrics["timesliced_control_responses_cut_total", ()] > 0
+    assert control.request(address, "GET", "/v1/top", {"top": 3}, timeout=60).status == 200

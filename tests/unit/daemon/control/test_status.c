@@ -52,6 +52,9 @@ static int set_up(void **state)
     tsd_count *counts = (tsd_count *)&f->state.writer;
     for (unsigned i = 0; i < N_WRITER_COUNTS; i++)
         tsd_set(&counts[i], 1000000 + i);
+    tsd_set(&f->state.control.connections_evicted, 71);
+    tsd_set(&f->state.control.requests_over_share, 72);
+    tsd_set(&f->state.control.responses_cut, 73);
     tsd_set(&f->state.writer.last_commit, UINT64_C(1732272010000000001));
     tsd_set(&f->state.writer.commit_ns, 2500000000U);
     ts_buf_init(&f->out);
@@ -186,7 +189,10 @@ static void test_status_members(void **state)
     assert_has(text, "\"waiting_bytes\": %" PRIu64 ",", TOTAL(waiting_bytes) + WRITER(waiting_bytes));
     assert_has(text, "\"connections\": {\"open\": %" PRIu64 ", \"total\": %" PRIu64 ", \"refused\": %" PRIu64 "}",
                TOTAL(connections_open), TOTAL(connections), TOTAL(connections_refused));
-    assert_has(text, "\"answers_dropped\": %" PRIu64 ", \"threads\": 3,", TOTAL(answers_dropped));
+    assert_has(text,
+               "\"answers_dropped\": %" PRIu64 ", \"control\": {\"connections_evicted\": 71,"
+               " \"requests_over_share\": 72, \"responses_cut\": 73}, \"threads\": 3,",
+               TOTAL(answers_dropped));
     assert_has(text, "\"functions\": %zu, \"locations\": %zu, \"label_sets\": %zu, \"clients\": %zu, \"commits\": %zu,",
                WRITER(functions), WRITER(locations), WRITER(label_sets), WRITER(clients), WRITER(commits));
     assert_has(text, "\"saturated\": %" PRIu64 ",", TOTAL(saturated) + WRITER(saturated));
@@ -287,6 +293,9 @@ static void test_metrics_values(void **state)
     assert_has(text, "\ntimesliced_connections_refused_total %" PRIu64 "\n", TOTAL(connections_refused));
     assert_has(text, "\ntimesliced_connections_cut_total %" PRIu64 "\n", TOTAL(connections_cut));
     assert_has(text, "\ntimesliced_connections_open %" PRIu64 "\n", TOTAL(connections_open));
+    assert_has(text, "\ntimesliced_control_connections_evicted_total 71\n");
+    assert_has(text, "\ntimesliced_control_requests_over_share_total 72\n");
+    assert_has(text, "\ntimesliced_control_responses_cut_total 73\n");
     assert_has(text, "\ntimesliced_answers_dropped_total %" PRIu64 "\n", TOTAL(answers_dropped));
     assert_has(text, "\ntimesliced_waiting_bytes %" PRIu64 "\n", TOTAL(waiting_bytes) + WRITER(waiting_bytes));
     assert_has(text, "\ntimesliced_saturated_total %" PRIu64 "\n", TOTAL(saturated) + WRITER(saturated));
