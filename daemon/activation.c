@@ -1,5 +1,6 @@
 #include "daemon/activation.h"
 
+#include "daemon/base/address.h"
 #include "daemon/base/log.h"
 #include "daemon/config/keys.h"
 
@@ -109,6 +110,17 @@ static const char *address_of(const struct tsd_state *state, const char *name)
     return NULL;
 }
 
+/* Two texts of one address (*:8137 and [::]:8137), or the same path. */
+static bool is_same(const char *a, const char *b)
+{
+    struct sockaddr_storage address_a, address_b;
+    socklen_t len_a, len_b;
+    if (strcmp(a, b) == 0)
+        return true;
+    return !tsd_address_parse(a, &address_a, &len_a) && !tsd_address_parse(b, &address_b, &len_b) && len_a == len_b &&
+           memcmp(&address_a, &address_b, len_a) == 0;
+}
+
 /* A key with its default is not compared: the operator did not set it. */
 static void compare(const struct tsd_state *state, const char *name, const char *key_name, const char *value)
 {
@@ -117,7 +129,7 @@ static void compare(const struct tsd_state *state, const char *name, const char 
     assert(key);
     if (!value)
         value = "off";
-    if (address && strcmp(value, address) != 0 && strcmp(value, key->default_text) != 0)
+    if (address && !is_same(value, address) && strcmp(value, key->default_text) != 0)
         tsd_log_warning("%s is %s, but is replaced by the socket that systemd passed, %s: change or mask the socket"
                         " unit",
                         key_name, value, address);

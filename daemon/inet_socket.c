@@ -3,6 +3,9 @@
  * traffic. This option would also let a second daemon of the same user bind the address and receive part of the
  * messages. Therefore the address is first bound without it, which fails if it is in use. With one thread the option
  * is never set; SO_REUSEADDR is never set on UDP, for the same reason.
+ *
+ * [::], "*" and an empty host: one socket receives IPv6 and IPv4, so a key needs only one address. Any other address is
+ * of one family.
  */
 #include "daemon/inet_socket.h"
 
@@ -28,20 +31,39 @@ static int fail(const struct target *target, const char *action, struct tsd_sock
     snprintf(error->message, sizeof(error->message), "%s: cannot %s %s: %s%s", target->config->key, action,
              tsd_address_text((const struct sockaddr *)&target->address, text), strerror(number),
              number == EADDRINUSE ? "; is another daemon running?" : "");
-    return TS_EINVAL;
+    return ts_errno_needs_repair(number) ? TS_EINVAL : TS_EUNAVAILABLE;
 }
 
-static int bind_socket(const struct target *target, bool reuse_port, int *ret_fd, struct tsd_socket_error *error)
+/* Without IPv6 in the kernel, "*" and an empty host mean all IPv4 addresses. */
+static int open_socket(struct target *target)
+{
+    int type = target->config->type | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(target->address.ss_family, type, 0);
+    if (fd >= 0 || errno != EAFNOSUPPORT || target->config->text[0] == '[')
+        return fd;
+    if (!tsd_address_is_both_families((const struct sockaddr *)&target->address))
+        return fd;
+    struct sockaddr_in all = {.sin_family = AF_INET};
+    all.sin_port = ((const struct sockaddr_in6 *)&target->address)->sin6_port;
+    memset(&target->address, 0, sizeof(target->address));
+    memcpy(&target->address, &all, sizeof(all));
+    target->len = sizeof(all);
+    return socket(AF_INET, type, 0);
+}
+
+static int bind_socket(struct target *target, bool reuse_port, int *ret_fd, struct tsd_socket_error *error)
 {
     int on = 1;
-    int fd = socket(target->address.ss_family, target->config->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = open_socket(target);
     if (fd < 0)
         return fail(target, "open", error);
     /* Bind although connections of a previous daemon are in TIME_WAIT. */
     if (target->config->type == SOCK_STREAM)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    /* The default is a setting of the system (net.ipv6.bindv6only). */
+    int v6only = !tsd_address_is_both_families((const struct sockaddr *)&target->address);
     if (target->address.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
     if ((reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) ||
         bind(fd, (const struct sockaddr *)&target->address, target->len)) {
         int rc = fail(target, "bind", error);

@@ -17,7 +17,7 @@ struct tsd_inet_socket {
 
 /*
  * Opens n sockets on the same address, non-blocking and close-on-exec. ret_address is the address with the port in use.
- * TS_EINVAL with ret_error.
+ * TS_EINVAL (a restart does not help) or TS_EUNAVAILABLE with ret_error.
  */
 int tsd_inet_socket_open(const struct tsd_inet_socket *config, unsigned n, int *ret_fds,
                          struct sockaddr_storage *ret_address, struct tsd_socket_error *ret_error) TS_MUST_USE;

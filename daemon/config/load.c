@@ -8,6 +8,7 @@
  */
 #include "daemon/config/load.h"
 
+#include "daemon/base/address.h"
 #include "daemon/config/defaults.h"
 #include "daemon/config/ini.h"
 #include "daemon/config/value.h"
@@ -263,6 +264,20 @@ static int check_path(struct loader *loader, const struct tsd_config_key *key)
     return 0;
 }
 
+/* The two TCP listeners. UDP has one address only. */
+static int check_addresses(struct loader *loader)
+{
+    struct sockaddr_storage tcp, http;
+    socklen_t len;
+    const struct tsd_config *config = &loader->config;
+    if (!config->ingest.tcp || tsd_address_parse(config->ingest.tcp, &tcp, &len) || !config->control.http ||
+        tsd_address_parse(config->control.http, &http, &len) ||
+        !tsd_address_overlap((const struct sockaddr *)&tcp, (const struct sockaddr *)&http))
+        return 0;
+    return reject_key(loader, tsd_config_find_key("control.http"),
+                      "ingest.tcp has the same address; they need different ports");
+}
+
 static int check_rules(struct loader *loader)
 {
     int rc = 0;
@@ -272,7 +287,7 @@ static int check_rules(struct loader *loader)
         else if (tsd_value_is_path(key))
             rc = check_path(loader, key);
     }
-    return rc;
+    return rc ? rc : check_addresses(loader);
 }
 
 /* ---- Everything ---- */

@@ -65,8 +65,8 @@ static int reject_address(struct tsd_config_reason *reason, const char *text)
                                  TSD_CONFIG_SHOWN, text);
     return tsd_config_reject(
         reason,
-        "\"%.*s\": the host is not an address (names other than localhost are not looked up; all interfaces are "
-        "0.0.0.0 or [::])",
+        "\"%.*s\": the host is not an address (names other than localhost are not looked up; all interfaces are *, "
+        "those of IPv4 are 0.0.0.0)",
         TSD_CONFIG_SHOWN, text);
 }
 

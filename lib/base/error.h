@@ -8,6 +8,7 @@
 #ifndef TS_BASE_ERROR_H
 #define TS_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TS_MUST_USE __attribute__((warn_unused_result))
@@ -19,9 +20,10 @@ enum {
     TS_ENOMEM = -1, /* an allocation failed */
     TS_ESTORE = -2, /* the store rejects it for now: busy, full, unreadable; retry later */
     TS_ESYNC = -3, /* the store cannot be trusted to keep later commits (a failed sync, moved files): end the process */
-    TS_EREFUSED = -4, /* the database must not be used: another grid, schema, program or daemon, or damaged */
-    TS_EINVAL = -5,   /* the text or value does not have the required form */
-    TS_ECANCELED = -6 /* interrupted by its owner */
+    TS_EREFUSED = -4,    /* the database must not be used: another grid, schema, program or daemon, or damaged */
+    TS_EINVAL = -5,      /* the text or value does not have the required form */
+    TS_ECANCELED = -6,   /* interrupted by its owner */
+    TS_EUNAVAILABLE = -7 /* a socket cannot be had for now: in use, or out of descriptors or memory; retry later */
 };
 
 /* Why a message was rejected, in the order of the list in docs/interfaces.md. 0 is no code. */
@@ -40,6 +42,12 @@ enum ts_reject {
     TS_SEQUENCE,
     TS_REJECT_COUNT /* one past the last */
 };
+
+/*
+ * Whether an errno means that somebody must repair something: a missing folder, denied access, an address that no
+ * interface has. False for what may pass by itself: a full disk, an address in use, too few descriptors.
+ */
+bool ts_errno_needs_repair(int number);
 
 /* "bad_json" and so on; NULL for a number that is no code. */
 const char *ts_reject_name(int code);

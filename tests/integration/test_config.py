@@ -94,6 +94,8 @@ def test_key_accepts_its_default_and_reports_errors(check, section, key, default
     ("[store]\npath = x\0y\n", ("2: ", "NUL")),
     ("[store]\npath = " + "x" * 300 + "\n", ("2: ", "longer")),
     ("[control]\nsocket_group = no-such-group-here\n", ("2: control.socket_group: ", "no such group")),
+    ("[control]\nhttp = 127.0.0.1:8137\n", ("2: control.http: ", "ingest.tcp", "different ports")),
+    ("[ingest]\ntcp = :9\n[control]\nhttp = [::1]:9\n", ("4: control.http: ", "ingest.tcp")),
     ("[ingest]\nunix_stream = /run/x\n[control]\nsocket = /run/x\n", ("4: control.socket: ", "ingest.unix_stream")),
 ], ids=str)
 def test_errors_name_their_location(check, text, parts):

@@ -1,4 +1,5 @@
 """The sockets that the daemon opens, and those that systemd passes to it."""
+import contextlib
 import functools
 import os
 import socket
@@ -9,6 +10,7 @@ import pytest
 from support import control, senders
 from support.activation import activate, passed_sockets
 from support.messages import message
+from support.wait import wait_until
 
 UNIX = ("unix_stream", "unix_datagram")
 
@@ -97,6 +99,38 @@ def test_port_cannot_be_bound_by_others(start_daemon):
             other.bind(daemon.address("udp"))
     senders.TRANSPORTS["udp"](daemon, [message()])
     assert daemon.wait_idle()["accepted"] == 1
+
+
+def has_ipv6():
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("host", ["*", "", "[::]"])
+def test_all_interfaces_are_ipv6_and_ipv4(start_daemon, host, threads):
+    """One socket receives both. A peer with IPv4 is shown with its IPv4 address."""
+    if host == "[::]" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    daemon = start_daemon(ingest__udp=host + ":0", ingest__tcp=host + ":0", control__http=host + ":0",
+                          ingest__threads=threads)
+    listeners = daemon.status()["listeners"]
+    families = [(socket.AF_INET, "127.0.0.1")]
+    if has_ipv6():
+        assert listeners["tcp"].startswith("[::]:")
+        families.append((socket.AF_INET6, "::1"))
+    for family, address in families:
+        with socket.socket(family, socket.SOCK_DGRAM) as udp:
+            udp.sendto(b"?", (address, daemon.address("udp")[1]))
+            peer = "%s:%d" % (address if family == socket.AF_INET else f"[{address}]", udp.getsockname()[1])
+            wait_until(lambda: peer in str(daemon.rejects()), daemon.rejects)
+            udp.sendto(message(), (address, daemon.address("udp")[1]))
+        with socket.create_connection((address, daemon.address("tcp")[1])) as tcp:
+            tcp.sendall(message() + b"\n")
+        assert control.request((address, daemon.address("http")[1]), "GET", "/healthz").body == b"ok\n"
+    wait_until(lambda: daemon.status()["accepted"] == 2 * len(families), daemon.status)
 
 
 def test_ready_daemon_accepts_messages(new_daemon):

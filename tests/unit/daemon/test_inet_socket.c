@@ -91,6 +91,29 @@ static void test_ipv6_alone(void **state)
     close_all(fds, 2);
 }
 
+static void test_all_interfaces(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"*:0", ":0", "[::]:0"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[TSD_ADDRESS_MAX];
+        int fds[2];
+        int probe = socket(AF_INET6, SOCK_DGRAM, 0);
+        if (probe < 0 && i == 2)
+            break; /* the kernel has no IPv6 */
+        opened(texts[i], SOCK_DGRAM, 2, fds, text);
+        if (probe >= 0) {
+            assert_memory_equal(text, "[::]:", 5);
+            assert_int_equal(option(fds[0], IPPROTO_IPV6, IPV6_V6ONLY), 0);
+            assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_V6ONLY), 0);
+            close(probe);
+        } else {
+            assert_memory_equal(text, "0.0.0.0:", 8);
+        }
+        close_all(fds, 2);
+    }
+}
+
 static int n_open(void)
 {
     int n = 0;
@@ -113,7 +136,7 @@ static void test_address_in_use(void **state)
             opened("127.0.0.1:0", types[i], n, fds, text);
             const struct tsd_inet_socket config = {.key = "ingest.x", .text = text, .type = types[i]};
             int before = n_open();
-            assert_int_equal(tsd_inet_socket_open(&config, 2, more, &address, &error), TS_EINVAL);
+            assert_int_equal(tsd_inet_socket_open(&config, 2, more, &address, &error), TS_EUNAVAILABLE);
             snprintf(expected, sizeof(expected),
                      "ingest.x: cannot bind %s: Address already in use; is another daemon running?", text);
             assert_string_equal(error.message, expected);
@@ -157,8 +180,11 @@ static void test_receive_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_several_on_one_address), cmocka_unit_test(test_ipv6_alone),
-        cmocka_unit_test(test_address_in_use),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_several_on_one_address),
+        cmocka_unit_test(test_ipv6_alone),
+        cmocka_unit_test(test_all_interfaces),
+        cmocka_unit_test(test_address_in_use),
+        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_receive_buffer),
     };
     return cmocka_run_group_tests_name("inet_socket", tests, NULL, NULL);

@@ -40,7 +40,9 @@ static void test_accepted(void **state)
         {"[::1]:8137", "[::1]:8137", AF_INET6},
         {"[::]:0", "[::]:0", AF_INET6},
         {"[2001:DB8:0:0:0:0:0:1]:80", "[2001:db8::1]:80", AF_INET6},
-        {"[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", AF_INET6},
+        {"[::ffff:127.0.0.1]:80", "127.0.0.1:80", AF_INET},
+        {"*:8137", "[::]:8137", AF_INET6},
+        {":8137", "[::]:8137", AF_INET6},
         {"[fe80::1%lo]:80", "[fe80::1]:80", AF_INET6},
     };
     for (size_t i = 0; i < LEN(cases); i++) {
@@ -60,7 +62,6 @@ static void test_rejected(void **state)
     static const char *const texts[] = {
         "",
         ":",
-        ":80",
         "127.0.0.1",
         "127.0.0.1:",
         "127.0.0.1:x",
@@ -76,7 +77,9 @@ static void test_rejected(void **state)
         "localhost.:80",
         "LOCALHOST:80",
         "example.org:80",
-        "*:80",
+        "**:80",
+        "[*]:80",
+        " :80",
         "::1:80",
         "[::1]",
         "[::1:80",
@@ -118,6 +121,44 @@ static void test_loopback(void **state)
     }
 }
 
+static void test_ipv4_peer_of_an_ipv6_socket(void **state)
+{
+    (void)state;
+    struct sockaddr_in6 peer = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+    char text[TSD_ADDRESS_MAX];
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:127.0.0.1", &peer.sin6_addr), 1);
+    assert_string_equal(tsd_address_text((const struct sockaddr *)&peer, text), "127.0.0.1:80");
+    assert_true(tsd_address_is_loopback((const struct sockaddr *)&peer));
+}
+
+static void test_overlap(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool overlap;
+    } cases[] = {
+        {"127.0.0.1:1", "127.0.0.1:1", true},
+        {"127.0.0.1:1", "127.0.0.1:2", false},
+        {"127.0.0.1:0", "127.0.0.1:0", false},
+        {"127.0.0.1:1", "127.0.0.2:1", false},
+        {"0.0.0.0:1", "127.0.0.2:1", true},
+        {"*:1", "127.0.0.2:1", true},
+        {"*:1", "[::1]:1", true},
+        {"[::1]:1", "[::1]:1", true},
+        {"[::1]:1", "0.0.0.0:1", false},
+        {"*:1", "*:2", false},
+        {"*:0", "*:0", false},
+        {"[::ffff:127.0.0.1]:1", "127.0.0.1:1", true},
+    };
+    for (size_t i = 0; i < LEN(cases); i++) {
+        struct sockaddr_storage a = parsed(cases[i].a), b = parsed(cases[i].b);
+        if (tsd_address_overlap((const struct sockaddr *)&a, (const struct sockaddr *)&b) != cases[i].overlap ||
+            tsd_address_overlap((const struct sockaddr *)&b, (const struct sockaddr *)&a) != cases[i].overlap)
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+    }
+}
+
 static void test_other_families(void **state)
 {
     (void)state;
@@ -130,10 +171,9 @@ static void test_other_families(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_rejected),
-        cmocka_unit_test(test_loopback),
-        cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_loopback), cmocka_unit_test(test_ipv4_peer_of_an_ipv6_socket),
+        cmocka_unit_test(test_overlap),  cmocka_unit_test(test_other_families),
     };
     return cmocka_run_group_tests_name("address", tests, NULL, NULL);
 }
