@@ -49,7 +49,7 @@ static void on_failed_part_closed(void *data)
         tsd_control_free(control);
 }
 
-/* Nobody has asked anything yet, so all can be closed here and now; memory goes a turn of the loop later. */
+/* There are no requests yet, so all is closed at once; memory is freed a turn of the loop later. */
 static void abort_start(struct tsd_control *control)
 {
     for (unsigned i = 0; i < control->n_https; i++) {

@@ -1,5 +1,5 @@
-/* Whom a request on TCP may be meant for. A browser that was lured to a name which resolves to this machine says that
- * name in Host; it must not be answered. */
+/* Checks the Host header of a request on TCP, against DNS rebinding: a browser that was lured to a name which resolves
+ * to this machine sends that name. */
 #ifndef TSD_CONTROL_HOST_H
 #define TSD_CONTROL_HOST_H
 

@@ -1,9 +1,9 @@
 /*
- * Names: counters end in _total, units are seconds and bytes. The plain ones are rows of two tables, one of the ingest
- * threads' counters, one of the writer's; what has labels or is derived is written below.
+ * Names: counters end in _total, units are seconds and bytes. Plain metrics are rows of two tables, of the ingest
+ * threads' and of the writer's counters; metrics with labels and derived ones have functions.
  *
- * Counters are read one by one while their threads go on. What has to agree within one answer is derived from one
- * reading: the histogram's _count is the sum of its buckets, not the counter of commits.
+ * Counters are read one by one while their threads run. Values that must agree within a response are derived from one
+ * read: the histogram's _count is the sum of its buckets, not the counter of commits.
  */
 #include "daemon/control/metrics.h"
 
@@ -27,34 +27,34 @@ struct metric {
 
 #define OF_STATS(field) offsetof(struct tsd_stats, field)
 static const struct metric of_threads[] = {
-    {"messages_received_total", "counter", "Messages taken from the sockets.", OF_STATS(received)},
+    {"messages_received_total", "counter", "Messages read from the sockets.", OF_STATS(received)},
     {"messages_accepted_total", "counter", "Messages counted into buckets.", OF_STATS(accepted)},
-    {"messages_duplicate_total", "counter", "Messages dropped because their seq had been taken before.",
+    {"messages_duplicate_total", "counter", "Messages dropped because their seq was accepted before.",
      OF_STATS(duplicates)},
     {"entries_total", "counter", "Function entries of accepted messages.", OF_STATS(entries)},
     {"message_bytes_total", "counter", "Bytes of messages.", OF_STATS(bytes)},
     {"datagrams_dropped_total", "counter", "Datagrams that the kernel dropped before they were read.",
      OF_STATS(datagrams_dropped)},
-    {"datagrams_over_memory_total", "counter", "Datagrams thrown away past ingest.memory_limit.",
+    {"datagrams_over_memory_total", "counter", "Datagrams dropped because of ingest.memory_limit.",
      OF_STATS(datagrams_over_memory)},
     {"connections_total", "counter", "Stream connections accepted.", OF_STATS(connections)},
-    {"connections_refused_total", "counter", "Stream connections refused over ingest.max_connections.",
+    {"connections_refused_total", "counter", "Stream connections refused because of ingest.max_connections.",
      OF_STATS(connections_refused)},
-    {"connections_cut_total", "counter", "Stream connections closed for a line that stood still, or for memory.",
-     OF_STATS(connections_cut)},
+    {"connections_cut_total", "counter",
+     "Stream connections closed because a line was not completed, or to free memory.", OF_STATS(connections_cut)},
     {"connections_open", "gauge", "Stream connections open now.", OF_STATS(connections_open)},
-    {"answers_dropped_total", "counter", "Answers to senders that do not read them.", OF_STATS(answers_dropped)},
+    {"answers_dropped_total", "counter", "Responses dropped because the sender does not read them.",
+     OF_STATS(answers_dropped)},
 };
 
 #define OF_WRITER(field) offsetof(struct tsd_writer_stats, field)
 static const struct metric of_writer[] = {
     {"messages_committed_total", "counter", "Messages on stable storage.", OF_WRITER(committed)},
     {"commits_total", "counter", "Transactions that stored something.", OF_WRITER(commits)},
-    {"commits_failed_total", "counter", "Attempts to commit that failed and are tried again.",
-     OF_WRITER(commits_failed)},
+    {"commits_failed_total", "counter", "Failed commits; they are retried.", OF_WRITER(commits_failed)},
     {"rows_written_total", "counter", "Sums written to the store.", OF_WRITER(rows)},
     {"rows_built_total", "counter", "Rows read to build wider buckets.", OF_WRITER(rows_built)},
-    {"rows_pruned_total", "counter", "Rows deleted past their age.", OF_WRITER(rows_pruned)},
+    {"rows_pruned_total", "counter", "Rows deleted because of their age.", OF_WRITER(rows_pruned)},
     {"functions", "gauge", "Functions known.", OF_WRITER(functions)},
     {"locations", "gauge", "Locations known.", OF_WRITER(locations)},
     {"label_sets", "gauge", "Label sets known.", OF_WRITER(label_sets)},
@@ -85,7 +85,7 @@ static void label_value(struct ts_buf *out, const char *value)
     for (; *value; value++) {
         if (*value == '\\' || *value == '"')
             ts_buf_putc(out, '\\');
-        /* A path may be any bytes; one that is not UTF-8 would spoil the whole scrape. */
+        /* A path can have any bytes; invalid UTF-8 would make the scrape fail. */
         ts_buf_putc(out, *value >= 0x20 && *value < 0x7F ? *value : '?');
     }
 }
@@ -94,9 +94,9 @@ static void write_process(const struct tsd_state *state, struct ts_buf *out)
 {
     head(out, "build_info", "gauge", "Always 1; the version is in the label.");
     ts_buf_puts(out, "timesliced_build_info{version=\"" TSD_VERSION "\"} 1\n");
-    time_gauge(out, "start_time_seconds", "When the process started, since the epoch.", state->started_wall);
+    time_gauge(out, "start_time_seconds", "Start of the process, since the epoch.", state->started_wall);
     number(out, "ingest_threads", "gauge", "Threads that read from the ingest sockets.", state->n_threads);
-    head(out, "listener_info", "gauge", "Always 1; one series for each socket that is listened on.");
+    head(out, "listener_info", "gauge", "Always 1; one series for each listening socket.");
     for (size_t i = 0; i < state->n_listeners; i++) {
         ts_buf_printf(out, "timesliced_listener_info{listener=\"%s\",address=\"", state->listeners[i].name);
         label_value(out, state->listeners[i].address);
@@ -110,13 +110,13 @@ static void write_ingest(const struct tsd_state *state, struct ts_buf *out)
         const struct metric *m = &of_threads[i];
         number(out, m->name, m->type, m->help, tsd_state_sum(state, m->offset));
     }
-    head(out, "messages_rejected_total", "counter", "Messages that were not taken, by code.");
+    head(out, "messages_rejected_total", "counter", "Messages rejected, by code.");
     for (int code = 1; code < TS_REJECT_COUNT; code++)
         ts_buf_printf(out, "timesliced_messages_rejected_total{code=\"%s\"} %" PRIu64 "\n", ts_reject_name(code),
                       tsd_state_sum(state, OF_STATS(rejected) + (size_t)code * sizeof(tsd_count)));
-    number(out, "messages_pending", "gauge", "Messages accepted and not yet on stable storage.",
+    number(out, "messages_pending", "gauge", "Messages accepted, but not yet on stable storage.",
            tsd_state_pending(state));
-    number(out, "waiting_bytes", "gauge", "Memory that waits for a commit.",
+    number(out, "waiting_bytes", "gauge", "Memory of data that is not committed yet.",
            tsd_state_sum(state, OF_STATS(waiting_bytes)) + tsd_get(&state->writer.waiting_bytes));
     number(out, "saturated_total", "counter", "Sums that reached their bound of 64 bits.",
            tsd_state_sum(state, OF_STATS(saturated)) + tsd_get(&state->writer.saturated));
@@ -125,7 +125,7 @@ static void write_ingest(const struct tsd_state *state, struct ts_buf *out)
 static void write_commit_durations(const struct tsd_writer_stats *writer, struct ts_buf *out)
 {
     uint64_t n = 0;
-    head(out, "commit_duration_seconds", "histogram", "Time that committing took.");
+    head(out, "commit_duration_seconds", "histogram", "Duration of commits.");
     for (size_t i = 0; i <= TSD_COMMIT_BOUNDS; i++) {
         n += tsd_get(&writer->commit_took[i]);
         ts_buf_puts(out, "timesliced_commit_duration_seconds_bucket{le=\"");
@@ -148,7 +148,7 @@ static void level_sample(struct ts_buf *out, const char *name, const struct tsd_
     ts_buf_putc(out, '\n');
 }
 
-/* A level without a bucket has no oldest one: no sample says so, where 0 would be a time. */
+/* A level without buckets has no sample of the oldest one: 0 would be a valid time. */
 static void write_levels(const struct tsd_state *state, struct ts_buf *out)
 {
     if (!state->n_levels)
@@ -181,11 +181,11 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
         number(out, m->name, m->type, m->help, tsd_get((const tsd_count *)(const void *)(base + m->offset)));
     }
     write_commit_durations(writer, out);
-    time_gauge(out, "last_commit_timestamp_seconds", "When something was last committed, since the epoch; 0: not yet.",
+    time_gauge(out, "last_commit_timestamp_seconds", "Time of the last commit, since the epoch; 0: none yet.",
                (int64_t)tsd_get(&writer->last_commit));
     char error[sizeof(state->store_error)];
     tsd_state_store_error(state, error, sizeof(error));
-    number(out, "store_up", "gauge", "1 while the store takes commits, 0 while it refuses.", !*error);
+    number(out, "store_up", "gauge", "1 while commits succeed, 0 while the store rejects them.", !*error);
     number(out, "store_size_bytes", "gauge", "Size of the database and its write-ahead log.",
            tsd_status_store_bytes(state));
 }

@@ -1,5 +1,5 @@
 /*
- * GET /metrics: one look at struct tsd_state, in the Prometheus text format 0.0.4.
+ * GET /metrics: struct tsd_state in the Prometheus text format 0.0.4.
  */
 #ifndef TSD_CONTROL_METRICS_H
 #define TSD_CONTROL_METRICS_H

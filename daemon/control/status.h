@@ -1,4 +1,4 @@
-/* GET /v1/status: one look at struct tsd_state, as JSON. */
+/* GET /v1/status: struct tsd_state as JSON. */
 #ifndef TSD_CONTROL_STATUS_H
 #define TSD_CONTROL_STATUS_H
 
@@ -8,7 +8,7 @@
 /* Numbers are exact: integers up to 2^64-1, seconds with up to nine decimals. */
 void tsd_status_write(struct tsd_state *state, struct ts_buf *out);
 
-/* Bytes of the database and its write-ahead log, as the file system tells; 0 where they are not there. */
+/* Bytes of the database and its write-ahead log, from the file system; 0 if they are missing. */
 uint64_t tsd_status_store_bytes(const struct tsd_state *state);
 
 #endif

@@ -12,7 +12,7 @@ static int digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes in place. A text for a person where it cannot be, else NULL. */
+/* Decodes in place. Returns NULL, or the reason why it cannot. */
 static const char *unescape(char *text, bool plus)
 {
     char *to = text;
@@ -36,7 +36,7 @@ static const char *unescape(char *text, bool plus)
     return NULL;
 }
 
-/* Decodes code points and looks at their values: shortest form, no surrogates, at most U+10FFFF. */
+/* Shortest forms only, no surrogates, at most U+10FFFF. */
 static bool is_utf8(const char *text)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};

@@ -1,8 +1,8 @@
 /*
- * The target of a request, "/path?name=value&name", taken apart. No I/O.
+ * Splits and decodes the target of a request, "/path?name=value&name". No I/O.
  *
- * Stricter than libmicrohttpd, which cuts at %00, lets "%zz" through and does not look at UTF-8: what a query then
- * reads would not be what the client meant.
+ * Stricter than libmicrohttpd, which cuts at %00, accepts "%zz" and does not check UTF-8: the query would read another
+ * text than the client sent.
  */
 #ifndef TSD_CONTROL_URL_H
 #define TSD_CONTROL_URL_H
