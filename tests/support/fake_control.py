@@ -3,7 +3,6 @@
 The fake serves canned responses over HTTP on a Unix socket, complete or interrupted, in every form of transfer.
 $TIMESLICECTL names the binary; by default it is build/ctl/timeslicectl.
 """
-import functools
 import http.server
 import json
 import os
@@ -138,10 +137,14 @@ def ctl(*args, daemon=None, env=None, **options):
 
 
 def start_ctl(*args, daemon):
-    """Starts timeslicectl without waiting for it. A background job of a shell ignores SIGINT, timeslicectl must not."""
+    """Starts timeslicectl without waiting for it. It must not ignore SIGINT and SIGQUIT as background jobs of a shell
+    do."""
+    def restore_signals():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     return subprocess.Popen([BINARY, "--socket", daemon.path, *map(str, args)], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, env=environment(),
-                            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+                            preexec_fn=restore_signals)
 
 
 def columns(text):
