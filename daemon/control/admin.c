@@ -11,9 +11,9 @@
  *
  * What happens:  the stages above, one at a time; then the reply.
  * Failures:      no memory (500); no commit, no space for the copy (503 store_unavailable); another task is running
- *                (503 busy); the parameters do not fit the database (400); the client leaves (the next step ends the
- *                task).
- * On close:      the writer has ended, so its callbacks have come; a work item is waited for.
+ *                (503 busy), or a copy is being sent and another one is requested; the parameters do not fit the
+ * database (400); the client leaves (the next step ends the task). On close:      the writer has ended, so its
+ * callbacks have come; a work item is waited for.
  */
 #include "daemon/control/admin.h"
 
@@ -58,6 +58,7 @@ struct tsd_admin {
     struct tsd_state *state;
     struct tsd_writer *writer;
     struct background_task *task; /* running; NULL: none */
+    bool sending;                 /* a copy, which exists until its body is freed */
     struct tsd_completions completions;
     bool closing;
     void (*on_closed)(void *data);
@@ -134,7 +135,11 @@ static int step_copy(struct tsd_task *step, struct ts_store *store, bool *ret_mo
     *ret_more = true;
     if (atomic_load(&task->canceled))
         return TS_ECANCELED;
-    int rc = task->copy ? 0 : ts_copy_start(store, &task->copy, &task->error);
+    int rc = 0;
+    if (!task->copy)
+        rc = ts_copy_check_space(store, task->kind == REGRID ? 2 : 1, &task->error);
+    if (!rc && !task->copy)
+        rc = ts_copy_start(store, &task->copy, &task->error);
     return rc ? rc : ts_copy_step(task->copy, PAGES, ret_more, &task->error);
 }
 
@@ -196,6 +201,45 @@ static void run_work(struct background_task *task, void (*next)(struct backgroun
 
 /* ---- From stage to stage ---- */
 
+/* The body of a copy: a file, and its end is noted. */
+struct copy_body {
+    struct tsd_body file;
+    struct tsd_admin *admin;
+};
+
+static int next_of_copy(void *data, struct ts_buf *out)
+{
+    struct copy_body *copy = data;
+    return copy->file.next(copy->file.data, out);
+}
+
+static void free_copy_body(void *data)
+{
+    struct copy_body *copy = data;
+    assert(copy->admin->sending);
+    copy->admin->sending = false;
+    tsd_body_deinit(&copy->file);
+    free(copy);
+}
+
+/* Owns fd on success. */
+static int body_from_copy(struct tsd_admin *admin, int fd, int64_t len, struct tsd_body *ret_body)
+{
+    struct copy_body *copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return TS_ENOMEM;
+    int rc = tsd_body_from_file(fd, len, &copy->file);
+    if (rc) {
+        free(copy);
+        return rc;
+    }
+    copy->admin = admin;
+    assert(!admin->sending);
+    admin->sending = true;
+    *ret_body = (struct tsd_body){.next = next_of_copy, .free = free_copy_body, .data = copy, .len = len};
+    return 0;
+}
+
 static void send_copy(struct background_task *task)
 {
     struct tsd_reply reply = {.status = 200, .type = TSD_TYPE_SQLITE};
@@ -204,7 +248,7 @@ static void send_copy(struct background_task *task)
     if (!task->rc)
         task->rc = ts_copy_open(task->copy, &fd, &len, &task->error);
     if (!task->rc) {
-        task->rc = tsd_body_from_file(fd, len, &reply.body);
+        task->rc = body_from_copy(task->admin, fd, len, &reply.body);
         if (task->rc)
             close(fd);
     }
@@ -265,13 +309,21 @@ static void on_cancel(struct tsd_job *job)
     atomic_store(&task->canceled, true);
 }
 
-static struct tsd_job *reject(struct tsd_admin *admin, struct ts_query *query, struct tsd_reply *ret_reply)
+static bool is_blocked(const struct tsd_admin *admin, enum kind kind)
+{
+    return admin->closing || admin->task || (admin->sending && kind != DELETE);
+}
+
+static struct tsd_job *reject(struct tsd_admin *admin, enum kind kind, struct ts_query *query,
+                              struct tsd_reply *ret_reply)
 {
     ts_query_free(query);
     if (admin->closing)
         tsd_reply_stopping(ret_reply);
     else if (admin->task)
         tsd_reply_error(503, "busy", NULL, "another backup, regrid or deletion is running; try again", ret_reply);
+    else if (is_blocked(admin, kind))
+        tsd_reply_error(503, "busy", NULL, "another backup or regrid is still being sent; try again", ret_reply);
     else
         tsd_reply_no_memory(ret_reply);
     return NULL;
@@ -280,9 +332,9 @@ static struct tsd_job *reject(struct tsd_admin *admin, struct ts_query *query, s
 static struct tsd_job *begin(struct tsd_admin *admin, enum kind kind, struct ts_query *query, int64_t time_slice,
                              tsd_reply_cb cb, void *data, struct tsd_reply *ret_reply)
 {
-    struct background_task *task = admin->closing || admin->task ? NULL : calloc(1, sizeof(*task));
+    struct background_task *task = is_blocked(admin, kind) ? NULL : calloc(1, sizeof(*task));
     if (!task)
-        return reject(admin, query, ret_reply);
+        return reject(admin, kind, query, ret_reply);
     tsd_job_init(&task->job, cb, data, on_cancel);
     task->kind = kind;
     task->admin = admin;

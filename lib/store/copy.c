@@ -14,7 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+/* Left to the database, whose log needs about as much between two checkpoints. */
+#define RESERVE_BYTES (INT64_C(4) << 20)
 
 struct ts_copy {
     struct ts_store *store; /* until the last step */
@@ -27,6 +31,26 @@ static int fail(struct ts_store_error *error, const char *what, int number)
 {
     ts_sql_format_error(error, "%s: %s", what, strerror(number));
     return number == ENOMEM ? TS_ENOMEM : TS_ESTORE;
+}
+
+int ts_copy_check_space(struct ts_store *store, int times, struct ts_store_error *ret_error)
+{
+    struct statvfs fs;
+    int64_t size; /* in pages, then in bytes */
+    int64_t page_size;
+    if (ts_sql_integers(store->db, "PRAGMA page_count", &size, 1) ||
+        ts_sql_integers(store->db, "PRAGMA page_size", &page_size, 1) ||
+        statvfs(sqlite3_db_filename(store->db, "main"), &fs) || !fs.f_blocks)
+        return 0; /* not known: then the copy fails if the disk becomes full */
+    size = size * page_size * times + RESERVE_BYTES;
+    int64_t available = (int64_t)(fs.f_bavail * fs.f_frsize);
+    if (available >= size)
+        return 0;
+    ts_sql_format_error(ret_error,
+                        "cannot copy the database: this needs %.1f MiB of space in its folder, and %.1f MiB are"
+                        " available",
+                        (double)size / (1 << 20), (double)available / (1 << 20));
+    return TS_ESTORE;
 }
 
 /* Nobody else uses the file, so it needs no journal and no sync. */

@@ -12,6 +12,12 @@
 
 struct ts_copy;
 
+/*
+ * On the writer's thread: is there space for `times` the size of the database, beside it? A regridded copy has its old
+ * and its new rows for a while and needs twice the size. TS_ESTORE with ret_error.
+ */
+int ts_copy_check_space(struct ts_store *store, int times, struct ts_store_error *ret_error) TS_MUST_USE;
+
 /* On the writer's thread: start, step, and free before the last step. TS_ESTORE with ret_error: full disk, no
    permission. */
 int ts_copy_start(struct ts_store *store, struct ts_copy **ret_copy, struct ts_store_error *ret_error) TS_MUST_USE;

@@ -109,6 +109,33 @@ def test_second_background_task_is_busy(start_daemon):
     post_when_free(daemon, "/v1/backup")
 
 
+def copies(daemon):
+    """Copies that the daemon holds open, with and without a name."""
+    folder = pathlib.Path(f"/proc/{daemon.process.pid}/fd")
+    return [name for name in map(os.readlink, folder.iterdir()) if "t.db-copy" in name]
+
+
+def test_one_copy_at_a_time_exists(start_daemon):
+    """Backups that nobody reads: one copy exists, other copies are rejected, and it is given up after 10 s."""
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d")
+    fill(daemon)
+    daemon.flush()
+    assert len(backup(daemon).body) > 500_000
+    socks = []
+    for path in ("/v1/backup", "/v1/regrid?time_slice=10s") * 4:
+        socks.append(start_request(daemon, "POST", path))
+        time.sleep(0.3)
+    assert len(copies(daemon)) == 1
+    response = daemon.post("/v1/backup")
+    assert response.status == 503 and response.error["code"] == "busy"
+    assert daemon.post("/v1/delete?function=nothing").status == 200
+    wait_until(lambda: daemon.post("/v1/backup").status == 200, timeout=30)
+    assert daemon.status()["control"]["responses_cut"] == 1
+    assert not copies(daemon)
+    for sock in socks:
+        sock.close()
+
+
 def test_control_http_rejects_changes(start_daemon):
     daemon = start_daemon(control__http="127.0.0.1:0")
     send(daemon, [message(time.time(), ["f"])])

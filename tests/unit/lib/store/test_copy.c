@@ -4,6 +4,8 @@
 #include "lib/store/copy.h"
 #include "tests/unit/lib/store/store_model.h"
 
+#include <sys/statvfs.h>
+
 static const int retention[] = {10, 3000, 60, 100000, 0};
 
 static struct ts_copy *start(struct model *m)
@@ -201,6 +203,35 @@ static void widths_that_do_not_fit(void **state)
     model_end(&m);
 }
 
+/* Instead of libc's. */
+static uint64_t available_bytes;
+static int statvfs_result;
+
+int statvfs(const char *path, struct statvfs *fs)
+{
+    (void)path;
+    *fs = (struct statvfs){.f_frsize = 1024, .f_blocks = 1000000, .f_bavail = available_bytes / 1024};
+    return statvfs_result;
+}
+
+static void space_is_checked(void **state)
+{
+    const uint64_t mib = 1 << 20;
+    struct model m;
+    model_start(&m, *state, retention, 100000 * S, 31);
+    available_bytes = 6 * mib;
+    assert_int_equal(ts_copy_check_space(m.store, 1, &m.f->error), 0);
+    assert_int_equal(ts_copy_check_space(m.store, 1000, &m.f->error), TS_ESTORE);
+    available_bytes = 3 * mib;
+    assert_int_equal(ts_copy_check_space(m.store, 1, &m.f->error), TS_ESTORE);
+    if (!strstr(m.f->error.message, "needs 4.") || !strstr(m.f->error.message, "3.0 MiB are available"))
+        fail_msg("%s", m.f->error.message);
+    statvfs_result = -1; /* not known */
+    assert_int_equal(ts_copy_check_space(m.store, 1, &m.f->error), 0);
+    statvfs_result = 0;
+    model_end(&m);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -209,6 +240,7 @@ int main(void)
         T(abandoned_copies_leave_no_file),
         T(regridded_copies),
         T(widths_that_do_not_fit),
+        T(space_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
