@@ -188,7 +188,9 @@ static int commit(struct tsd_cycle *cycle)
     int64_t began = tsd_clock_mono();
     /* If nothing is pending an earlier failure no longer matters, but the database's files are still checked. */
     bool empty = tsd_pending_is_empty(&cycle->pending);
-    struct ts_store_batch batch = tsd_pending_batch(&cycle->pending);
+    struct ts_store_batch batch = {.counters = NULL};
+    if (!empty) /* names that a failed merge has added wait for their sums */
+        batch = tsd_pending_batch(&cycle->pending);
     batch.uptime = tsd_clients_uptime(cycle->clients);
     batch.horizon = cycle->horizon;
     int rc = ts_store_commit(cycle->store, &batch, &saturated, &error);
