@@ -221,7 +221,7 @@ static int open_sockets(struct tsd_components *components)
         rc = tsd_listen_open(config, &components->passed, &components->state, &components->sockets, &error);
     if (rc) {
         tsd_log_error("%s", error.message);
-        return EXIT_FAILURE;
+        return rc == TS_EINVAL ? TSD_EX_CONFIG : EXIT_FAILURE;
     }
     tsd_activation_compare(config, &components->passed, &components->state);
     return 0;

@@ -121,6 +121,27 @@ int tsd_inet_socket_open(const struct tsd_inet_socket *config, unsigned n, int *
     return 0;
 }
 
+int tsd_inet_socket_check(const struct tsd_inet_socket *config, struct tsd_socket_error *ret_error)
+{
+    struct target target = {.config = config};
+    if (tsd_address_parse(config->text, &target.address, &target.len))
+        return TS_EINVAL;
+    in_port_t *port = target.address.ss_family == AF_INET ? &((struct sockaddr_in *)&target.address)->sin_port
+                                                          : &((struct sockaddr_in6 *)&target.address)->sin6_port;
+    in_port_t configured = *port;
+    int fd = open_socket(&target);
+    if (fd < 0)
+        return errno == EAFNOSUPPORT ? fail(&target, "open", ret_error) : 0;
+    *port = 0;
+    int rc = bind(fd, (const struct sockaddr *)&target.address, target.len) &&
+             (errno == EADDRNOTAVAIL || errno == EINVAL || errno == ENODEV);
+    *port = configured;
+    if (rc)
+        rc = fail(&target, "bind", ret_error);
+    close(fd);
+    return rc;
+}
+
 bool tsd_inet_socket_set_buffer(int fd, uint64_t bytes, int *ret_granted)
 {
     int requested = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;

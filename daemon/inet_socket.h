@@ -22,6 +22,12 @@ struct tsd_inet_socket {
 int tsd_inet_socket_open(const struct tsd_inet_socket *config, unsigned n, int *ret_fds,
                          struct sockaddr_storage *ret_address, struct tsd_socket_error *ret_error) TS_MUST_USE;
 
+/*
+ * Whether the host of the address exists on this system. Binds a socket for a moment, to a port that the kernel chooses
+ * and not to the one of the address, which a running daemon may have. TS_EINVAL with ret_error: it does not.
+ */
+int tsd_inet_socket_check(const struct tsd_inet_socket *config, struct tsd_socket_error *ret_error) TS_MUST_USE;
+
 /* Requests a receive buffer in the kernel. False: the kernel granted only ret_granted bytes. */
 bool tsd_inet_socket_set_buffer(int fd, uint64_t bytes, int *ret_granted);
 

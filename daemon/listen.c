@@ -87,7 +87,7 @@ static int share(struct opener *o, const struct endpoint *endpoint, int fd)
         if (*one < 0) {
             snprintf(o->error->message, sizeof(o->error->message), "%s: cannot duplicate the socket: %s", endpoint->key,
                      strerror(errno));
-            return TS_EINVAL;
+            return TS_EUNAVAILABLE;
         }
     }
     return 0;

@@ -25,7 +25,8 @@ void tsd_listen_init(struct tsd_sockets *sockets);
 
 /*
  * Opens every configured socket that was not passed, and fills state->listeners with the addresses. TS_EINVAL with
- * ret_error: for example, an address or path is in use, or the group cannot be set. It closes what it opened.
+ * ret_error if a restart does not help (an address of no interface, a missing folder); TS_EUNAVAILABLE with ret_error
+ * for what may pass (in use, no descriptors). It closes what it opened.
  */
 int tsd_listen_open(const struct tsd_config *config, const struct tsd_passed *passed, struct tsd_state *state,
                     struct tsd_sockets *ret_sockets, struct tsd_socket_error *ret_error) TS_MUST_USE;

@@ -1,6 +1,7 @@
 /* Options, configuration, run, exit code. */
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/check_usable.h"
 #include "daemon/config/load.h"
 #include "daemon/config/show.h"
 #include "daemon/exit_code.h"
@@ -28,8 +29,8 @@ static const char help[] = "Usage: timesliced [--config FILE] [--set SECTION.KEY
                            "  --help                    print this help and exit\n"
                            "\n"
                            "SIGTERM and SIGINT commit what was received and stop the daemon; SIGHUP reloads\n"
-                           "the configuration. Exit codes: 0 stopped, 1 failure, 2 wrong usage, 78 invalid\n"
-                           "configuration or unusable database (a restart does not help).\n";
+                           "the configuration. Exit codes: 0 stopped, 1 failure that may pass by itself,\n"
+                           "2 wrong usage, 78 the configuration, a folder or the database must be repaired.\n";
 
 struct options {
     struct tsd_origin origin;
@@ -105,7 +106,9 @@ static int run(const struct options *options)
     struct tsd_config_error error;
     const struct tsd_origin *origin = &options->origin;
     int code = EXIT_SUCCESS;
-    int rc = tsd_config_load(origin->file, origin->sets, origin->n_sets, tsd_clock_wall(), &config, &error);
+    tsd_config_check check = options->action == CHECK ? tsd_check_usable : NULL;
+    int rc =
+        tsd_config_load_checked(origin->file, origin->sets, origin->n_sets, tsd_clock_wall(), check, &config, &error);
     if (rc) {
         tsd_log_error("%s", error.message);
         return rc == TS_ENOMEM ? EXIT_FAILURE : TSD_EX_CONFIG;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,13 @@ static int fail(const struct tsd_unix_socket *config, const char *action, struct
     int number = errno;
     snprintf(error->message, sizeof(error->message), "%s: cannot %s %.200s: %s", config->key, action, config->path,
              strerror(number));
+    return ts_errno_needs_repair(number) ? TS_EINVAL : TS_EUNAVAILABLE;
+}
+
+static int fail_other_file(const struct tsd_unix_socket *config, struct tsd_socket_error *error)
+{
+    snprintf(error->message, sizeof(error->message),
+             "%s: %.200s exists and is not a socket; remove it, or choose another path", config->key, config->path);
     return TS_EINVAL;
 }
 
@@ -28,11 +36,8 @@ static int remove_unused(const struct tsd_unix_socket *config, const struct sock
     struct stat st;
     if (lstat(config->path, &st))
         return errno == ENOENT ? 0 : fail(config, "access", error);
-    if (!S_ISSOCK(st.st_mode)) {
-        snprintf(error->message, sizeof(error->message),
-                 "%s: %.200s exists and is not a socket; remove it, or choose another path", config->key, config->path);
-        return TS_EINVAL;
-    }
+    if (!S_ISSOCK(st.st_mode))
+        return fail_other_file(config, error);
     int fd = socket(AF_UNIX, config->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(config, "open", error);
@@ -44,7 +49,7 @@ static int remove_unused(const struct tsd_unix_socket *config, const struct sock
         snprintf(error->message, sizeof(error->message),
                  "%s: another process is listening on %.200s (%s); stop it, or choose another path", config->key,
                  config->path, strerror(rc == 0 || number == EAGAIN ? EADDRINUSE : number));
-        return TS_EINVAL;
+        return TS_EUNAVAILABLE;
     }
     return unlink(config->path) && errno != ENOENT ? fail(config, "replace", error) : 0;
 }
@@ -107,4 +112,22 @@ int tsd_unix_socket_open(const struct tsd_unix_socket *config, int *ret_fd, stru
     }
     *ret_fd = fd;
     return 0;
+}
+
+int tsd_unix_socket_check(const struct tsd_unix_socket *config, struct tsd_socket_error *ret_error)
+{
+    struct stat st;
+    if (!lstat(config->path, &st))
+        return S_ISSOCK(st.st_mode) ? 0 : fail_other_file(config, ret_error);
+    if (errno == EACCES)
+        return 0;
+    if (errno != ENOENT)
+        return fail(config, "access", ret_error);
+    const char *slash = strrchr(config->path, '/');
+    char *folder = slash ? strndup(config->path, (size_t)(slash - config->path) + 1) : strdup(".");
+    if (!folder)
+        return TS_ENOMEM;
+    int rc = stat(folder, &st) && errno != EACCES ? fail(config, "bind", ret_error) : 0;
+    free(folder);
+    return rc;
 }

@@ -13,8 +13,12 @@ struct tsd_unix_socket {
     const char *group; /* NULL: the group of the process */
 };
 
-/* Non-blocking, close-on-exec. TS_EINVAL with ret_error. */
+/* Non-blocking, close-on-exec. TS_EINVAL (a restart does not help) or TS_EUNAVAILABLE with ret_error. */
 int tsd_unix_socket_open(const struct tsd_unix_socket *config, int *ret_fd,
                          struct tsd_socket_error *ret_error) TS_MUST_USE;
+
+/* Whether a socket can have this path: its folder exists, and no file of another kind is in the way. Changes nothing.
+ * Permissions are not checked. TS_EINVAL with ret_error. */
+int tsd_unix_socket_check(const struct tsd_unix_socket *config, struct tsd_socket_error *ret_error) TS_MUST_USE;
 
 #endif

@@ -292,8 +292,26 @@ static int check_rules(struct loader *loader)
 
 /* ---- Everything ---- */
 
+static int check_keys(struct loader *loader, tsd_config_check check)
+{
+    int rc = 0;
+    for (const struct tsd_config_key *key = tsd_config_keys; key < tsd_config_keys + TSD_CONFIG_KEYS && !rc; key++) {
+        struct tsd_config_reason reason;
+        rc = check(key, &loader->config, &reason);
+        if (rc == TS_EINVAL)
+            rc = reject_key(loader, key, reason.text);
+    }
+    return rc;
+}
+
 int tsd_config_load(const char *file, const char *const *sets, size_t n_sets, int64_t now_ns,
                     struct tsd_config *ret_config, struct tsd_config_error *ret_error)
+{
+    return tsd_config_load_checked(file, sets, n_sets, now_ns, NULL, ret_config, ret_error);
+}
+
+int tsd_config_load_checked(const char *file, const char *const *sets, size_t n_sets, int64_t now_ns,
+                            tsd_config_check check, struct tsd_config *ret_config, struct tsd_config_error *ret_error)
 {
     struct loader loader = {.file = file ? file : DEFAULT_FILE, .now_ns = now_ns, .error = ret_error};
     int rc = load_file(&loader, !file);
@@ -303,6 +321,8 @@ int tsd_config_load(const char *file, const char *const *sets, size_t n_sets, in
         rc = apply_defaults(&loader);
     if (!rc)
         rc = check_rules(&loader);
+    if (!rc && check)
+        rc = check_keys(&loader, check);
     if (rc) {
         if (rc == TS_ENOMEM)
             (void)reject(&loader, "out of memory");

@@ -20,7 +20,8 @@ enum {
     TS_ENOMEM = -1, /* an allocation failed */
     TS_ESTORE = -2, /* the store rejects it for now: busy, full, unreadable; retry later */
     TS_ESYNC = -3, /* the store cannot be trusted to keep later commits (a failed sync, moved files): end the process */
-    TS_EREFUSED = -4,    /* the database must not be used: another grid, schema, program or daemon, or damaged */
+    TS_EREFUSED = -4,    /* the database cannot be used until somebody acts: of another grid, schema or program, held by
+                          another    daemon, damaged, no folder, no permission */
     TS_EINVAL = -5,      /* the text or value does not have the required form */
     TS_ECANCELED = -6,   /* interrupted by its owner */
     TS_EUNAVAILABLE = -7 /* a socket cannot be had for now: in use, or out of descriptors or memory; retry later */

@@ -42,7 +42,7 @@ static int fail(struct ts_store_error *error, const char *path, const char *what
         return TS_ENOMEM;
     }
     ts_sql_format_error(error, "%s %.256s: %s", what, path, strerror(number));
-    return TS_ESTORE;
+    return ts_errno_needs_repair(number) ? TS_EREFUSED : TS_ESTORE;
 }
 
 static char *join(const char *folder, size_t folder_len, const char *name)

@@ -74,7 +74,7 @@ static int connect(struct ts_store *store, const char *path, bool hot, int busy_
     int rc = sqlite3_open_v2(path, &store->db, flags, NULL);
     if (!rc && sqlite3_db_readonly(store->db, "main") == 1) {
         ts_sql_format_error(ret_error, "the database %.256s is not writable; check its owner and mode", path);
-        return TS_ESTORE;
+        return TS_EREFUSED;
     }
     if (!rc)
         rc = sqlite3_busy_timeout(store->db, busy_ms);
@@ -155,6 +155,18 @@ int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_st
     *ret_store = store;
     *ret_grid = store->levels.grid;
     return 0;
+}
+
+int ts_store_inspect(const char *path, struct ts_store_error *ret_error)
+{
+    char *resolved = NULL;
+    bool missing;
+    bool hot;
+    int r = ts_file_resolve(path, &resolved, ret_error);
+    if (!r)
+        r = ts_file_inspect(resolved, &missing, &hot, ret_error);
+    free(resolved);
+    return r;
 }
 
 struct ts_store *ts_store_close(struct ts_store *store)

@@ -44,10 +44,14 @@ struct ts_store_error {
 /*
  * Opens or creates the database: takes the lock that keeps a second daemon out; checks identity, schema version and
  * grid; adapts the levels to the retention. TS_EREFUSED leaves the file as it was, and ret_error has the cause and the
- * remedy; TS_ESTORE: it cannot be opened now (permissions, missing folder, full disk). ret_grid is the grid in force.
+ * remedy: also for a missing folder or permissions. TS_ESTORE: it cannot be opened now (full disk, failed read).
+ * ret_grid is the grid in force.
  */
 int ts_store_open(const struct ts_store_config *config, struct ts_store **ret_store, struct ts_grid *ret_grid,
                   struct ts_store_error *ret_error) TS_MUST_USE;
+/* Whether ts_store_open() would refuse this path: its folder is missing, or the file is not one of our databases. Reads
+ * the header only and writes nothing, so it may run beside a daemon. Results as above. */
+int ts_store_inspect(const char *path, struct ts_store_error *ret_error) TS_MUST_USE;
 /* Checkpoints what it can, closes the file and releases the lock. NULL is fine. */
 struct ts_store *ts_store_close(struct ts_store *store);
 

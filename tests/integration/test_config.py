@@ -131,6 +131,52 @@ def test_check_config_changes_nothing(start_daemon, new_daemon):
     assert {path.name for path in running.folder.iterdir()} == before
 
 
+# (key, value). {} stands for the folder of the daemon.
+UNUSABLE = [
+    ("ingest.udp", "192.0.2.1:0"), ("ingest.tcp", "192.0.2.1:0"), ("control.http", "192.0.2.1:0"),
+    ("ingest.udp", "[2001:db8::1]:0"), ("control.http", "[2001:db8::1]:0"), ("ingest.tcp", "[fe80::1]:0"),
+    *[(key, path) for key in ("ingest.unix_stream", "ingest.unix_datagram", "control.socket")
+      for path in ("/tmp", "{}/none/x.sock", "{}/file", "{}/file/x.sock", "{}/link")],
+    ("store.path", "/tmp"), ("store.path", "{}/none/t.db"), ("store.path", "{}/file"), ("store.path", "{}/file/t.db"),
+    ("store.path", "{}/loop"), ("store.path", "/dev/null"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), UNUSABLE)
+def test_check_config_reports_what_the_start_refuses(new_daemon, key, value):
+    """Both exit with 78, because a restart does not help, and create nothing. The check names key and place."""
+    daemon = new_daemon()
+    (daemon.folder / "file").write_text("x" * 200)
+    (daemon.folder / "link").symlink_to("/nowhere/x")
+    (daemon.folder / "loop").symlink_to("loop")
+    daemon.settings[key] = value.format(daemon.folder)
+    before = sorted(path.name for path in daemon.folder.iterdir())
+    done = subprocess.run(daemon.command("--check-config"), capture_output=True, text=True, timeout=TIMEOUT)
+    assert_rejected(done, f"--set {key}: ")
+    assert sorted(path.name for path in daemon.folder.iterdir()) == before
+    code, log = daemon.run_to_exit()
+    assert code == EX_CONFIG, log
+    assert not [path.name for path in daemon.folder.iterdir() if path.suffix == ".sock"]
+
+
+def test_start_that_may_succeed_later_exits_with_1(start_daemon, new_daemon):
+    """An address or a path in use: the check accepts it, and another start may succeed."""
+    running = start_daemon()
+    for key, value in [("ingest.tcp", "%s:%d" % running.address("tcp")), ("ingest.udp", "%s:%d" % running.address("udp")),
+                       ("control.socket", running.control), ("ingest.unix_datagram", running.folder / "d.sock")]:
+        daemon = new_daemon({key: value})
+        assert_accepted(subprocess.run(daemon.command("--check-config"), capture_output=True, text=True,
+                                       timeout=TIMEOUT))
+        code, log = daemon.run_to_exit()
+        assert code == 1, (key, log)
+
+
+def test_missing_folder_of_the_service_is_accepted_by_the_check(check):
+    """systemd creates these two folders when it starts the service."""
+    assert_accepted(check("[ingest]\nunix_stream = /run/timesliced/stream.sock\n"))
+    assert_accepted(check("[store]\npath = /var/lib/timesliced/other.db\n"))
+
+
 def test_set_overrides_the_file_and_the_file_the_default(start_daemon):
     daemon = start_daemon("[aggregation]\ntime_slice = 250ms\nstart_time = 1970-01-01T00:00:07Z\n"
                           "retention = 250ms:290y\n[ingest]\nudp = off\ntcp = off\nunix_stream = off\nthreads = 3\n",

@@ -58,14 +58,19 @@ static int opened(int type)
 }
 
 /* The complete message. */
-static void fails(const struct tsd_unix_socket *config, const char *after_key)
+static void fails_with(int rc, const struct tsd_unix_socket *config, const char *after_key)
 {
     char expected[sizeof(error.message)];
     int fd = -77;
     snprintf(expected, sizeof(expected), "ingest.x: %s", after_key);
-    assert_int_equal(tsd_unix_socket_open(config, &fd, &error), TS_EINVAL);
+    assert_int_equal(tsd_unix_socket_open(config, &fd, &error), rc);
     assert_string_equal(error.message, expected);
     assert_int_equal(fd, -77);
+}
+
+static void fails(const struct tsd_unix_socket *config, const char *after_key)
+{
+    fails_with(TS_EINVAL, config, after_key);
 }
 
 static void test_opens(void **state)
@@ -103,7 +108,7 @@ static void test_in_use(void **state)
         int fd = opened(types[i / 2]);
         snprintf(expected, sizeof(expected), "another process is listening on %s (%s); stop it, or choose another path",
                  path, reasons[i / 2 != i % 2]);
-        fails(&config, expected);
+        fails_with(TS_EUNAVAILABLE, &config, expected);
         assert_int_equal(access(path, F_OK), 0);
         close(fd);
         unlink(path);

@@ -82,14 +82,14 @@ static void missing_folder_or_permission(void **state)
 {
     struct fixture *f = *state;
     f->config.path = "/tmp/store-test-nowhere/x/t.db";
-    assert_int_equal(open_fails(f, "No such file"), TS_ESTORE);
+    assert_int_equal(open_fails(f, "No such file"), TS_EREFUSED);
     char folder[96];
     snprintf(folder, sizeof(folder), "%s/d", f->folder);
     assert_int_equal(mkdir(folder, 0700), 0);
     f->config.path = folder;
     assert_int_equal(open_fails(f, "not a regular file"), TS_EREFUSED);
     f->config.path = "/proc/t.db";
-    assert_int_equal(open_fails(f, "/proc/t.db"), TS_ESTORE);
+    assert_int_equal(open_fails(f, "/proc/t.db"), TS_EREFUSED);
 }
 
 static void second_daemon_is_refused(void **state)
