@@ -22,11 +22,17 @@ void tsd_stats_add_commit(struct tsd_writer_stats *stats, int64_t nanoseconds)
 int tsd_state_init(struct tsd_state *state)
 {
     memset(state, 0, sizeof(*state));
-    return uv_mutex_init(&state->lock) ? TS_ENOMEM : 0;
+    if (uv_mutex_init(&state->lock))
+        return TS_ENOMEM;
+    int rc = tsd_gate_init(&state->readers);
+    if (rc)
+        uv_mutex_destroy(&state->lock);
+    return rc;
 }
 
 void tsd_state_deinit(struct tsd_state *state)
 {
+    tsd_gate_deinit(&state->readers);
     uv_mutex_destroy(&state->lock);
 }
 

@@ -8,6 +8,7 @@
 #define TSD_BASE_STATE_H
 
 #include "daemon/base/address.h"
+#include "daemon/base/gate.h"
 #include "daemon/base/stats.h"
 #include "lib/aggregate/retention.h"
 
@@ -31,8 +32,9 @@ struct tsd_writer_stats {
     tsd_count rows;           /* sums written */
     tsd_count rows_built;     /* rows read to build wider levels */
     tsd_count rows_pruned;
-    tsd_count saturated; /* stored sums that reached the largest value */
-    tsd_count functions; /* known now: distinct names without leading underscores */
+    tsd_count log_truncations; /* of the write-ahead log, while readers waited */
+    tsd_count saturated;       /* stored sums that reached the largest value */
+    tsd_count functions;       /* known now: distinct names without leading underscores */
     tsd_count locations;
     tsd_count label_sets;
     tsd_count clients;       /* known clients of acknowledged streams */
@@ -75,6 +77,8 @@ struct tsd_state {
     struct tsd_control_stats control;
     size_t n_levels; /* finest first */
     struct tsd_level_stats levels[TSD_LEVELS_MAX];
+
+    struct tsd_gate readers; /* threads that read the database for a query or a deletion */
 
     uv_mutex_t lock;
     char store_error[512]; /* why the store rejects commits, "": it does not; under the lock */

@@ -177,12 +177,15 @@ static void on_work(uv_work_t *work)
         task->rc = ts_copy_regrid(task->copy, task->time_slice, &task->error);
         return;
     }
-    task->rc = ts_reader_open(task->admin->state->store_path, &reader, &task->error);
+    struct tsd_state *state = task->admin->state;
+    tsd_gate_enter(&state->readers);
+    task->rc = ts_reader_open(state->store_path, &reader, &task->error);
     if (!task->rc) {
         task->refusal.kind = TS_QUERY_NO_ERROR;
         task->rc = ts_query_deletion(task->query, reader, &task->deletion, &task->refusal);
     }
     ts_reader_close(reader);
+    tsd_gate_leave(&state->readers);
 }
 
 static void on_worked(uv_work_t *work, int status)

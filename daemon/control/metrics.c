@@ -55,6 +55,8 @@ static const struct metric of_writer[] = {
     {"rows_written_total", "counter", "Sums written to the store.", OF_WRITER(rows)},
     {"rows_built_total", "counter", "Rows read to build wider buckets.", OF_WRITER(rows_built)},
     {"rows_pruned_total", "counter", "Rows deleted because of their age.", OF_WRITER(rows_pruned)},
+    {"log_truncations_total", "counter", "Times that queries waited while the write-ahead log was emptied.",
+     OF_WRITER(log_truncations)},
     {"functions", "gauge", "Functions known.", OF_WRITER(functions)},
     {"locations", "gauge", "Locations known.", OF_WRITER(locations)},
     {"label_sets", "gauge", "Label sets known.", OF_WRITER(label_sets)},
@@ -188,6 +190,7 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
     number(out, "store_up", "gauge", "1 while commits succeed, 0 while the store rejects them.", !*error);
     number(out, "store_size_bytes", "gauge", "Size of the database and its write-ahead log.",
            tsd_status_store_bytes(state));
+    number(out, "store_log_size_bytes", "gauge", "Size of the write-ahead log.", tsd_status_log_bytes(state));
 }
 
 static void write_control(const struct tsd_state *state, struct ts_buf *out)

@@ -156,13 +156,17 @@ static void on_work(uv_work_t *work)
     request->rc = atomic_load(&request->canceled) ? TS_ECANCELED : 0;
     if (request->rc)
         return;
-    request->rc = tsd_slot_reader(request->slot, request->queries->state->store_path, &reader, &error);
-    if (request->rc) {
+    struct tsd_state *state = request->queries->state;
+    tsd_gate_enter(&state->readers);
+    request->rc = tsd_slot_reader(request->slot, state->store_path, &reader, &error);
+    bool opened = !request->rc;
+    if (opened)
+        request->rc = tsd_result_run(&request->result, request->query, reader, &request->error);
+    tsd_gate_leave(&state->readers);
+    if (!opened) {
         request->error.kind = TS_QUERY_STORE_UNAVAILABLE;
         snprintf(request->error.message, sizeof(request->error.message), "%.255s", error.message);
-        return;
     }
-    request->rc = tsd_result_run(&request->result, request->query, reader, &request->error);
     if (request->rc == TS_ESTORE)
         tsd_slot_close_reader(request->slot);
 }

@@ -57,11 +57,16 @@ static uint64_t file_bytes(const char *path)
     return stat(path, &st) ? 0 : (uint64_t)st.st_size;
 }
 
-uint64_t tsd_status_store_bytes(const struct tsd_state *state)
+uint64_t tsd_status_log_bytes(const struct tsd_state *state)
 {
     char wal[sizeof(state->store_path) + 8];
     snprintf(wal, sizeof(wal), "%s-wal", state->store_path);
-    return file_bytes(state->store_path) + file_bytes(wal);
+    return file_bytes(wal);
+}
+
+uint64_t tsd_status_store_bytes(const struct tsd_state *state)
+{
+    return file_bytes(state->store_path) + tsd_status_log_bytes(state);
 }
 
 static void write_grid(const struct tsd_state *state, struct ts_buf *out)
@@ -139,6 +144,7 @@ static void write_store(struct tsd_state *state, struct ts_buf *out)
     ts_buf_putc(out, '{');
     text(out, "path", state->store_path);
     count(out, "bytes", tsd_status_store_bytes(state));
+    count(out, "log_bytes", tsd_status_log_bytes(state));
     count(out, "rows", tsd_get(&writer->rows));
     count(out, "messages", tsd_get(&writer->committed));
     count(out, "commits_failed", tsd_get(&writer->commits_failed));

@@ -14,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/write/cycle.h"
+#include "daemon/write/wal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct tsd_writer {
     uv_thread_t thread;
     struct tsd_cycle cycle;
     struct tsd_maintenance maintenance;
+    struct tsd_wal wal;
 
     int64_t next_cycle;    /* monotonic ns */
     int64_t last_forced;   /* the end of the last commit that requests caused */
@@ -231,10 +233,14 @@ static void run(void *data)
         atomic_store(&writer->pulse, tsd_clock_mono());
         if (work.maintain) {
             rc = run_maintenance(writer);
+            if (!rc)
+                rc = tsd_wal_limit(&writer->wal);
             continue;
         }
         rc = work.stopping ? run_last_cycle(writer, &work) : run_cycle(writer, &work);
         call_back(&work.flushes, rc == TS_ESYNC ? TS_ESTORE : rc);
+        if (!rc) /* after the callbacks, because it may wait */
+            rc = tsd_wal_limit(&writer->wal);
     }
     end_requests(writer);
     if (rc == TS_ESYNC) {
@@ -309,6 +315,7 @@ int tsd_writer_start(const struct tsd_writer_config *config, struct tsd_writer *
         free_writer(writer);
         return rc;
     }
+    tsd_wal_init(&writer->wal, config->store, config->state);
     tsd_maintenance_init(&writer->maintenance, config->store, config->state, &writer->cycle.pending);
     if (uv_thread_create(&writer->thread, run, writer)) {
         tsd_maintenance_deinit(&writer->maintenance);

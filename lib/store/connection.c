@@ -81,6 +81,26 @@ static int checkpoint(struct ts_store *store, int mode)
     return rc;
 }
 
+int ts_store_log_pages(const struct ts_store *store)
+{
+    return store->wal_pages;
+}
+
+int ts_store_truncate_log(struct ts_store *store, bool *ret_emptied, struct ts_store_error *ret_error)
+{
+    assert(!store->dead);
+    sqlite3_busy_timeout(store->db, 0);
+    int rc = checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
+    sqlite3_busy_timeout(store->db, store->busy_ms);
+    *ret_emptied = !rc;
+    if (!rc)
+        store->wal_pages = 0;
+    if (!store->dead)
+        return 0;
+    ts_sql_set_error(ret_error, store->db, rc, "cannot checkpoint");
+    return TS_ESYNC;
+}
+
 int ts_store_empty_log(struct ts_store *store)
 {
     return checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);

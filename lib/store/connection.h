@@ -27,6 +27,7 @@ struct ts_store {
     sqlite3 *db;
     int lock;               /* descriptor of the lock file; -1: none */
     int wal_pages;          /* in the log after the last commit */
+    int busy_ms;            /* for which a lock is waited for */
     bool dead;              /* a sync has failed, or the files have moved: the process must end */
     bool unclean;           /* there was a log at opening */
     bool copying;           /* copy.c: one copy at a time */

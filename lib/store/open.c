@@ -78,6 +78,7 @@ static int connect(struct ts_store *store, const char *path, bool hot, int busy_
     }
     if (!rc)
         rc = sqlite3_busy_timeout(store->db, busy_ms);
+    store->busy_ms = busy_ms;
     if (!rc && hot)
         rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (!rc)

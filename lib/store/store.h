@@ -65,6 +65,16 @@ int ts_store_oldest(struct ts_store *store, const struct ts_level *level, int64_
 /* The horizon at opening, ns since the epoch; the caller advances it from there. */
 int64_t ts_store_horizon(const struct ts_store *store);
 
+/* ---- The write-ahead log ---- */
+
+/* Pages in it after the last transaction, of 4 KiB unless the database was made with another size. */
+int ts_store_log_pages(const struct ts_store *store);
+/*
+ * Moves the log into the database and empties it, unless a reader uses it now: it waits for nobody. Not within a
+ * transaction. 0 with *ret_emptied, or TS_ESYNC with ret_error.
+ */
+int ts_store_truncate_log(struct ts_store *store, bool *ret_emptied, struct ts_store_error *ret_error) TS_MUST_USE;
+
 /* ---- Names, clients, uptime: what the daemon loads at its start ---- */
 
 typedef int (*ts_location_cb)(void *data, uint32_t id, const struct ts_location *location);

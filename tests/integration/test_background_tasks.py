@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -107,6 +108,37 @@ def test_second_background_task_is_busy(start_daemon):
             response = daemon.post(path)
             assert response.status == 503 and response.error["code"] == "busy", response
     post_when_free(daemon, "/v1/backup")
+
+
+def test_overlapping_queries_do_not_make_the_log_grow(start_daemon):
+    """Queries overlap all the time, so the log is never unused by itself. It is emptied above 8 MiB."""
+    daemon = start_daemon(aggregation__time_slice="1s", aggregation__retention="1s:1h 10s:1d",
+                          store__flush_interval="1h")
+    fill(daemon, buckets=40)
+    daemon.flush()
+    log, largest, ended = daemon.db.with_name("t.db-wal"), 0, threading.Event()
+
+    def read():
+        while not ended.is_set():
+            assert daemon.get("/v1/buckets", {"fresh": "false", "top": 1}).status == 200
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    try:
+        now = int(time.time())
+        for n in range(300):
+            send(daemon, [message(now - 1000 + n, [f"fill{i}" for i in range(300)])])
+            daemon.flush()
+            largest = max(largest, log.stat().st_size)
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    metrics = control.parse_metrics(daemon.get("/metrics").body.decode())[0]
+    assert metrics["timesliced_log_truncations_total", ()] >= 1
+    assert largest < 14 << 20, f"{largest / (1 << 20):.1f} MiB"
+    status = daemon.status()["store"]
+    assert status["log_bytes"] == metrics["timesliced_store_log_size_bytes", ()] == log.stat().st_size
 
 
 def copies(daemon):

@@ -196,7 +196,8 @@ static void test_status_members(void **state)
     assert_has(text, "\"functions\": %zu, \"locations\": %zu, \"label_sets\": %zu, \"clients\": %zu, \"commits\": %zu,",
                WRITER(functions), WRITER(locations), WRITER(label_sets), WRITER(clients), WRITER(commits));
     assert_has(text, "\"saturated\": %" PRIu64 ",", TOTAL(saturated) + WRITER(saturated));
-    assert_has(text, "\"store\": {\"path\": \"/nowhere/\\\"t\\\".db\", \"bytes\": 0, \"rows\": %zu,", WRITER(rows));
+    assert_has(text, "\"store\": {\"path\": \"/nowhere/\\\"t\\\".db\", \"bytes\": 0, \"log_bytes\": 0, \"rows\": %zu,",
+               WRITER(rows));
     assert_has(text, "\"messages\": %zu, \"commits_failed\": %zu, \"commit_seconds\": 2.5,", WRITER(committed),
                WRITER(commits_failed));
     assert_has(text, "\"last_commit_at\": 1732272010.000000001}");
@@ -303,6 +304,8 @@ static void test_metrics_values(void **state)
     assert_has(text, "\ntimesliced_commits_total %zu\n", WRITER(commits));
     assert_has(text, "\ntimesliced_commits_failed_total %zu\n", WRITER(commits_failed));
     assert_has(text, "\ntimesliced_rows_written_total %zu\n", WRITER(rows));
+    assert_has(text, "\ntimesliced_log_truncations_total %zu\n", WRITER(log_truncations));
+    assert_has(text, "\ntimesliced_store_log_size_bytes 0\n");
     assert_has(text, "\ntimesliced_functions %zu\n", WRITER(functions));
     assert_has(text, "\ntimesliced_locations %zu\n", WRITER(locations));
     assert_has(text, "\ntimesliced_label_sets %zu\n", WRITER(label_sets));
