@@ -24,7 +24,8 @@ int tsd_inet_socket_open(const struct tsd_inet_socket *config, unsigned n, int *
 
 /*
  * Whether the host of the address exists on this system. Binds a socket for a moment, to a port that the kernel chooses
- * and not to the one of the address, which a running daemon may have. TS_EINVAL with ret_error: it does not.
+ * and not to the one of the address, which a running daemon may have. The text must be an address. TS_EINVAL with
+ * ret_error: it does not exist.
  */
 int tsd_inet_socket_check(const struct tsd_inet_socket *config, struct tsd_socket_error *ret_error) TS_MUST_USE;
 

@@ -161,6 +161,26 @@ static void test_errors(void **state)
     assert_string_equal(error.message, "ingest.udp: cannot bind 192.0.2.1:80: Cannot assign requested address");
 }
 
+/* The port of the address is not bound, so a daemon may have it. */
+static void test_check(void **state)
+{
+    (void)state;
+    char text[TSD_ADDRESS_MAX];
+    struct tsd_socket_error error;
+    int fd;
+    int before = n_open();
+    struct tsd_inet_socket config = {.key = "ingest.tcp", .text = text, .type = SOCK_STREAM};
+    opened("127.0.0.1:0", SOCK_STREAM, 1, &fd, text);
+    assert_int_equal(tsd_inet_socket_check(&config, &error), 0);
+    close(fd);
+    config.text = "*:1";
+    assert_int_equal(tsd_inet_socket_check(&config, &error), 0);
+    config.text = "192.0.2.1:80";
+    assert_int_equal(tsd_inet_socket_check(&config, &error), TS_EINVAL);
+    assert_string_equal(error.message, "ingest.tcp: cannot bind 192.0.2.1:80: Cannot assign requested address");
+    assert_int_equal(n_open(), before);
+}
+
 static void test_receive_buffer(void **state)
 {
     (void)state;
@@ -185,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_all_interfaces),
         cmocka_unit_test(test_address_in_use),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_receive_buffer),
     };
     return cmocka_run_group_tests_name("inet_socket", tests, NULL, NULL);

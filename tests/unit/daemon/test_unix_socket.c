@@ -144,6 +144,28 @@ static void test_paths(void **state)
     fails(&config, expected);
 }
 
+static void test_check(void **state)
+{
+    (void)state;
+    char below[sizeof(path) + 16];
+    struct tsd_unix_socket config = config_of(SOCK_STREAM);
+    assert_int_equal(tsd_unix_socket_check(&config, &error), 0);
+    int used = opened(SOCK_STREAM);
+    assert_int_equal(tsd_unix_socket_check(&config, &error), 0);
+    snprintf(below, sizeof(below), "%s/x.sock", path);
+    config.path = below; /* the folder is not one */
+    assert_int_equal(tsd_unix_socket_check(&config, &error), TS_EINVAL);
+    snprintf(below, sizeof(below), "%s/none/x.sock", folder);
+    assert_int_equal(tsd_unix_socket_check(&config, &error), TS_EINVAL);
+    assert_non_null(strstr(error.message, "No such file"));
+    config.path = folder;
+    assert_int_equal(tsd_unix_socket_check(&config, &error), TS_EINVAL);
+    assert_non_null(strstr(error.message, "is not a socket"));
+    config.path = "relative";
+    assert_int_equal(tsd_unix_socket_check(&config, &error), 0);
+    close(used);
+}
+
 static void test_groups(void **state)
 {
     (void)state;
@@ -172,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_groups, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("unix_socket", tests, NULL, NULL);
 }
