@@ -34,9 +34,10 @@ enum {
     STALLED_MS = 10 * 1000,    /* the peer has accepted no byte of a response */
     IDLE_MS = 30 * 1000,
     ENDED_MS = 1000,
-    /* How long a new connection may be silent if all places are taken. A local client sends its request at once. */
-    SILENT_UNIX_MS = 200,
-    SILENT_TCP_MS = 1000
+    /* How long a new connection may be silent if all places are taken: over TCP from an address with few connections,
+     * and otherwise. A local client sends its request at once. */
+    SILENT_TCP_MS = 1000,
+    SILENT_MS = 200
 };
 
 enum phase { RECEIVING, WORKING, SENDING, IDLE };
@@ -470,11 +471,20 @@ static bool closes_soon(const struct tsd_requests *requests)
     return false;
 }
 
+static uint64_t patience(const struct tsd_request *request)
+{
+    const struct tsd_requests *requests = request->requests;
+    const struct tsd_request *other;
+    unsigned n = 0;
+    LIST_FOREACH (other, &requests->list, entry)
+        n += tsd_address_key_equal(&other->address, &request->address);
+    return requests->tcp && n <= requests->max_per_address ? SILENT_TCP_MS : SILENT_MS;
+}
+
 void tsd_requests_make_room(struct tsd_requests *requests)
 {
-    uint64_t patience = requests->tcp ? SILENT_TCP_MS : SILENT_UNIX_MS;
     struct tsd_request *oldest = oldest_in(requests, RECEIVING);
-    if (!oldest || uv_now(requests->loop) - oldest->since < patience)
+    if (!oldest || uv_now(requests->loop) - oldest->since < patience(oldest))
         oldest = oldest_in(requests, IDLE);
     if (!oldest || closes_soon(requests))
         return;
