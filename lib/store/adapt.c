@@ -92,32 +92,12 @@ static void copy(void *data, const struct ts_level *level, const struct ts_level
 
 /* ---- Adapting ---- */
 
-/* The start of the newest bucket of any level, ns since the epoch; INT64_MIN: there is no data. */
-static ts_i128 newest_data(struct adapting *adapting)
-{
-    const struct ts_levels *levels = &adapting->store->levels;
-    ts_i128 newest = INT64_MIN;
-    for (size_t i = 0; i < levels->n; i++) {
-        int64_t bucket = last_bucket(adapting, &levels->items[i]);
-        ts_i128 start = (ts_i128)bucket * levels->items[i].width + levels->grid.start_time;
-        if (bucket != INT64_MIN && start > newest)
-            newest = start;
-    }
-    return newest;
-}
-
-/*
- * The horizon from this start on: the stored horizon, or later if both the clock and the newest data are later, but at
- * most a day later. The clock alone never advances it: then restarts with a clock that is ahead would prune a day each.
- */
-static int64_t next_horizon(int64_t stored, int64_t now, ts_i128 newest)
+/* The horizon from this start on: the clock, but at most a day ahead of the stored horizon, and never back. */
+static int64_t next_horizon(int64_t stored, int64_t now)
 {
     if (!stored)
         return now;
-    ts_i128 next = newest < now ? newest : now;
-    if (next <= stored)
-        return stored;
-    return next - stored > DAY ? stored + DAY : (int64_t)next;
+    return now <= stored ? stored : now - stored > DAY ? stored + DAY : now;
 }
 
 static int adapt_levels(struct adapting *adapting, struct ts_levels *levels)
@@ -177,9 +157,8 @@ int ts_store_adapt(struct ts_store *store, const struct ts_store_config *config,
     struct ts_levels levels = store->levels;
     assert(config->n_retention > 0);
     int64_t stored = upgrade ? INT64_MIN : get_integer(&adapting, "SELECT horizon FROM uptime WHERE one = ?1", 1);
-    ts_i128 newest = upgrade ? INT64_MIN : newest_data(&adapting);
     int rc = adapting.rc;
-    store->horizon = next_horizon(stored == INT64_MIN ? 0 : stored, config->now, newest);
+    store->horizon = next_horizon(stored == INT64_MIN ? 0 : stored, config->now);
     if (!rc && !upgrade && is_adapted(config, &levels))
         return 0;
     if (!rc)

@@ -6,8 +6,7 @@
  * (lib/store/reader.h) read beside it. The store is used by one thread at a time.
  *
  * Age is measured against the horizon: a time kept in the database, which the caller advances by elapsed monotonic
- * time. At opening it advances by at most a day, and only as far as both the wall clock and the newest data have
- * advanced, so restarts with a clock that is ahead prune nothing.
+ * time. At opening it follows the wall clock by at most a day, so a clock that jumps ahead prunes nothing.
  *
  * The caller assigns the numbers of label sets and locations: dense, from 1 in a new store, and continuing after the
  * largest stored number. A commit stores the names that it is the first to use.

@@ -90,43 +90,14 @@ static void sums_saturate_in_a_wider_level(void **state)
     model_end(&m);
 }
 
-/* Short starts with a clock that is ahead do not advance the horizon; new data does, by at most a day at each start. */
-static void horizon_needs_clock_and_data(void **state)
-{
-    const int64_t day = 86400 * S;
-    struct model m;
-    model_start(&m, *state, retention, 10000 * S, 4);
-    model_add(&m, 999, 1, 1, 5);
-    model_commit(&m);
-    for (int i = 1; i <= 6; i++) {
-        m.store = ts_store_close(m.store);
-        m.f->config.now = m.horizon + 6 * day;
-        m.store = open_ok(m.f);
-        assert_int_equal(ts_store_horizon(m.store), m.horizon);
-    }
-    model_add(&m, 1500, 1, 1, 7);
-    model_commit(&m);
-    m.store = ts_store_close(m.store);
-    m.store = open_ok(m.f);
-    assert_int_equal(ts_store_horizon(m.store), 15000 * S);
-    model_add(&m, 8640 * 3, 1, 1, 9);
-    model_commit(&m);
-    m.store = ts_store_close(m.store);
-    m.store = open_ok(m.f);
-    assert_int_equal(ts_store_horizon(m.store), 10000 * S + day);
-    m.store = ts_store_close(m.store);
-    m.f->config.now = 12000 * S;
-    m.store = open_ok(m.f);
-    assert_int_equal(ts_store_horizon(m.store), 12000 * S);
-    model_end(&m);
-}
-
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(batch_spans_many_buckets),     T(old_delta_moves_since),          T(failed_commit_moves_nothing),
-        T(horizon_needs_clock_and_data), T(sums_saturate_in_a_wider_level),
+        T(batch_spans_many_buckets),
+        T(old_delta_moves_since),
+        T(failed_commit_moves_nothing),
+        T(sums_saturate_in_a_wider_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
