@@ -15,6 +15,7 @@ import os
 import pstats
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
+from timesliced.taking import entries
 from timesliced.taking.rows import Place, Row
 
 Profile = Union[cProfile.Profile, pstats.Stats, pstats.StatsProfile, str, "os.PathLike[str]"]
@@ -57,7 +58,7 @@ Capture = Union[Entries, Taken, Stats, Rounded, Dump, Rows]
 def capture(profile: object) -> Capture:
     """Raises TypeError for any other type."""
     if isinstance(profile, cProfile.Profile):
-        return Entries(profile.getstats())  # type: ignore[attr-defined]
+        return Entries(entries.read(profile))
     if isinstance(profile, pstats.Stats):
         return Stats(dict(getattr(profile, "stats")))
     if isinstance(profile, pstats.StatsProfile):

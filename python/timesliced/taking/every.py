@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
+from timesliced.taking import entries
 from timesliced.taking.capture import Rows
 from timesliced.taking.profiler import SHARED, Profiler
 from timesliced.taking.rows import Place, Row, add, is_own, place_of, to_ns
@@ -108,7 +109,7 @@ class Every:
                 return
             begin, now = self._begin, time.time()
             self._next(now)
-            rows = self._deltas.take(profiler.profile.getstats())  # type: ignore[attr-defined]
+            rows = self._deltas.take(entries.read(profiler.profile))
             spoiled, profiler.spoiled = profiler.spoiled, False
         if spoiled:
             self._sink.count("stepped_back")

@@ -16,6 +16,8 @@ import sys
 import threading
 from typing import Any, Dict, List, Optional, cast
 
+from timesliced.taking import entries
+
 SHARED = sys.version_info >= (3, 12)  # one profiler for all threads
 
 REPLACED_MAX = 100
@@ -104,7 +106,7 @@ class Profiler:
         """Returns the entries, or None if the profile is discarded."""
         self.pause()
         self._forget()
-        return None if self.spoiled else self.profile.getstats()  # type: ignore[attr-defined]
+        return None if self.spoiled else entries.read(self.profile)
 
     def cancel(self) -> None:
         self.pause()
