@@ -1,9 +1,8 @@
 /*
- * Keys that end in _at are times, in "bytes" sizes, "uptime", "width" and "keep" durations: timeslicectl lays the
- * answer out by that, without knowing the keys. All codes of `rejected` are there, so that an operator sees which
- * exist.
+ * Keys that end in _at are times, those that end in "bytes" are sizes; "uptime", "width" and "keep" are durations.
+ * timeslicectl formats the response by these names and knows no others. `rejected` has every code, also those with 0.
  *
- * Written by lib/buf rather than cJSON, whose numbers are doubles: counters pass 2^53.
+ * Written with lib/base/buf.h rather than cJSON, whose numbers are doubles: counters can exceed 2^53.
  */
 #include "daemon/control/status.h"
 

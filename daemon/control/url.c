@@ -72,7 +72,7 @@ static int decode(char *text, bool plus, const char *parameter, struct ts_query_
 {
     const char *wrong = unescape(text, plus);
     if (!wrong && !is_utf8(text))
-        wrong = "it is not UTF-8 once decoded";
+        wrong = "it is not valid UTF-8 after percent-decoding";
     return wrong ? fail(error, parameter, wrong) : 0;
 }
 
