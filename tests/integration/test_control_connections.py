@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support import control, senders
-from support.daemon import wait_until
+from support.daemon import TIMEOUT, wait_until
 from support.messages import message
 
 
@@ -173,7 +173,7 @@ def test_silent_connections_make_room(web, sent):
             time.sleep(0.5)
             begun = time.monotonic()
             assert control.request(endpoint, "GET", "/healthz", timeout=60).body == b"ok\n"
-            assert time.monotonic() - begun < 8, "a request waited for silent connections"
+            assert time.monotonic() - begun < TIMEOUT / 2, "a request waited for silent connections"
             connecting.join()
     assert daemon.status()["control"]["connections_evicted"] >= 100
 
@@ -183,7 +183,8 @@ def send_rows(daemon, n):
     senders.unix_datagram(daemon, [json.dumps([1732272000, {"total_tt": 1, "func_profiles": {
         f"f{first + i:06}_{'x' * 480}": {"ncalls": "1", "cumtime": 1} for i in range(100)}}]).encode()
         for first in range(0, n, 100)])
-    daemon.flush()
+    # With a sanitizer the commit takes longer than one flush request waits.
+    wait_until(lambda: daemon.post("/v1/flush").status == 200)
 
 
 def ask_and_read_nothing(address, n):
@@ -209,7 +210,7 @@ def test_unread_responses_do_not_delay_operators(web):
         for _ in range(3):
             begun = time.monotonic()
             assert len(names(daemon.get("/v1/top", {"top": 3}))) == 3
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < TIMEOUT / 3
         wait_until(lambda: daemon.status()["control"]["requests_over_share"] >= 60 - 32, daemon.status)
         wait_until(lambda: daemon.status()["control"]["responses_cut"] > 0, daemon.status, timeout=30)
         metrics = control.parse_metrics(daemon.get("/metrics").body.decode())[0]
