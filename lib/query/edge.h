@@ -23,8 +23,8 @@ int ts_query_edge_find(struct ts_reader *reader, const struct ts_id_map *label_s
                        bool last, struct ts_query_edge *ret_edge) TS_MUST_USE;
 
 /*
- * If a range has no plan because one of its ends lies within a bucket (gap: from ts_plan_make()), moves that end to the
- * end of the bucket. False if the gap has another cause.
+ * If a range has no plan because one of its ends lies within a bucket (gap: from ts_plan_make()), widens the range to
+ * the begin or the end of that bucket. False if the gap has another cause.
  */
 bool ts_query_widen_to_bucket(const struct ts_levels *levels, int64_t gap, int64_t *from, int64_t *to);
 
