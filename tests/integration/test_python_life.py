@@ -215,8 +215,6 @@ def test_control_queries(start_daemon):
 
 def test_control_diff(start_daemon):
     daemon = start_daemon()
-    if daemon.get("/v1/diff", {"before": "..1732272010"}).status == 404:
-        pytest.skip("this daemon has no /v1/diff")
     import pstats
     with timesliced.Client("tcp://{}:{}".format(*daemon.address("tcp"))) as client:
         for stamp, seconds in ((STAMP, 0.5), (STAMP + 10, 0.75)):
