@@ -15,7 +15,8 @@ struct ts_sort_key {
     uint32_t row;  /* index in the counters */
 };
 
-/* What commits have added within these positions since the watch was set (recheck.h). */
+/* What commits have added within these positions since the watch was set (recheck.h). Both flags are set, too, when a
+   commit advances the `since` of a level. */
 struct ts_store_watch {
     int64_t from; /* half-open; empty: nothing is watched */
     int64_t to;

@@ -2,9 +2,9 @@
  * Deleting what a faulty sender sent, in steps of a bounded amount of work.
  *
  * First the deletion walks the time axis over the finest buckets that are kept. Matching rows are deleted and
- * subtracted from the wider levels (lib/store/subtract.h) in one transaction, so that the sums of all levels agree
- * whenever the deletion is interrupted. Then the rows of wider levels that came to zero are deleted
- * (lib/store/recheck.h).
+ * subtracted from the wider levels (lib/store/subtract.h) in one transaction. So the levels agree whenever the deletion
+ * is interrupted, except for saturated sums and rows of zeros in wider levels. Those are settled at the end
+ * (lib/store/recheck.h); after an interruption, by the same deletion once more.
  *
  * A bucket may be the finest that is kept at its begin although a narrower level has a later part of it. Such a bucket
  * is counted first. Then the narrower buckets in it are deleted, and at last the rows that are left in the wide bucket.
@@ -44,8 +44,9 @@ struct ts_deletion {
     bool profiles;
     bool dry_run;
     enum stage stage;
-    int64_t at; /* the first position that is not done */
+    int64_t from; /* of the selection; a bucket that is not within it was not one when it was made */
     int64_t to;
+    int64_t at;     /* the first position that is not done */
     struct job job; /* of BUCKET, COUNT, INNER, WIDE */
     int64_t wide;   /* the bucket at `at`, of COUNT to WIDE: id of its level, and its number */
     int64_t wide_bucket;
@@ -72,8 +73,11 @@ int ts_deletion_new(const struct ts_deletion_selection *selection, struct ts_del
     struct ts_deletion *deletion = malloc(sizeof(*deletion));
     if (!deletion)
         return TS_ENOMEM;
-    *deletion = (struct ts_deletion){
-        .profiles = selection->profiles, .dry_run = selection->dry_run, .at = selection->from, .to = selection->to};
+    *deletion = (struct ts_deletion){.profiles = selection->profiles,
+                                     .dry_run = selection->dry_run,
+                                     .from = selection->from,
+                                     .at = selection->from,
+                                     .to = selection->to};
     if (ts_selection_init(&deletion->selection, selection)) {
         free(deletion);
         return TS_ENOMEM;
@@ -244,30 +248,43 @@ static int find_next(struct ts_deletion *deletion, struct ts_store *store, uint3
         deletion->stage = deletion->dry_run ? DONE : RECHECK;
         return SQLITE_OK;
     }
+    int64_t begin = ts_level_position(level, bucket);
+    int64_t end = ts_level_position(level, bucket + 1);
+    if (begin < deletion->from || end > deletion->to) {
+        deletion->at = end; /* narrower levels have forgotten this time since: the wide bucket has more than selected */
+        return SQLITE_OK;
+    }
     deletion->wide = level->id;
     deletion->wide_bucket = bucket;
     deletion->inner_at = finer_part(&store->levels, level, bucket);
-    bool inside = !deletion->dry_run && deletion->inner_at < ts_level_position(level, bucket + 1);
+    bool inside = !deletion->dry_run && deletion->inner_at < end;
     start_job(deletion, inside ? COUNT : BUCKET, level, bucket);
     return SQLITE_OK;
 }
 
-/* Finds the next narrower bucket within the wide one that was counted; after the last one what is left of it is next.
- */
+/* Finds the next narrower bucket within the wide one that was counted; after the last one, what is left of the wide one
+   is next. If the wide level is the finest for a while, a narrower one may begin after that. */
 static int find_inner(struct ts_deletion *deletion, struct ts_store *store, const struct ts_level *wide, uint32_t *work)
 {
-    int64_t bucket = deletion->wide_bucket;
-    int64_t end = ts_level_position(wide, bucket + 1);
+    const struct ts_levels *levels = &store->levels;
+    int64_t end = ts_level_position(wide, deletion->wide_bucket + 1);
+    const struct ts_level *finest = NULL;
+    while (deletion->inner_at < end && (finest = ts_plan_finest(levels, deletion->inner_at)) == wide)
+        deletion->inner_at = finest_until(levels, wide, deletion->inner_at, end);
+    if (deletion->inner_at >= end) {
+        start_job(deletion, WIDE, wide, deletion->wide_bucket);
+        return SQLITE_OK;
+    }
+    int64_t until = finest_until(levels, finest, deletion->inner_at, end);
     const struct ts_level *level = NULL;
     int64_t inner = 0;
-    int rc = next_bucket(store, deletion->inner_at, end, &level, &inner, work);
+    int rc = next_bucket(store, deletion->inner_at, until, &level, &inner, work);
     if (rc)
         return rc;
+    deletion->inner_at = until;
     if (level && level->ratio < wide->ratio) {
         start_job(deletion, INNER, level, inner);
         deletion->inner_at = ts_level_position(level, inner);
-    } else {
-        start_job(deletion, WIDE, wide, bucket);
     }
     return SQLITE_OK;
 }

@@ -201,8 +201,10 @@ int ts_store_put_deltas(struct ts_store *store, const struct ts_counters *counte
     assert(counters->n_rows <= store->cap_keys && counters->n_profiles <= store->cap_keys);
     note_deltas(&store->watch, counters);
     *ret_levels = store->levels;
-    if (pass_old_deltas(ret_levels, counters, horizon))
+    if (pass_old_deltas(ret_levels, counters, horizon)) {
         rc = ts_store_write_levels(store->db, ret_levels);
+        store->watch.rows = store->watch.zeros = true; /* a level that is being read may have lost buckets */
+    }
     if (!rc)
         rc = put_sums(store, ret_levels, counters);
     if (!rc)

@@ -8,7 +8,7 @@
 
 enum {
     ROUND_ROWS = 4096, /* rechecked together: one pass over the narrower level serves them all */
-    PROBES_MAX = 16,   /* so few rows of a label set are looked up one by one */
+    GAP_MAX = 16,      /* after so many other rows the next one is looked up by its key */
     TRIES_MAX = 10,    /* then the rows stay as they are */
     BUCKET_WORK = 4    /* finding a bucket, in rows */
 };
@@ -165,37 +165,32 @@ static void meet(struct ts_recheck *recheck, const struct ts_levels *levels, con
         target->sums[i] = ts_sat_add(target->sums[i], row->values[i]);
 }
 
-/* Looks up the rows [first, last) in a bucket of the source; they have the same labels. */
+/* Looks up the rows [first, last) in a bucket of the source; they have the same labels. Walks from one to the next, and
+   seeks where many other rows lie between them, so the work is bounded by the rows that are looked up. */
 static int read_labels(struct ts_recheck *recheck, struct ts_store *store, const struct ts_level *level,
                        const struct ts_level *source, int64_t bucket, size_t first, size_t last, uint32_t *work)
 {
-    struct ts_row row;
+    const struct ts_recheck_row *rows = recheck->rows;
     int rc = SQLITE_OK;
-    if (last - first <= PROBES_MAX) {
-        for (size_t i = first; !rc && i < last; i++) {
-            bool found;
-            row = recheck->rows[i].row;
-            row.bucket = bucket;
-            rc = ts_row_read(store, recheck->table, source->id, &row, &found);
-            if (!rc && found)
-                meet(recheck, &store->levels, level, source, &recheck->rows[i], &row);
-            ++*work;
+    for (size_t i = first; !rc && i < last;) {
+        struct ts_row row = rows[i].row;
+        row.bucket = bucket;
+        sqlite3_stmt *stmt = ts_rows_begin(store, recheck->table, source->id, &row, INT64_MAX);
+        for (int others = 0; i < last && others <= GAP_MAX; ++*work) {
+            if (!ts_rows_next(stmt, recheck->table, &row, &rc) || row.labels != rows[first].row.labels) {
+                i = last;
+                break;
+            }
+            while (i < last && rows[i].row.location < row.location)
+                i++;
+            bool found = i < last && rows[i].row.location == row.location;
+            if (found)
+                meet(recheck, &store->levels, level, source, &recheck->rows[i++], &row);
+            others = found ? 0 : others + 1;
         }
-        return rc;
-    }
-    row = recheck->rows[first].row;
-    row.bucket = bucket;
-    size_t i = first;
-    sqlite3_stmt *stmt = ts_rows_begin(store, recheck->table, source->id, &row, INT64_MAX);
-    while (i < last && ts_rows_next(stmt, recheck->table, &row, &rc) && row.labels == recheck->rows[first].row.labels) {
+        ts_rows_end(stmt);
         ++*work;
-        while (i < last && recheck->rows[i].row.location < row.location)
-            i++;
-        if (i < last && recheck->rows[i].row.location == row.location)
-            meet(recheck, &store->levels, level, source, &recheck->rows[i], &row);
     }
-    ts_rows_end(stmt);
-    ++*work;
     return rc;
 }
 

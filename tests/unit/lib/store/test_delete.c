@@ -315,6 +315,47 @@ static void data_during_a_deletion(void **state)
     model_end(&m);
 }
 
+/* A commit between two steps lets level 0 forget buckets that a saturated row is being summed from: the row is exact or
+   stays at its bound, after whichever step the commit comes. */
+static void source_is_pruned_meanwhile(void **state)
+{
+    static const int two_levels[] = {10, 3600, 180, 1000000, 0};
+    struct fixture *f = *state;
+    bool more = true;
+    for (int at = 0; more; at++) {
+        struct model m;
+        uint64_t saturated;
+        unlink(f->path);
+        model_start(&m, f, two_levels, 97000 * S, 20);
+        model_add(&m, 9400, 1, 4, 0); /* with the names */
+        model_commit(&m);
+        for (int64_t position = 9630; position < 9648; position++)
+            add(f, position, 2, 1, position == 9630 ? INT64_MAX : 7, 0, 1, 1);
+        assert_int_equal(commit(f, m.store, NULL, 0, 0, &saturated), 0);
+        ts_counters_clear(&f->counters);
+        struct choice choice = {.from = 9630, .to = 9631, .locations = 1, .label_sets = 2};
+        struct ts_deletion *deletion = make(&choice, false);
+        more = true;
+        for (int step = 0; more; step++) {
+            assert_true(step < 1000);
+            if (step == at) {
+                m.horizon = 100000 * S; /* level 0 keeps what is after 9640 */
+                model_add(&m, 9600, 1, 3, 1);
+                model_commit(&m);
+            }
+            assert_int_equal(ts_deletion_step(deletion, m.store, 1, &more, &f->error), 0);
+            if (!more && step < at)
+                at = -1; /* the last one: the commit came after the end */
+        }
+        ts_deletion_free(deletion);
+        int64_t sum = model_count(&m, "SELECT cumtime FROM s.sums WHERE level = 1 AND labels = 2 AND location = 1");
+        if (sum != 17 * 7 && sum != INT64_MAX)
+            fail_msg("a commit after step %d: %lld", at, (long long)sum);
+        more = at >= 0;
+        model_end(&m);
+    }
+}
+
 static int count_instructions(void *n)
 {
     ++*(int64_t *)n;
@@ -388,6 +429,66 @@ static void steps_are_bounded(void **state)
     model_end(&m);
 }
 
+/* Few rows are rechecked against a bucket with very many others of the same label set. */
+static void recheck_seeks_in_large_buckets(void **state)
+{
+    enum { NAMES = 20000, SELECTED = 40, HUNDREDS_MAX = 500 };
+    struct model m;
+    struct ts_location *locations = calloc(NAMES, sizeof(*locations));
+    char(*names)[8] = calloc(NAMES, sizeof(*names));
+    struct ts_location labels = name("{}", NULL, -1);
+    model_start(&m, *state, retention, 100000 * S, 21);
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(names[i], sizeof(names[i]), "f%d", i);
+        locations[i] = name(names[i], NULL, -1);
+    }
+    uint32_t ids[SELECTED], functions[SELECTED], label_sets[] = {1};
+    for (uint32_t i = 0; i < NAMES; i++) {
+        bool selected = i % (NAMES / SELECTED) == 0;
+        if (selected) {
+            ids[i / (NAMES / SELECTED)] = i + 1;
+            functions[i / (NAMES / SELECTED)] = i / (NAMES / SELECTED);
+        }
+        add(m.f, selected ? 9990 : 9991, 1, i + 1, 1, 1, 1, 1);
+    }
+    struct ts_store_batch batch = {.counters = &m.f->counters,
+                                   .horizon = m.horizon,
+                                   .locations = locations,
+                                   .n_locations = NAMES,
+                                   .first_location = 1,
+                                   .label_sets = &labels,
+                                   .n_label_sets = 1,
+                                   .first_label_set = 1};
+    uint64_t saturated;
+    assert_int_equal(ts_store_commit(m.store, &batch, &saturated, &m.f->error), 0);
+    struct ts_deletion_selection selection = {.from = 9990,
+                                              .to = 9991,
+                                              .locations = ids,
+                                              .functions = functions,
+                                              .n_locations = SELECTED,
+                                              .n_functions = SELECTED,
+                                              .label_sets = label_sets,
+                                              .n_label_sets = 1};
+    struct ts_deletion *deletion;
+    assert_int_equal(ts_deletion_new(&selection, &deletion), 0);
+    bool more = true;
+    int64_t most = 0;
+    while (more) {
+        int64_t n = 0;
+        sqlite3_progress_handler(m.store->db, 100, count_instructions, &n);
+        assert_int_equal(ts_deletion_step(deletion, m.store, 500, &more, &m.f->error), 0);
+        most = n > most ? n : most;
+    }
+    sqlite3_progress_handler(m.store->db, 0, NULL, NULL);
+    ts_deletion_free(deletion);
+    if (most >= HUNDREDS_MAX)
+        fail_msg("a step took %lld hundred instructions", (long long)most);
+    expect_sql(m.f, "SELECT level, count(*) FROM sums WHERE level < 3 GROUP BY level", "0|19960\n1|19960\n2|19960");
+    free(locations);
+    free(names);
+    model_end(&m);
+}
+
 /* A step that fails deletes nothing. */
 static void failed_step_deletes_nothing(void **state)
 {
@@ -436,7 +537,9 @@ int main(void)
         T(rows_of_zeros),
         T(partly_built_bucket),
         T(data_during_a_deletion),
+        T(source_is_pruned_meanwhile),
         T(steps_are_bounded),
+        T(recheck_seeks_in_large_buckets),
         T(failed_step_deletes_nothing),
         T(impossible_while_widths_do_not_divide),
     };
